@@ -1,0 +1,26 @@
+/** Time comes from a clock that is handed in, so that a simulation can own it. */
+
+/** A duration, or a point of a monotonic clock, in milliseconds; fractions are allowed. */
+export type Millis = number
+
+/** A point of the calendar in milliseconds since 1970 (UTC). It may step in either direction: never subtract two of them for a duration. */
+export type WallMillis = number
+
+export interface Clock {
+  /** Monotonic: never steps, knows no calendar. */
+  now(): Millis
+  wallTime(): WallMillis
+}
+
+/** A callback that is due once; `cancel` after it ran does nothing. */
+export interface Timer {
+  cancel(): void
+}
+
+/** Runs callbacks later. The real one is the event loop, the virtual one the simulation's event queue. */
+export interface Scheduler {
+  /** Calls `task` once the clock has reached `at`. A pending timer alone does not keep an OS process alive. */
+  at(at: Millis, task: () => void): Timer
+  /** Calls `task` at the end of the event-loop turn: after all input that is already here, before any further waiting. */
+  defer(task: () => void): void
+}

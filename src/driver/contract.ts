@@ -1,0 +1,149 @@
+/** The driver contract is all that the front doors know of an engine: typed facets, each a set of promises kept or refused. */
+
+import type { Millis } from '../base/time.ts'
+
+/** Taken by every call that waits. */
+export interface CallOptions {
+  /** Ends the wait. Aborted before anything was sent: rejects with the signal's reason. Afterwards the outcome is unknown. */
+  readonly signal?: AbortSignal
+  /** Milliseconds until the call gives up; default 10,000. */
+  readonly timeout?: Millis
+}
+
+/** A number that grows with every change: microseconds of the shard leader's clock, forced to increase strictly within a shard. */
+export type Revision = bigint
+
+/** What an operation can show for itself: which guarantee was really given. */
+export interface Receipt {
+  readonly guarantee: 'linearizable' | 'local'
+  readonly shard: number
+  /** Milliseconds since this replica last heard from its shard's leader; 0 for `'linearizable'`. */
+  readonly ageMs: Millis
+  /** What an acknowledged write has survived: a majority's disks, their operating systems' caches, or their memory. */
+  readonly durability: 'disk' | 'os' | 'memory'
+}
+
+/** A value with its revision, still encoded: the front decodes it. */
+export interface StoredValue {
+  readonly value: Uint8Array
+  readonly revision: Revision
+  readonly receipt: Receipt
+}
+
+export interface Absent {
+  readonly value: undefined
+  readonly receipt: Receipt
+}
+
+export interface Written {
+  readonly revision: Revision
+  readonly receipt: Receipt
+}
+
+/**
+ * `'linearizable'`: sees every write acknowledged before the call. `'local'`: whatever the nearest replica holds, with its
+ * age; with `maxStalenessMs` an older replica refuses rather than answers.
+ */
+export type ReadLevel = 'linearizable' | 'local' | { readonly maxStalenessMs: Millis }
+
+export interface ReadOptions extends CallOptions {
+  /** Default `'linearizable'`. */
+  readonly read?: ReadLevel
+}
+
+export interface WriteOptions extends CallOptions {
+  /** Only when the key's present revision is this one; `0n`: only when the key is absent. Otherwise `CONFLICT`. */
+  readonly ifRevision?: Revision
+}
+
+/** Keys in [from, until) of one map, in the order of their UTF-8 bytes; `until: ''` means to the end. */
+export interface KeyRange {
+  readonly from: string
+  readonly until: string
+}
+
+export interface ScanOptions extends ReadOptions {
+  readonly reverse: boolean
+  /** Most entries to yield in all; Infinity for no limit. */
+  readonly limit: number
+}
+
+export interface ScannedEntry {
+  readonly key: string
+  readonly value: Uint8Array
+  readonly revision: Revision
+}
+
+/** One change of a watched map; `cursor` resumes a watch right after it. */
+export type Change =
+  | {
+      readonly type: 'set'
+      readonly key: string
+      readonly value: Uint8Array
+      readonly revision: Revision
+      readonly cursor: string
+    }
+  | { readonly type: 'delete'; readonly key: string; readonly revision: Revision; readonly cursor: string }
+
+export interface WatchOptions {
+  readonly signal?: AbortSignal
+  /** Changes after this revision (in every shard) or right after this cursor; default: from now on. */
+  readonly from?: Revision | string
+}
+
+/**
+ * The key-value facet. Keys are at most 4 KiB of UTF-8, values 1 MiB; the front has checked both. Promises: each
+ * acknowledged write survives what its receipt's durability says; linearizable per key; each call happens at most once.
+ * Rejects with a `TroupeError`: `CONFLICT`, `NO_QUORUM`, `TIMEOUT`, `OUTCOME_UNKNOWN`, `OVERLOADED`, `CLOSED`, `UNREACHABLE`.
+ */
+export interface KeyValueFacet {
+  get(map: string, key: string, options: ReadOptions): Promise<StoredValue | Absent>
+  set(map: string, key: string, value: Uint8Array, options: WriteOptions): Promise<Written>
+  /** `existed` is false when there was nothing to delete. */
+  delete(map: string, key: string, options: WriteOptions): Promise<Written & { readonly existed: boolean }>
+  /** Entries in key order across all shards, fetched page by page while the consumer asks for more; each page is a read of its own. */
+  scan(map: string, range: KeyRange, options: ScanOptions): AsyncIterable<ScannedEntry>
+  /** Every change of the range, in revision order within a shard, without gaps; ends with `COMPACTED` when it fell too far behind. The watch stands when `next` is first called. */
+  watch(map: string, range: KeyRange, options: WatchOptions): AsyncIterable<Change>
+}
+
+/** What became of an operation whose outcome was unknown. */
+export type OperationOutcome = 'committed' | 'not-committed' | 'unknown'
+
+export interface Driver {
+  readonly name: string
+  /** Absent facets are compile errors at their users; engines without one omit the property. */
+  readonly keyValue: KeyValueFacet
+  /** Asks about `error.details.operationId`. After `'not-committed'` it certainly never happens. */
+  outcome(operationId: string, options: CallOptions): Promise<OperationOutcome>
+  /** Facts about the cluster, for people and tools; see `ClusterStatus`. */
+  status(options: CallOptions): Promise<ClusterStatus>
+  close(): Promise<void>
+}
+
+export interface ClusterStatus {
+  readonly cluster: string
+  /** The node that answered; undefined for drivers without nodes. */
+  readonly answeredBy: string | undefined
+  readonly members: readonly MemberStatus[]
+  readonly groups: readonly GroupStatus[]
+}
+
+export interface MemberStatus {
+  readonly node: string
+  readonly address: string
+  readonly state: 'up' | 'down'
+  readonly generation: number
+}
+
+export interface GroupStatus {
+  readonly group: number
+  /** `'meta'` or the shard's number. */
+  readonly shard: number | 'meta'
+  readonly leader: string | undefined
+  readonly term: number
+  readonly replicas: readonly string[]
+  readonly commitIndex: number
+  readonly appliedIndex: number
+  readonly lastIndex: number
+}

@@ -1,0 +1,47 @@
+/** A machine is what the replicas of a group execute: equal entries in equal order give equal states on every replica. */
+
+/** Receives the reply to each command of an entry; `reply` is only valid during the call. */
+export type ReplySink = (position: number, reply: Uint8Array) => void
+
+export interface Machine {
+  /** Executes one entry: a batch of commands (see `batch.ts`) with the leader's time. Never throws for what a client sent. */
+  apply(entry: Uint8Array, reply: ReplySink): void
+  /** Answers a question about the present state; changes nothing. Never throws for what a client sent. */
+  query(query: Uint8Array): Uint8Array
+  /** The revision of the newest change; 0 before the first. */
+  readonly revision: number
+  /** The state as it is now, as chunks that stay the same while later entries are applied. Release it when done. */
+  freeze(): FrozenState
+  /** Replaces the state by one that was written by `freeze`. Throws `DATA_DAMAGED` when it is none. */
+  restore(chunks: Iterable<Uint8Array>): void
+  /** A hash of the whole state (walks all of it): equal on all replicas at the same index. */
+  digest(): number
+  /** See `Changes`: what watchers are served from. */
+  readonly changes: Changes
+}
+
+export interface FrozenState {
+  /** Consecutive parts of at most 64 KiB or one record, whichever is larger. */
+  chunks(): Iterable<Uint8Array>
+  release(): void
+}
+
+/** The most recent changes of a machine's maps, bounded in number and bytes; older ones are forgotten. */
+export interface Changes {
+  /**
+   * Encoded changes after `revision` in `selection`, oldest first, up to a limit of bytes. `through` is the revision up
+   * to which the selection is now covered; `compacted` says that changes after `revision` have been forgotten already.
+   */
+  after(
+    revision: number,
+    selection: Selection,
+    limitBytes: number,
+  ): { readonly changes: Uint8Array; readonly count: number; readonly through: number; readonly compacted: boolean }
+}
+
+/** Keys of one map in [from, until); an `until` of `''` means to the end. */
+export interface Selection {
+  readonly map: string
+  readonly from: string
+  readonly until: string
+}
