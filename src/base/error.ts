@@ -3,7 +3,7 @@
 /** What is known about the effect of the operation that failed. `'unknown'`: it may have happened, or may still happen. */
 export type Outcome = 'failed' | 'unknown'
 
-interface CodeFacts {
+export interface CodeFacts {
   /** Trying the same call again may succeed without any other change. */
   readonly retryable: boolean
   readonly outcome: Outcome
@@ -13,8 +13,36 @@ interface CodeFacts {
 
 const failed = (retryable: boolean, meaning: string): CodeFacts => ({ retryable, outcome: 'failed', meaning })
 
+/** The code of an error: what a program matches on. Codes are added, never renamed. */
+export type ErrorCode =
+  | 'INVALID_ARGUMENT'
+  | 'VALIDATION'
+  | 'UNSERIALIZABLE'
+  | 'TOO_LARGE'
+  | 'CONFLICT'
+  | 'COMPACTED'
+  | 'CLOSED'
+  | 'ABORTED'
+  | 'UNSUPPORTED'
+  | 'ADDRESS_IN_USE'
+  | 'ADDRESS_INVALID'
+  | 'INSECURE'
+  | 'UNAUTHENTICATED'
+  | 'WRONG_CLUSTER'
+  | 'VERSION_SKEW'
+  | 'DIRECTORY_UNUSABLE'
+  | 'DIRECTORY_IN_USE'
+  | 'DATA_DAMAGED'
+  | 'DISK_FAILED'
+  | 'NO_QUORUM'
+  | 'OVERLOADED'
+  | 'UNREACHABLE'
+  | 'TIMEOUT'
+  | 'OUTCOME_UNKNOWN'
+  | 'INTERNAL'
+
 /** Every code that a user can meet. The reference page `docs/reference/errors.md` is checked against this table. */
-export const ERROR_CODES = {
+export const ERROR_CODES: Readonly<Record<ErrorCode, CodeFacts>> = {
   INVALID_ARGUMENT: failed(
     false,
     'An argument or option is malformed, unknown or out of range; the message names it. Correct the call.',
@@ -99,9 +127,7 @@ export const ERROR_CODES = {
       'The operation was sent and no answer came: it may have happened. Ask with `outcome(error.details.operationId)`.',
   },
   INTERNAL: failed(false, 'Troupe contradicts itself: this is a bug. Please report it with the message.'),
-} as const satisfies Record<string, CodeFacts>
-
-export type ErrorCode = keyof typeof ERROR_CODES
+}
 
 export type ErrorDetails = Readonly<Record<string, unknown>>
 
