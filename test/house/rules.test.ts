@@ -1,5 +1,16 @@
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -251,6 +262,22 @@ describe.each([
     expect(found).toContain(`${file} ${rule}`)
   })
 })
+
+test('nobody in the house silences a linter', () => {
+  const silencers = /(?:\/[/*]|#)\s*(?:(?:biome|oxlint|eslint)-(?:ignore|disable)|@ts-(?:ignore|nocheck))/
+  const files = ['src', 'test', 'bench', 'examples', 'scripts'].flatMap((folder) => filesIn(join(root, folder)))
+  expect(files).toContain(fileURLToPath(import.meta.url))
+  expect('// biome-ignore lint: no').toMatch(silencers)
+  const silent = files.filter((file) => silencers.test(readFileSync(file, 'utf8')))
+  // The words stand once in this very test, to show that the pattern finds them.
+  expect(silent).toEqual([fileURLToPath(import.meta.url)])
+})
+
+function filesIn(folder: string): readonly string[] {
+  if (!existsSync(folder)) return []
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+}
 
 function write(file: string, says: string): void {
   mkdirSync(dirname(join(house, file)), { recursive: true })
