@@ -1,0 +1,53 @@
+/** An argument is what a caller handed in; a bad one is named, and a misspelt one is told its nearest known name. */
+
+import { TroupeError } from './error.ts'
+
+export function invalidArgument(message: string, cause?: unknown): TroupeError {
+  return new TroupeError('INVALID_ARGUMENT', message, cause === undefined ? {} : { cause })
+}
+
+/** Throws `INVALID_ARGUMENT` for an option that `known` lacks; `what` names the thing that takes them. Allocates nothing. */
+export function refuseUnknownOptions(what: string, options: object, known: ReadonlySet<string>): void {
+  if (typeof options !== 'object' || options === null) throw invalidArgument(`${what} takes an object of options`)
+  for (const name in options) {
+    if (!known.has(name)) throw invalidArgument(unknownName(`${what} knows no option`, name, known))
+  }
+}
+
+/** A sentence about a name that is not known, with the nearest one that is, or else all of them. */
+export function unknownName(complaint: string, name: string, known: Iterable<string>): string {
+  const candidates = [...known]
+  const near = nearestName(name, candidates)
+  const hint = near === undefined ? `known: ${candidates.join(', ')}` : `did you mean '${near}'?`
+  return `${complaint} '${name.slice(0, 64)}'; ${hint}`
+}
+
+/** The candidate that the fewest edits turn `name` into, unless more than a third of it would change. */
+export function nearestName(name: string, candidates: Iterable<string>): string | undefined {
+  const wanted = name.toLowerCase()
+  let nearest: string | undefined
+  let fewest = Math.max(2, Math.floor(name.length / 3)) + 1
+  for (const candidate of candidates) {
+    if (Math.abs(candidate.length - name.length) >= fewest) continue
+    const edits = editDistance(wanted, candidate.toLowerCase())
+    if (edits < fewest) {
+      fewest = edits
+      nearest = candidate
+    }
+  }
+  return nearest
+}
+
+/** Levenshtein's distance, row by row (Wagner and Fischer 1974). */
+function editDistance(from: string, to: string): number {
+  let above = Array.from({ length: to.length + 1 }, (_, column) => column)
+  for (let row = 1; row <= from.length; row++) {
+    const current = [row]
+    for (let column = 1; column <= to.length; column++) {
+      const replaced = (above[column - 1] ?? 0) + (from[row - 1] === to[column - 1] ? 0 : 1)
+      current.push(Math.min(replaced, (above[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1))
+    }
+    above = current
+  }
+  return above[to.length] ?? 0
+}

@@ -1,0 +1,4 @@
+import { memoryDriver } from '../../src/driver/memory.ts'
+import { conform } from './conform.ts'
+
+conform('memory', async () => memoryDriver())
