@@ -70,7 +70,7 @@ export function leaderSubmits(replica: Replica, leadership: Leadership, request:
       startTransfer(replica, leadership, request.to)
       break
     case 'snapshot-sent':
-      if (!request.delivered) onSnapshotLost(leadership, request.to)
+      onSnapshotSent(replica, leadership.peer(request.to), request.delivered)
       break
     case 'unreachable':
       leadership.peer(request.node)?.disconnect()
@@ -164,9 +164,10 @@ function continueTransferTo(replica: Replica, leadership: Leadership, from: Node
   if (leadership.transfer?.to === from) continueTransfer(replica, leadership)
 }
 
-function onSnapshotLost(leadership: Leadership, to: NodeId): void {
-  const peer = leadership.peer(to)
-  if (peer?.state === 'snapshot') peer.snapshotFailed()
+function onSnapshotSent(replica: Replica, peer: Progress | undefined, delivered: boolean): void {
+  if (peer?.state !== 'snapshot') return
+  if (delivered) peer.snapshotSentAt = replica.now
+  else peer.snapshotFailed()
 }
 
 function onReachable(leadership: Leadership, node: NodeId): void {

@@ -38,6 +38,8 @@ export class Progress {
   heartbeatDue = false
   /** The snapshot that was asked for reaches at least up to here. */
   snapshotIndex: LogIndex = 0
+  /** When the snapshot had been sent as a whole; Infinity before. */
+  snapshotSentAt: Millis = Infinity
 
   constructor(node: NodeId, next: LogIndex, now: Millis) {
     this.node = node
@@ -90,6 +92,7 @@ export class Progress {
   awaitSnapshot(index: LogIndex): void {
     this.state = 'snapshot'
     this.snapshotIndex = index
+    this.snapshotSentAt = Infinity
     this.next = Math.max(index, this.match) + 1
   }
 

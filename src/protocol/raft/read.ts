@@ -86,8 +86,13 @@ interface AskedRead {
 export class FollowerReads {
   #turn: number[] = []
   #asked: AskedRead[] = []
-  #number = 0
+  #number: number
   #count = 0
+
+  /** @param firstNumber random, so that a late answer to an earlier life of this replica answers nothing now */
+  constructor(firstNumber: number) {
+    this.#number = firstNumber
+  }
 
   get hasTurn(): boolean {
     return this.#turn.length > 0

@@ -13,6 +13,9 @@ import { checkVoters, countVotes, isVoter } from './quorum.ts'
 import { FollowerReads } from './read.ts'
 import { Outbox } from './ready.ts'
 
+/** Leaves room for 2^52 questions below the largest exact integer. */
+const FIRST_READ_NUMBERS = 2 ** 52
+
 /**
  * Invariant: snapshot index <= commit <= last index.
  * Invariant: persistedIndex <= last index.
@@ -28,7 +31,7 @@ export class Replica {
   readonly liveness: Liveness
   readonly log: RaftLog
   readonly outbox: Outbox = new Outbox()
-  readonly reads: FollowerReads = new FollowerReads()
+  readonly reads: FollowerReads
   configuration: Configuration
   term: Term
   vote: NodeId | undefined
@@ -56,6 +59,7 @@ export class Replica {
     this.timing = start.timing
     this.limits = start.limits
     this.random = start.random
+    this.reads = new FollowerReads(Math.floor(start.random.next() * FIRST_READ_NUMBERS))
     this.liveness = start.liveness
     this.log = new RaftLog(start.snapshot, start.log)
     this.configuration = start.configuration

@@ -44,8 +44,7 @@ export function onHeartbeatReply(replica: Replica, leadership: Leadership, from:
   peer.commit = reply.commit
   peer.round = Math.max(peer.round, reply.round)
   if (hasStalled(replica, peer)) peer.probeFrom(peer.match + 1)
-  // It installed the snapshot, and its acknowledgement was lost.
-  if (peer.state === 'snapshot' && reply.commit >= peer.snapshotIndex) peer.probeFrom(reply.commit + 1)
+  if (peer.state === 'snapshot') checkSnapshot(replica, peer)
   reportChange(replica, peer, state)
 }
 
@@ -93,6 +92,12 @@ function persistedBy(replica: Replica, leadership: Leadership, voter: NodeId): L
 function hasStalled(replica: Replica, peer: Progress): boolean {
   if (peer.state !== 'replicate' || peer.next - 1 <= peer.match) return false
   return replica.now - peer.advancedAt > STALLED_HEARTBEATS * replica.timing.heartbeatMs
+}
+
+/** The acknowledgement of a snapshot may be lost, and so may the snapshot between its arrival and its installation. */
+function checkSnapshot(replica: Replica, peer: Progress): void {
+  if (peer.commit >= peer.snapshotIndex) peer.probeFrom(peer.commit + 1)
+  else if (replica.now - peer.snapshotSentAt > replica.timing.electionTimeoutMs) peer.snapshotFailed()
 }
 
 function feed(replica: Replica, peer: Progress): void {
