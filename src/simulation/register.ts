@@ -41,14 +41,16 @@ export class Register {
   }
 
   /**
-   * Operations of unknown outcome that leave nothing to tell one from another: deletes, and writes that nobody read.
-   * Undefined for all others.
+   * Operations of unknown outcome that nothing tells from one another, by rows: deletes, writes that nobody read, and
+   * those of them that need an absent key. Undefined for all others.
    */
-  spareRow(number: number): 0 | 1 | undefined {
+  spareRow(number: number): 0 | 1 | 2 | undefined {
     const { call, outcome } = this.#at(number)
-    if (outcome === 'ok' || call.type === 'get' || call.expected !== undefined) return undefined
-    if (call.type === 'delete') return 0
-    return this.#revisions[number] === UNKNOWN ? 1 : undefined
+    if (outcome === 'ok' || call.type === 'get') return undefined
+    if (call.type === 'delete') return call.expected === UNKNOWN ? 0 : undefined
+    if (this.#revisions[number] !== UNKNOWN) return undefined
+    if (call.expected === UNKNOWN) return 1
+    return call.expected === 0 ? 2 : undefined
   }
 
   /** The state after the operation, or undefined when it can't have happened here with the reply it got. */
@@ -63,7 +65,8 @@ export class Register {
     if (reply?.type === 'deleted' && reply.existed !== changes) return undefined
     const revision = this.#revisions[number]
     if (revision !== UNKNOWN && (changes ? revision <= state.revision : revision < state.revision)) return undefined
-    if (!changes) return state
+    // Where it changes nothing, an operation of unknown outcome need not have happened.
+    if (!changes) return reply === undefined ? undefined : state
     return { write: number, revision: revision ?? state.revision }
   }
 

@@ -7,9 +7,11 @@ import type { Register } from './register.ts'
 /** No further operation may come next. */
 export const NO_CHOICE = 0
 
+type Row = 0 | 1 | 2
+
 /**
  * A doubly linked list of entries: 2i+1 is the call of operation i, 2i+2 its return, 0 the head and the end. Choices are
- * the calls before the first return, then -1 and -2 for the rows of spares, which stand outside the list.
+ * the calls before the first return, then -1 to -3 for the rows of spares, which stand outside the list.
  */
 export class Timeline {
   /** Operations with a known outcome that are still in the list. */
@@ -17,9 +19,9 @@ export class Timeline {
   readonly #operations: readonly Operation[]
   readonly #next: Int32Array
   readonly #previous: Int32Array
-  readonly #spares: readonly [number[], number[]] = [[], []]
-  readonly #used: [number, number] = [0, 0]
-  readonly #rowOf: readonly (0 | 1 | undefined)[]
+  readonly #spares: readonly [number[], number[], number[]] = [[], [], []]
+  readonly #used: [number, number, number] = [0, 0, 0]
+  readonly #rowOf: readonly (Row | undefined)[]
 
   constructor(register: Register) {
     const { operations } = register
@@ -47,12 +49,12 @@ export class Timeline {
 
   choiceAfter(choice: number): number {
     if (choice > 0) return this.#choice(this.#next[choice] ?? 0)
-    return choice === -1 ? this.#spareChoice(1) : NO_CHOICE
+    return this.#spareChoice(-choice)
   }
 
   operationAt(choice: number): number {
     if (choice > 0) return operationOf(choice)
-    return required(this.#nextSpare(choice === -1 ? 0 : 1), 'a spare')
+    return required(this.#nextSpare(-choice - 1), 'a spare')
   }
 
   lift(operation: number): void {
@@ -85,14 +87,14 @@ export class Timeline {
     return (entry & 1) === 1 ? entry : this.#spareChoice(0)
   }
 
-  #spareChoice(from: 0 | 1): number {
-    if (from === 0 && this.#nextSpare(0) !== undefined) return -1
-    return this.#nextSpare(1) === undefined ? NO_CHOICE : -2
+  #spareChoice(from: number): number {
+    for (let row = from; row < this.#spares.length; row++) if (this.#nextSpare(row) !== undefined) return -row - 1
+    return NO_CHOICE
   }
 
   /** The first unused spare of the row, if it was invoked before the first return. */
-  #nextSpare(row: 0 | 1): number | undefined {
-    const spare = this.#spares[row][this.#used[row]]
+  #nextSpare(row: number): number | undefined {
+    const spare = this.#spares[row]?.[this.#used[row] ?? 0]
     if (spare === undefined) return undefined
     let entry = this.#next[0] ?? 0
     while ((entry & 1) === 1) entry = this.#next[entry] ?? 0
