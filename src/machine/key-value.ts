@@ -1,0 +1,151 @@
+/** The key-value tables of a shard: maps from keys to values, each change of which has a revision. */
+
+import { assert } from '../base/assert.ts'
+import { type ByteReader, type ByteWriter, malformed } from '../base/bytes.ts'
+import type { LeaderMicros } from './batch.ts'
+import type { ChangeLog } from './changes.ts'
+import { COMMAND, KEY_LIMIT_BYTES, type Outcome, readCondition, STATUS, VALUE_LIMIT_BYTES } from './command.ts'
+import { compareKeys } from './key-index.ts'
+import { Memtable, type MemtableRecord } from './memtable.ts'
+
+const MOST_PAGE_ENTRIES = 10_000
+const MOST_PAGE_BYTES = 1024 * 1024
+/** Revisions stay safe integers for centuries; a leader whose clock is beyond is not believed. */
+const LATEST_MICROS: LeaderMicros = 2 ** 53 - 2 ** 42
+
+/**
+ * Invariant: `revision` is that of the newest change, and above those of all others.
+ */
+export class KeyValue {
+  readonly #maps: Map<string, Memtable> = new Map()
+  readonly #changes: ChangeLog
+  #revision = 0
+
+  constructor(changes: ChangeLog) {
+    this.#changes = changes
+  }
+
+  get revision(): number {
+    return this.#revision
+  }
+
+  /** Maps with their names, in order of these. */
+  maps(): readonly (readonly [string, Memtable])[] {
+    return [...this.#maps].sort(([a], [b]) => compareKeys(a, b))
+  }
+
+  /** Executes the body of a `set`, which must end at `end`. */
+  set(reader: ByteReader, end: number, time: LeaderMicros, outcome: Outcome): void {
+    const demanded = readCondition(reader)
+    const map = reader.text(KEY_LIMIT_BYTES)
+    const tail = reader.at
+    const key = reader.text(KEY_LIMIT_BYTES)
+    const value = reader.blob(VALUE_LIMIT_BYTES)
+    if (reader.at !== end) throw malformed('a command is longer than its content')
+    const present = demanded < 0 ? demanded : (this.#maps.get(map)?.get(key)?.revision ?? 0)
+    if (present !== demanded) {
+      outcome.status = STATUS.conflict
+      outcome.revision = present
+      return
+    }
+    const revision = this.#nextRevision(time)
+    this.#mapOf(map).set(key, value, revision)
+    this.#changes.add({ kind: COMMAND.set, map, key, revision }, reader.bytes.subarray(tail, end))
+    outcome.status = STATUS.ok
+    outcome.revision = revision
+  }
+
+  /** Executes the body of a `delete`, which must end at `end`. */
+  delete(reader: ByteReader, end: number, time: LeaderMicros, outcome: Outcome): void {
+    const demanded = readCondition(reader)
+    const map = reader.text(KEY_LIMIT_BYTES)
+    const tail = reader.at
+    const key = reader.text(KEY_LIMIT_BYTES)
+    if (reader.at !== end) throw malformed('a command is longer than its content')
+    const table = this.#maps.get(map)
+    const present = table?.get(key)?.revision ?? 0
+    if (table === undefined || present === 0 || (demanded >= 0 && present !== demanded)) {
+      const isConflict = demanded >= 0 && present !== demanded
+      outcome.status = isConflict ? STATUS.conflict : STATUS.absent
+      outcome.revision = isConflict ? present : this.#revision
+      return
+    }
+    const revision = this.#nextRevision(time)
+    table.delete(key, revision)
+    this.#changes.add({ kind: COMMAND.delete, map, key, revision }, reader.bytes.subarray(tail, end))
+    outcome.status = STATUS.ok
+    outcome.revision = revision
+  }
+
+  /** Answers the body of a `get`; false when it is none. */
+  get(reader: ByteReader, reply: ByteWriter): boolean {
+    const map = reader.text(KEY_LIMIT_BYTES)
+    const key = reader.text(KEY_LIMIT_BYTES)
+    if (reader.remaining > 0) return false
+    const record = this.#maps.get(map)?.get(key)
+    reply.u8(record === undefined ? STATUS.absent : STATUS.ok)
+    reply.u53(record === undefined ? this.#revision : record.revision)
+    if (record?.bytes !== undefined) reply.raw(record.bytes)
+    return true
+  }
+
+  /** Answers the body of a `scan`; false when it is none. */
+  scan(reader: ByteReader, reply: ByteWriter): boolean {
+    const map = reader.text(KEY_LIMIT_BYTES)
+    const range = { from: reader.text(KEY_LIMIT_BYTES), until: reader.text(KEY_LIMIT_BYTES) }
+    const reverse = reader.u8()
+    const limit = Math.max(1, Math.min(reader.u32(), MOST_PAGE_ENTRIES))
+    const byteLimit = Math.min(reader.u32(), MOST_PAGE_BYTES)
+    if (reader.remaining > 0 || reverse > 1) return false
+    const records: MemtableRecord[] = []
+    let bytes = 0
+    let next: string | undefined
+    this.#maps.get(map)?.scan(range, reverse === 1, (record) => {
+      bytes += record.key.length + (record.bytes?.length ?? 0)
+      const isFull = records.length >= limit || (bytes > byteLimit && records.length > 0)
+      if (isFull) next = reverse === 1 ? records.at(-1)?.key : record.key
+      else records.push(record)
+      return !isFull
+    })
+    this.#encodePage(records, next, reply)
+    return true
+  }
+
+  /** Begins to put back a state whose newest change had this revision. */
+  begin(revision: number): void {
+    assert(this.#revision === 0, 'a state is loaded into nothing')
+    this.#revision = revision
+  }
+
+  load(map: string, key: string, revision: number, value: Uint8Array): void {
+    assert(revision <= this.#revision, 'no record is newer than its shard')
+    this.#mapOf(map).set(key, value, revision)
+  }
+
+  #encodePage(records: readonly MemtableRecord[], next: string | undefined, reply: ByteWriter): void {
+    reply.u8(STATUS.ok)
+    reply.u53(this.#revision)
+    reply.u8(next === undefined ? 0 : 1)
+    reply.text(next ?? '')
+    reply.u32(records.length)
+    for (const { key, revision, bytes } of records) {
+      reply.text(key)
+      reply.u53(revision)
+      reply.blob(bytes ?? new Uint8Array(0))
+    }
+  }
+
+  #mapOf(name: string): Memtable {
+    let table = this.#maps.get(name)
+    if (table === undefined) {
+      table = new Memtable()
+      this.#maps.set(name, table)
+    }
+    return table
+  }
+
+  #nextRevision(time: LeaderMicros): number {
+    this.#revision = Math.max(this.#revision + 1, Math.min(time, LATEST_MICROS))
+    return this.#revision
+  }
+}

@@ -1,0 +1,227 @@
+/** A snapshot is the whole state of a shard as a stream of frames, which ends with a hash of all before. */
+
+import { ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
+import { TroupeError } from '../base/error.ts'
+import { FRAME_HEADER_BYTES, FrameReader } from '../base/frame.ts'
+import { hashBytes } from '../base/hash.ts'
+import type { LeaderMicros } from './batch.ts'
+import { KEY_LIMIT_BYTES, STATUS, VALUE_LIMIT_BYTES } from './command.ts'
+import { compareKeys } from './key-index.ts'
+import type { FrozenMemtable } from './memtable.ts'
+import { SESSION_WINDOW, Session, type Sessions } from './session.ts'
+
+const VERSION = 1
+/** A frame is closed once it has grown beyond this, so that with one small record more it is below 64 KiB. */
+const FULL_BYTES = 60_000
+const FRAME_LIMIT_BYTES: number = 2 * 1024 * 1024
+
+/** What a frame holds; its first byte. Frames come in this order. */
+const FRAME = { header: 1, sessions: 2, expired: 3, records: 4, end: 5 } as const
+
+export interface SnapshotHeader {
+  readonly revision: number
+  readonly time: LeaderMicros
+  /** See `Sessions.forgetful`. */
+  readonly forgetful: boolean
+}
+
+/** Receives a snapshot's content in its order. Everything has been checked except what only the whole can show. */
+export interface SnapshotSink {
+  header(header: SnapshotHeader): void
+  session(session: Session): void
+  expired(id: number, touched: LeaderMicros): void
+  /** Keys of a map come in order, and so do maps. */
+  record(map: string, key: string, revision: number, value: Uint8Array): void
+}
+
+/** A map as it was when it was frozen. */
+export interface FrozenMap {
+  readonly name: string
+  readonly table: FrozenMemtable
+}
+
+/** Header and sessions as frames: what has to be copied at once, since it goes on changing. */
+export function encodeBeginning(header: SnapshotHeader, sessions: Sessions): readonly Uint8Array[] {
+  const frames = new FrameWriter()
+  const { writer } = frames
+  frames.open(FRAME.header)
+  writer.u8(VERSION)
+  writer.u53(header.revision)
+  writer.u53(header.time)
+  writer.u8(header.forgetful ? 1 : 0)
+  const encoded = [frames.close()]
+  for (const session of sessions.live) {
+    if (frames.isOpen && writer.length > FULL_BYTES - SESSION_WINDOW * REPLY_BYTES) encoded.push(frames.close())
+    if (!frames.isOpen) frames.open(FRAME.sessions)
+    encodeSession(writer, session)
+  }
+  if (frames.isOpen) encoded.push(frames.close())
+  for (const [id, touched] of sessions.expired) {
+    if (frames.isOpen && writer.length > FULL_BYTES) encoded.push(frames.close())
+    if (!frames.isOpen) frames.open(FRAME.expired)
+    writer.u53(id)
+    writer.u53(touched)
+  }
+  if (frames.isOpen) encoded.push(frames.close())
+  return encoded
+}
+
+/** The whole snapshot: the beginning, the maps in order of their names, and the hash over all. */
+export function* encodeSnapshot(beginning: readonly Uint8Array[], maps: readonly FrozenMap[]): Generator<Uint8Array> {
+  let hash = 0
+  for (const frame of encodeContent(beginning, maps)) {
+    hash = hashBytes(frame.subarray(FRAME_HEADER_BYTES), hash)
+    yield frame
+  }
+  const frames = new FrameWriter()
+  frames.open(FRAME.end)
+  frames.writer.u32(hash)
+  yield frames.close()
+}
+
+function* encodeContent(beginning: readonly Uint8Array[], maps: readonly FrozenMap[]): Generator<Uint8Array> {
+  yield* beginning
+  const frames = new FrameWriter()
+  const { writer } = frames
+  for (const { name, table } of maps) {
+    for (const { key, revision, bytes } of table.records()) {
+      if (frames.isOpen && writer.length + key.length * 3 + bytes.length > FULL_BYTES) yield frames.close()
+      if (!frames.isOpen) {
+        frames.open(FRAME.records)
+        writer.text(name)
+      }
+      writer.text(key)
+      writer.u53(revision)
+      writer.blob(bytes)
+    }
+    if (frames.isOpen) yield frames.close()
+  }
+}
+
+class FrameWriter {
+  readonly writer: ByteWriter = new ByteWriter(FULL_BYTES)
+
+  get isOpen(): boolean {
+    return this.writer.length > 0
+  }
+
+  open(kind: number): void {
+    this.writer.u32(0)
+    this.writer.u8(kind)
+  }
+
+  close(): Uint8Array {
+    this.writer.patchU32(0, this.writer.length - FRAME_HEADER_BYTES)
+    return this.writer.copy()
+  }
+}
+
+/** Bytes of a session's reply: how far it is from the oldest, status, revision. */
+const REPLY_BYTES = 11
+
+function encodeSession(writer: ByteWriter, session: Session): void {
+  writer.u53(session.id)
+  writer.u53(session.touched)
+  writer.u53(session.acknowledged)
+  const count = writer.length
+  writer.u32(0)
+  let replies = 0
+  session.forEach((sequence, outcome) => {
+    writer.u16(sequence - session.acknowledged)
+    writer.u8(outcome.status)
+    writer.u53(outcome.revision)
+    replies++
+  })
+  writer.patchU32(count, replies)
+}
+
+/** Reads a snapshot from chunks, however they are cut, into `sink`. Throws `DATA_DAMAGED` when it is none. */
+export function readSnapshot(chunks: Iterable<Uint8Array>, sink: SnapshotSink): void {
+  const frames = new FrameReader(FRAME_LIMIT_BYTES)
+  const parser = new SnapshotParser(sink)
+  for (const chunk of chunks) frames.push(chunk, (frame) => parser.frame(frame))
+  if (frames.isMidFrame) throw malformed('the snapshot ends within a frame')
+  parser.finish()
+}
+
+class SnapshotParser {
+  readonly #sink: SnapshotSink
+  #kind = 0
+  #hash = 0
+  #header: SnapshotHeader = { revision: 0, time: 0, forgetful: false }
+  #map: string | undefined
+  #key: string | undefined
+
+  constructor(sink: SnapshotSink) {
+    this.#sink = sink
+  }
+
+  frame(frame: Uint8Array): void {
+    const reader = new ByteReader(frame)
+    const kind = reader.u8()
+    const isNext = kind === this.#kind || (kind > this.#kind && this.#kind > 0) || kind === FRAME.header
+    if (!isNext || (kind === this.#kind && (kind === FRAME.header || kind === FRAME.end))) {
+      throw malformed(`a snapshot's frame of kind ${kind} is out of place`)
+    }
+    this.#kind = kind
+    if (kind === FRAME.header) this.#readHeader(reader)
+    else if (kind === FRAME.sessions) while (reader.remaining > 0) this.#readSession(reader)
+    else if (kind === FRAME.expired) while (reader.remaining > 0) this.#sink.expired(reader.u53(), this.#time(reader))
+    else if (kind === FRAME.records) this.#readRecords(reader)
+    else if (kind !== FRAME.end) throw malformed(`a snapshot has no frames of kind ${kind}`)
+    else if (reader.u32() !== this.#hash) throw malformed('the hash of the snapshot differs')
+    if (reader.remaining > 0) throw malformed("a snapshot's frame is longer than its content")
+    this.#hash = hashBytes(frame, this.#hash)
+  }
+
+  finish(): void {
+    if (this.#kind !== FRAME.end) throw malformed('the snapshot ends too early')
+  }
+
+  #readHeader(reader: ByteReader): void {
+    const version = reader.u8()
+    if (version !== VERSION)
+      throw new TroupeError('VERSION_SKEW', `this version cannot read a snapshot of format ${version}`)
+    this.#header = { revision: reader.u53(), time: reader.u53(), forgetful: reader.u8() === 1 }
+    this.#sink.header(this.#header)
+  }
+
+  #readSession(reader: ByteReader): void {
+    const id = reader.u53()
+    const session = new Session(id, this.#time(reader), reader.u53())
+    let last = -1
+    for (let left = reader.u32(); left > 0; left--) {
+      const distance = reader.u16()
+      const status = reader.u8()
+      if (distance <= last || distance >= SESSION_WINDOW || status === 0 || status > STATUS.overloaded) {
+        throw malformed('no such reply')
+      }
+      last = distance
+      session.settle(session.acknowledged + distance, { status, revision: reader.u53() })
+    }
+    this.#sink.session(session)
+  }
+
+  #readRecords(reader: ByteReader): void {
+    const map = reader.text(KEY_LIMIT_BYTES)
+    if (map !== this.#map) {
+      if (this.#map !== undefined && compareKeys(this.#map, map) > 0) throw malformed('maps are out of order')
+      this.#map = map
+      this.#key = undefined
+    }
+    while (reader.remaining > 0) {
+      const key = reader.text(KEY_LIMIT_BYTES)
+      const revision = reader.u53()
+      if (this.#key !== undefined && compareKeys(this.#key, key) >= 0) throw malformed('keys are out of order')
+      if (revision === 0 || revision > this.#header.revision) throw malformed('a record is newer than its shard')
+      this.#key = key
+      this.#sink.record(map, key, revision, reader.blob(VALUE_LIMIT_BYTES))
+    }
+  }
+
+  #time(reader: ByteReader): LeaderMicros {
+    const time = reader.u53()
+    if (time > this.#header.time) throw malformed('a session is newer than its shard')
+    return time
+  }
+}
