@@ -1,0 +1,168 @@
+/** A channel over one TCP connection whose handshake is done. */
+
+import { connect, type Socket } from 'node:net'
+import { assert } from '../base/assert.ts'
+import { TroupeError } from '../base/error.ts'
+import { encodeFrame, FRAME_HEADER_BYTES, FrameReader, writeFrameHeader } from '../base/frame.ts'
+import type { Millis } from '../base/time.ts'
+import { parseAddress } from '../runtime/address.ts'
+import type { Channel } from '../wire/channel.ts'
+import { Handshake, type Party } from '../wire/handshake.ts'
+import { HANDSHAKE_LIMITS, hangUp, plainBytes, shakeHands } from './handshake.ts'
+import { systemCrypto } from './random.ts'
+
+/** The longest frame that an authenticated side may send. */
+export const MOST_FRAME_BYTES: number = 16 * 2 ** 20
+
+/** What a client may have on its way to a node that does not read; the other direction has the same limit. */
+export const CLIENT_BUDGET_BYTES: number = 16 * 2 ** 20
+
+/** Up to this size copying a frame behind its header costs less than a vector of two. */
+const COPY_BYTES = 16 * 1024
+
+export class TcpChannel implements Channel {
+  readonly #socket: Socket
+  readonly #budgetBytes: number
+  readonly #hostile: () => void
+  readonly #reader = new FrameReader(MOST_FRAME_BYTES)
+  #frameHandler: ((frame: Uint8Array) => void) | undefined
+  #closeHandler: ((reason: Error | undefined) => void) | undefined
+  #closed = false
+
+  /**
+   * @param socket paused; nothing is read before `onFrame`
+   * @param hostile told when the other side sent what no frame can be; the channel is closed
+   */
+  constructor(socket: Socket, budgetBytes: number, hostile: () => void = () => {}) {
+    this.#socket = socket
+    this.#hostile = hostile
+    this.#budgetBytes = budgetBytes
+    socket.setNoDelay(true)
+    socket.setKeepAlive(true, 10_000)
+    socket.on('error', (error) => this.#ended(lost(error)))
+    socket.on('close', () => this.#ended(lost()))
+  }
+
+  send(frame: Uint8Array): boolean {
+    assert(frame.length <= MOST_FRAME_BYTES, `a frame has at most ${MOST_FRAME_BYTES} bytes`)
+    if (this.#closed || this.#socket.writableLength + frame.length > this.#budgetBytes) return false
+    if (frame.length <= COPY_BYTES) this.#socket.write(encodeFrame(frame))
+    else this.#writeApart(frame)
+    return true
+  }
+
+  onFrame(handler: (frame: Uint8Array) => void): void {
+    assert(this.#frameHandler === undefined, 'the frame handler of a channel is set once')
+    this.#frameHandler = handler
+    this.#socket.on('data', (chunk: Uint8Array) => this.#received(chunk))
+    this.#socket.resume()
+  }
+
+  onClose(handler: (reason: Error | undefined) => void): void {
+    this.#closeHandler = handler
+  }
+
+  close(): void {
+    if (this.#closed) return
+    hangUp(this.#socket)
+    this.#ended(undefined)
+  }
+
+  /** Closes at once; what was not sent yet is lost. The close handler hears the reason. */
+  abort(reason: TroupeError): void {
+    this.#socket.destroy()
+    this.#ended(reason)
+  }
+
+  /** Bytes received and sent so far: a connection on which the first stands still while the second grows is dead or stalled. */
+  get traffic(): { readonly received: number; readonly sent: number } {
+    return { received: this.#socket.bytesRead, sent: this.#socket.bytesWritten }
+  }
+
+  #received(chunk: Uint8Array): void {
+    if (this.#closed) return
+    try {
+      this.#reader.push(plainBytes(chunk), this.#receive)
+    } catch (error) {
+      // Bytes that are not what they claim to be cost their sender the connection, and nobody else anything.
+      if (!(error instanceof TroupeError) || error.code !== 'DATA_DAMAGED') throw error
+      this.#hostile()
+      this.abort(error)
+    }
+  }
+
+  readonly #receive = (frame: Uint8Array): void => {
+    if (!this.#closed) this.#frameHandler?.(frame)
+  }
+
+  #writeApart(frame: Uint8Array): void {
+    const header = new Uint8Array(FRAME_HEADER_BYTES)
+    writeFrameHeader(header, frame.length)
+    this.#socket.cork()
+    this.#socket.write(header)
+    this.#socket.write(frame)
+    this.#socket.uncork()
+  }
+
+  #ended(reason: Error | undefined): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#closeHandler?.(reason)
+  }
+}
+
+export interface ConnectOptions {
+  /** The cluster's secret; absent when it has none. */
+  readonly secret?: Uint8Array | undefined
+  /** Refuse any other cluster than this one; empty for any. */
+  readonly cluster?: string
+  /** Gives the attempt up. */
+  readonly signal?: AbortSignal
+  /** Milliseconds for connection and handshake; default 5,000. */
+  readonly timeoutMs?: Millis
+}
+
+export interface Connected {
+  readonly channel: Channel
+  /** The node that answered. */
+  readonly peer: Party
+}
+
+/**
+ * Connects to a node as a client.
+ *
+ * Rejects with `UNREACHABLE`, `ADDRESS_INVALID`, `UNAUTHENTICATED`, `WRONG_CLUSTER`, `VERSION_SKEW` or the signal's reason.
+ */
+export function connectChannel(address: string, options: ConnectOptions = {}): Promise<Connected> {
+  const { signal, cluster = '', secret, timeoutMs = HANDSHAKE_LIMITS.timeoutMs } = options
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted()
+    const socket = connect({ ...parseAddress(address), noDelay: true })
+    const abort = (): void => {
+      socket.destroy()
+      reject(signal?.reason)
+    }
+    signal?.addEventListener('abort', abort, { once: true })
+    const self = { role: 'client', cluster, node: '', generation: 0, address: '', secret } as const
+    const handshake = new Handshake('dialer', self, systemCrypto)
+    shakeHands(socket, handshake, { ...HANDSHAKE_LIMITS, timeoutMs }, (result) => {
+      signal?.removeEventListener('abort', abort)
+      if (result.type === 'refused') return reject(unreachable(address, result.error))
+      resolve({ channel: new TcpChannel(socket, CLIENT_BUDGET_BYTES), peer: result.agreement.peer })
+    })
+  })
+}
+
+function unreachable(address: string, error: TroupeError): TroupeError {
+  const message = `no connection to ${address}: ${error.message}`
+  return new TroupeError(error.code === 'DATA_DAMAGED' ? 'UNREACHABLE' : error.code, message, {
+    details: { addresses: [address] },
+    cause: error,
+  })
+}
+
+function lost(cause?: Error): TroupeError {
+  return new TroupeError('UNREACHABLE', `the connection is lost: ${cause?.message ?? 'the other side closed it'}`, {
+    cause,
+  })
+}
