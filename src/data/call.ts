@@ -1,0 +1,55 @@
+/** A call is what a user asks of a handle: named, with options that are checked before anything happens. */
+
+import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import type { Millis } from '../base/time.ts'
+import type { CallOptions, ReadLevel, ReadOptions, WriteOptions } from '../driver/contract.ts'
+
+export const DEFAULT_TIMEOUT_MS: Millis = 10_000
+
+/** The longest time that a timer can be set to. */
+const MOST_TIMEOUT_MS: Millis = 2 ** 31 - 1
+
+/** Stands for options that were not given. Calls with it skip the checks. */
+export const NO_OPTIONS: Readonly<Record<string, never>> = Object.freeze({})
+
+const CALL = ['signal', 'timeout'] as const
+export const CALL_OPTIONS: ReadonlySet<string> = new Set(CALL)
+export const READ_OPTIONS: ReadonlySet<string> = new Set([...CALL, 'read'])
+export const WRITE_OPTIONS: ReadonlySet<string> = new Set([...CALL, 'ifRevision'])
+
+/** Throws `INVALID_ARGUMENT` for what is unknown or out of range, and the signal's reason when it has aborted already. */
+export function checkCall(call: string, options: CallOptions, known: ReadonlySet<string>): void {
+  if (options === NO_OPTIONS) return
+  refuseUnknownOptions(call, options, known)
+  const { signal, timeout } = options
+  if (timeout !== undefined && !(typeof timeout === 'number' && timeout > 0 && timeout <= MOST_TIMEOUT_MS)) {
+    throw invalidArgument(`timeout is a number of milliseconds above 0 and at most ${MOST_TIMEOUT_MS}`)
+  }
+  if (signal === undefined) return
+  if (typeof signal !== 'object' || typeof signal.throwIfAborted !== 'function') {
+    throw invalidArgument('signal is an AbortSignal')
+  }
+  signal.throwIfAborted()
+}
+
+export function checkRead(call: string, options: ReadOptions, known: ReadonlySet<string> = READ_OPTIONS): void {
+  checkCall(call, options, known)
+  if (options.read !== undefined && !isReadLevel(options.read)) {
+    throw invalidArgument(`read is 'linearizable', 'local' or { maxStalenessMs } with a number of milliseconds`)
+  }
+}
+
+export function checkWrite(call: string, options: WriteOptions): void {
+  checkCall(call, options, WRITE_OPTIONS)
+  const { ifRevision } = options
+  if (ifRevision !== undefined && !(typeof ifRevision === 'bigint' && ifRevision >= 0n)) {
+    throw invalidArgument('ifRevision is a bigint: the revision of an entry, or 0n for a key that is absent')
+  }
+}
+
+function isReadLevel(read: ReadLevel): boolean {
+  if (typeof read === 'string') return read === 'linearizable' || read === 'local'
+  return (
+    typeof read === 'object' && read !== null && typeof read.maxStalenessMs === 'number' && read.maxStalenessMs >= 0
+  )
+}
