@@ -1,0 +1,44 @@
+/** The charter is what a node must remember of its cluster to start again by itself: the founders, and who owned what when last heard. */
+
+import { ByteReader, ByteWriter } from '../base/bytes.ts'
+import { ShardMap } from '../sharding/shard-map.ts'
+import type { Member } from '../wire/introduction.ts'
+import type { Membership } from './founding.ts'
+
+export interface Charter {
+  readonly membership: Membership
+  /** The newest that the meta group is known to have decided; undefined before the first. */
+  readonly shardMap: ShardMap | undefined
+}
+
+/** Keeps the charter on disk; `replace` is atomic. */
+export interface CharterStore {
+  read(): Uint8Array | undefined
+  replace(bytes: Uint8Array, done: (error: Error | undefined) => void): void
+}
+
+export const NO_CHARTER: Charter = { membership: { founders: [], founded: false }, shardMap: undefined }
+
+export function encodeCharter({ membership, shardMap }: Charter): Uint8Array {
+  const writer = new ByteWriter()
+  writer.u8(membership.founded ? 1 : 0)
+  writer.u32(membership.founders.length)
+  for (const { node, directory, address } of membership.founders) {
+    writer.text(node)
+    writer.text(directory)
+    writer.text(address)
+  }
+  writer.blob(shardMap === undefined ? new Uint8Array(0) : shardMap.encode())
+  return writer.take()
+}
+
+export function decodeCharter(bytes: Uint8Array): Charter {
+  const reader = new ByteReader(bytes)
+  const founded = reader.u8() === 1
+  const founders: Member[] = []
+  for (let left = reader.u32(); left > 0; left--) {
+    founders.push({ node: reader.text(), directory: reader.text(), address: reader.text() })
+  }
+  const encoded = reader.blob()
+  return { membership: { founders, founded }, shardMap: encoded.length === 0 ? undefined : ShardMap.decode(encoded) }
+}

@@ -1,0 +1,286 @@
+/** A group on this node: a replica of its log, the machine that executes it, and everybody who waits for either. */
+
+import { ByteWriter } from '../base/bytes.ts'
+import type { GroupId, NodeId } from '../base/identity.ts'
+import type { Clock, Millis, Scheduler } from '../base/time.ts'
+import type { Hosted } from '../host/host.ts'
+import type { LogDevice } from '../host/log-device.ts'
+import type { Machine } from '../machine/machine.ts'
+import type { Liveness, LogIndex, LogPosition } from '../protocol/core.ts'
+import type { Entry, RaftEvent, RaftMessage, RaftOutput, RaftRequest, RaftWrite } from '../protocol/raft/message.ts'
+import type { Raft } from '../protocol/raft/raft.ts'
+import { REPLY, type Request, type WatchRequest } from '../wire/request.ts'
+import { replicaAge } from './consistency.ts'
+import { Proposals, replyToAll, type Waiters } from './proposals.ts'
+import { type Read, Reads } from './reads.ts'
+import { leaderHint, refusal } from './refusal.ts'
+import type { Source } from './source.ts'
+import { Watches } from './watches.ts'
+
+/** What a group needs of its node. */
+export interface GroupPorts {
+  readonly self: NodeId
+  readonly clock: Clock
+  readonly scheduler: Scheduler
+  readonly liveness: Liveness
+  readonly log: LogDevice
+  send(to: NodeId, group: GroupId, message: RaftMessage): void
+  /** The role, the term or the leader of the group changed. */
+  leadershipChanged(group: Group): void
+  /** A peer needs entries that the log no longer has. */
+  sendSnapshot(group: Group, to: NodeId, term: number): void
+  /** The newest stored snapshot is to replace the machine's state. */
+  restore(group: Group, position: LogPosition): void
+  /** Entries were applied. */
+  applied(group: Group): void
+  observe(group: Group, event: RaftEvent): void
+}
+
+/** A replica as it was found on disk: `machine` has executed everything up to `applied`. */
+export interface GroupReplica {
+  readonly core: Raft
+  readonly machine: Machine
+  readonly applied: LogPosition
+}
+
+/** Bytes of commands in one entry; more begin another. */
+const ENTRY_BYTES = 1024 * 1024
+/** Bytes of entries applied without letting the network in between. */
+const APPLY_BYTES = 4 * 1024 * 1024
+const OVERLOADED_MESSAGE = 'too many writes of this shard wait for their majority; slow down and try again'
+
+export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftWrite, RaftEvent> {
+  readonly id: GroupId
+  readonly core: Raft
+  readonly machine: Machine
+  readonly #ports: GroupPorts
+  readonly #proposals = new Proposals()
+  readonly #reads = new Reads()
+  readonly #watches: Watches
+  #applied: LogPosition
+  #committed: LogIndex
+  #isCatchingUp = false
+  /** Numbers proposals and reads together, so that a refusal names one of them. */
+  #requests = 0
+  #touch: () => void = () => {}
+
+  constructor(id: GroupId, replica: GroupReplica, ports: GroupPorts) {
+    this.id = id
+    this.core = replica.core
+    this.machine = replica.machine
+    this.#ports = ports
+    this.#watches = new Watches(replica.machine)
+    this.#applied = replica.applied
+    this.#committed = replica.applied.index
+  }
+
+  /** `touch` tells the host that the core has heard something. */
+  onTouch(touch: () => void): void {
+    this.#touch = touch
+  }
+
+  /** The last position that the machine has executed. */
+  get applied(): LogPosition {
+    return this.#applied
+  }
+
+  get isLeader(): boolean {
+    return this.core.role === 'leader'
+  }
+
+  get leader(): NodeId | undefined {
+    return this.core.leader
+  }
+
+  /** Milliseconds since this replica was in touch with its group; see `replicaAge`. */
+  get ageMs(): Millis {
+    const { role, leader, configuration } = this.core
+    const view = { self: this.#ports.self, role, leader, configuration }
+    return replicaAge(view, this.#ports.liveness, this.#ports.clock.now())
+  }
+
+  receive(from: NodeId, message: RaftMessage): void {
+    this.core.receive(from, message, this.#ports.clock.now())
+    this.#touch()
+  }
+
+  submit(request: RaftRequest): void {
+    this.core.submit(request, this.#ports.clock.now())
+    this.#touch()
+  }
+
+  /** Takes a command for the next entry; answered once it is applied, or with why it can't be. */
+  command(source: Source, request: Request): void {
+    this.#proposals.add(source, request.id, request.bytes)
+    if (this.#proposals.bytes > ENTRY_BYTES) this.#propose()
+    this.#touch()
+  }
+
+  /** Takes a query that must see every acknowledged write. */
+  query(source: Source, request: Request): void {
+    this.#reads.add({ source, id: request.id, query: request.bytes })
+    this.#touch()
+  }
+
+  /** Answers a query from this replica as it is, unless it is older than `ageLimit`. */
+  localQuery(
+    source: Source,
+    request: { readonly id: number; readonly ageLimit: Millis; readonly query: Uint8Array },
+  ): void {
+    const age = this.ageMs
+    if (age > request.ageLimit) {
+      const message = `this replica was last in touch with its leader ${age} ms ago, over the allowed ${request.ageLimit} ms`
+      source.reply(request.id, REPLY.refused, refusal('NO_QUORUM', message))
+      return
+    }
+    const writer = new ByteWriter()
+    writer.f64(age)
+    writer.raw(this.machine.query(request.query))
+    source.reply(request.id, REPLY.answered, writer.take())
+  }
+
+  watch(source: Source, id: number, request: WatchRequest): void {
+    this.#watches.open(source, id, request)
+  }
+
+  creditWatch(source: Source, id: number, bytes: number): void {
+    this.#watches.credit(source, id, bytes)
+  }
+
+  closeWatch(source: Source, id: number): void {
+    this.#watches.close(source, id)
+  }
+
+  prepare(now: Millis): void {
+    this.#propose()
+    const id = ++this.#requests
+    if (this.#reads.take(id)) this.core.submit({ type: 'read', id }, now)
+  }
+
+  send(to: NodeId, message: RaftMessage): void {
+    this.#ports.send(to, this.id, message)
+  }
+
+  stage(write: RaftWrite): void {
+    this.#ports.log.stage(this.id, write)
+  }
+
+  last(): LogPosition {
+    return this.core.last
+  }
+
+  observe(event: RaftEvent): void {
+    this.#ports.observe(this, event)
+  }
+
+  perform(output: RaftOutput): void {
+    switch (output.type) {
+      case 'proposed':
+        this.#proposals.placed(output.id, output.position)
+        break
+      case 'refused':
+        this.#refused(output)
+        break
+      case 'readable':
+        this.#reads.indexed(output.id, output.index)
+        this.#answerReads()
+        break
+      case 'commit':
+        this.#committed = Math.max(this.#committed, output.index)
+        this.#apply()
+        break
+      case 'send-entries':
+        this.#sendEntries(output)
+        break
+      case 'send-snapshot':
+        this.#ports.sendSnapshot(this, output.to, output.term)
+        break
+      case 'restore':
+        this.#restore(output.position)
+        break
+      case 'leadership':
+        if (output.role !== 'leader') this.#stepDown()
+        this.#ports.leadershipChanged(this)
+        break
+    }
+  }
+
+  #propose(): void {
+    const { clock } = this.#ports
+    const id = ++this.#requests
+    const payload = this.#proposals.take(id, Math.floor(clock.wallTime() * 1000))
+    if (payload !== undefined) this.core.submit({ type: 'propose', id, kind: 'command', payload }, clock.now())
+  }
+
+  #refused({ id, reason, leader }: Extract<RaftOutput, { type: 'refused' }>): void {
+    const hint = leaderHint(leader)
+    const reads = this.#reads.refused(id)
+    if (reads !== undefined) {
+      for (const read of reads) read.source.reply(read.id, REPLY.notLeader, hint)
+      return
+    }
+    const waiters = this.#proposals.refused(id)
+    if (waiters === undefined) return
+    if (reason === 'overloaded') replyToAll(waiters, REPLY.refused, refusal('OVERLOADED', OVERLOADED_MESSAGE))
+    else replyToAll(waiters, REPLY.notLeader, hint)
+  }
+
+  #stepDown(): void {
+    this.#proposals.abandon()
+    this.#watches.move()
+  }
+
+  #answerReads(): void {
+    this.#reads.release(this.#applied.index, (read: Read) => {
+      read.source.reply(read.id, REPLY.answered, this.machine.query(read.query))
+    })
+  }
+
+  #sendEntries(output: Extract<RaftOutput, { type: 'send-entries' }>): void {
+    const { from, until, term, previous, commit } = output
+    const bytes = Number.MAX_SAFE_INTEGER
+    const entries = from < until ? this.#ports.log.entries(this.id, { from, until, bytes }) : []
+    this.send(output.to, { type: 'append', term, previous, entries, commit })
+  }
+
+  #restore(position: LogPosition): void {
+    this.#ports.restore(this, position)
+    this.#applied = position
+    this.#committed = Math.max(this.#committed, position.index)
+    this.#watches.move()
+    this.#apply()
+  }
+
+  /** Executes what is decided, in portions, so that a long log does not keep the node from its heartbeats. */
+  #apply(): void {
+    if (this.#isCatchingUp) return
+    if (this.#applied.index < this.#committed) {
+      const range = { from: this.#applied.index + 1, until: this.#committed + 1, bytes: APPLY_BYTES }
+      for (const entry of this.#ports.log.entries(this.id, range)) this.#applyEntry(entry)
+      this.#watches.advance()
+      this.#answerReads()
+      this.#ports.applied(this)
+    }
+    if (this.#applied.index >= this.#committed) return
+    this.#isCatchingUp = true
+    this.#ports.scheduler.defer(() => {
+      this.#isCatchingUp = false
+      this.#apply()
+      this.#touch()
+    })
+  }
+
+  #applyEntry(entry: Entry): void {
+    this.#applied = { index: entry.index, term: entry.term }
+    const waiters = this.#proposals.applied(entry)
+    if (entry.kind !== 'command') return
+    if (waiters === undefined) this.machine.apply(entry.payload, ignoreReply)
+    else this.machine.apply(entry.payload, (position, reply) => answer(waiters, position, reply))
+  }
+}
+
+function ignoreReply(): void {}
+
+function answer(waiters: Waiters, position: number, reply: Uint8Array): void {
+  waiters.sources[position]?.reply(waiters.ids[position] ?? 0, REPLY.answered, reply)
+}

@@ -1,0 +1,160 @@
+/** The groups of a node: a replica of the meta group, and of each group that the shard map gives this node a part in. */
+
+import { type GroupId, META_GROUP, type NodeId } from '../base/identity.ts'
+import type { Random } from '../base/random.ts'
+import type { Host } from '../host/host.ts'
+import type { RecoveredGroup, SnapshotStore, StoredSnapshot } from '../host/log-device.ts'
+import { Shard } from '../machine/shard.ts'
+import type { LogPosition } from '../protocol/core.ts'
+import type { RaftLimits, RaftTiming } from '../protocol/raft/config.ts'
+import type { RaftEvent, RaftMessage, RaftOutput, RaftRequest, RaftWrite } from '../protocol/raft/message.ts'
+import { Raft } from '../protocol/raft/raft.ts'
+import type { ShardMap } from '../sharding/shard-map.ts'
+import { firstShardMap } from '../sharding/shard-map.ts'
+import { Group, type GroupPorts } from './group.ts'
+import { appliedShardMap, proposeFirstShardMap } from './meta.ts'
+
+type RaftHost = Host<RaftMessage, RaftRequest, RaftOutput, RaftWrite, RaftEvent>
+
+interface Resources extends Pick<GroupPorts, 'clock' | 'scheduler' | 'liveness' | 'log'> {
+  readonly random: Random
+  readonly snapshots: SnapshotStore
+}
+
+interface Handlers extends Pick<GroupPorts, 'send' | 'sendSnapshot' | 'leadershipChanged' | 'applied' | 'observe'> {
+  /** The meta group has decided who owns what. */
+  owned(shardMap: ShardMap): void
+}
+
+interface GroupSettings {
+  readonly node: NodeId
+  readonly shards: number
+  readonly timing: RaftTiming
+  readonly limits: RaftLimits
+}
+
+const BEGINNING: LogPosition = { index: 0, term: 0 }
+const EMPTY: RecoveredGroup = { term: 0, vote: undefined, start: BEGINNING, log: [] }
+
+export class Groups {
+  readonly #host: RaftHost
+  readonly #resources: Resources
+  readonly #settings: GroupSettings
+  readonly #handlers: Handlers
+  readonly #all = new Map<GroupId, Group>()
+  #members: readonly NodeId[] = []
+  #shardMap: ShardMap | undefined
+
+  constructor(host: RaftHost, resources: Resources, settings: GroupSettings, handlers: Handlers) {
+    this.#host = host
+    this.#resources = resources
+    this.#settings = settings
+    this.#handlers = handlers
+  }
+
+  get all(): ReadonlyMap<GroupId, Group> {
+    return this.#all
+  }
+
+  get(id: GroupId): Group | undefined {
+    return this.#all.get(id)
+  }
+
+  get members(): readonly NodeId[] {
+    return this.#members
+  }
+
+  get shardMap(): ShardMap | undefined {
+    return this.#shardMap
+  }
+
+  /** The replicas of a group, the one that should lead it first; empty for one that nobody has heard of. */
+  replicasOf(id: GroupId): readonly NodeId[] {
+    if (id === META_GROUP) return this.#members
+    return this.#shardMap?.replicasOf(id) ?? []
+  }
+
+  /** The cluster exists: takes part in the meta group, and in whatever is known to be owned already. */
+  found(members: readonly NodeId[], shardMap: ShardMap | undefined): void {
+    this.#members = members
+    this.#add(META_GROUP, members)
+    if (shardMap !== undefined) this.#own(shardMap)
+  }
+
+  /** Looks at what the meta group has decided; its leader makes the first decision. */
+  reviewMeta(): void {
+    const meta = this.#all.get(META_GROUP)
+    if (meta === undefined) return
+    const decided = appliedShardMap(meta)
+    if (decided === undefined) {
+      if (meta.isLeader) proposeFirstShardMap(meta, firstShardMap(this.#settings.shards, this.#members))
+    } else if (decided.epoch > (this.#shardMap?.epoch ?? 0)) {
+      this.#own(decided)
+      this.#handlers.owned(decided)
+    }
+  }
+
+  #own(shardMap: ShardMap): void {
+    this.#shardMap = shardMap
+    for (const id of shardMap.groups) {
+      const replicas = shardMap.replicasOf(id)
+      if (replicas.includes(this.#settings.node) && !this.#all.has(id)) this.#add(id, replicas)
+    }
+  }
+
+  #add(id: GroupId, replicas: readonly NodeId[]): void {
+    const machine = new Shard()
+    const snapshot = this.#resources.snapshots.newest(id)
+    if (snapshot !== undefined) machine.restore(chunksOf(snapshot))
+    const applied = snapshot?.header.position ?? BEGINNING
+    const core = this.#newCore(id, replicas, applied)
+    const ports: GroupPorts = {
+      ...this.#resources,
+      ...this.#handlers,
+      self: this.#settings.node,
+      restore: (group) => this.#restore(group),
+    }
+    const group = new Group(id, { core, machine, applied }, ports)
+    this.#all.set(id, group)
+    group.onTouch(this.#host.add(group))
+    snapshot?.close()
+  }
+
+  #newCore(id: GroupId, replicas: readonly NodeId[], applied: LogPosition): Raft {
+    const { log, random, liveness, clock } = this.#resources
+    const { node, timing, limits } = this.#settings
+    const recovered = log.recovered.get(id) ?? EMPTY
+    const end = recovered.start.index + recovered.log.length
+    // A snapshot that was installed just before a crash may end beyond the log, which then begins anew after it.
+    const isBeyond = applied.index > end
+    if (isBeyond) log.stage(id, { type: 'snapshot', position: applied })
+    return new Raft({
+      self: node,
+      configuration: { incoming: [...replicas].sort(), outgoing: [], learners: [] },
+      term: recovered.term,
+      vote: recovered.vote,
+      snapshot: isBeyond ? applied : recovered.start,
+      log: isBeyond ? [] : recovered.log,
+      timing,
+      limits,
+      random,
+      liveness,
+      now: clock.now(),
+    })
+  }
+
+  #restore(group: Group): void {
+    const snapshot = this.#resources.snapshots.newest(group.id)
+    if (snapshot === undefined) return
+    group.machine.restore(chunksOf(snapshot))
+    snapshot.close()
+  }
+}
+
+const READ_BYTES = 64 * 1024
+
+function* chunksOf(snapshot: StoredSnapshot): Iterable<Uint8Array> {
+  for (let offset = 0; offset < snapshot.bytes; offset += READ_BYTES) {
+    yield snapshot.read(offset, Math.min(READ_BYTES, snapshot.bytes - offset))
+  }
+}

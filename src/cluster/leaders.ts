@@ -1,0 +1,99 @@
+/** The leaders of the groups, as a node sees them: whom to ask, who should lead, and how leadership is handed over. */
+
+import { type GroupId, META_GROUP, type NodeId } from '../base/identity.ts'
+import type { Millis } from '../base/time.ts'
+import type { Group } from './group.ts'
+import type { Groups } from './groups.ts'
+import type { NodeLiveness } from './liveness.ts'
+
+/** A leader that is not the preferred one keeps its office at least this long. */
+const SETTLED_MS: Millis = 5000
+/** A transfer that has not come about is tried again after this long. */
+const TRANSFER_AGAIN_MS: Millis = 500
+
+export class Leaders {
+  readonly #groups: Groups
+  readonly #liveness: NodeLiveness
+  readonly #self: NodeId
+  readonly #hints = new Map<GroupId, NodeId>()
+  readonly #ledSince = new Map<GroupId, Millis>()
+  readonly #transferredAt = new Map<GroupId, Millis>()
+  /** This node is about to stop and takes no office. */
+  isDraining = false
+
+  constructor(groups: Groups, liveness: NodeLiveness, self: NodeId) {
+    this.#groups = groups
+    this.#liveness = liveness
+    this.#self = self
+  }
+
+  /** Who leads as far as this node knows. */
+  leaderOf(id: GroupId): NodeId | undefined {
+    const group = this.#groups.get(id)
+    return group === undefined ? this.#hints.get(id) : group.leader
+  }
+
+  /** Another node to ask about the group. */
+  nodeFor(id: GroupId): NodeId | undefined {
+    const leader = this.leaderOf(id)
+    if (leader !== undefined && leader !== this.#self && this.#liveness.isConnected(leader)) return leader
+    if (this.#groups.get(id) !== undefined) return undefined
+    return this.#groups.replicasOf(id).find((node) => this.#liveness.isConnected(node))
+  }
+
+  hinted(id: GroupId, leader: string): void {
+    if (leader === '') this.#hints.delete(id)
+    else this.#hints.set(id, leader as NodeId)
+  }
+
+  /**
+   * Moves each leadership towards the replica that should have it, so that work is spread evenly: at once in a group that
+   * has never had a leader, later when the present one has settled. True while something should be looked at again soon.
+   */
+  review(now: Millis): boolean {
+    let isUnsettled = false
+    for (const group of this.#groups.all.values()) {
+      const preferred = this.#groups.replicasOf(group.id)[0]
+      if (group.isLeader) this.#returnOffice(group, preferred, now)
+      else this.#ledSince.delete(group.id)
+      const isNew = group.leader === undefined && group.core.last.index === 0
+      isUnsettled ||= isNew
+      if (isNew && preferred === this.#self && group.core.role === 'follower') group.submit({ type: 'campaign' })
+    }
+    return isUnsettled || this.#groups.get(META_GROUP) === undefined
+  }
+
+  /** Asks others to take over what this node leads. False when there is nothing left that anybody could take. */
+  handOver(now: Millis): boolean {
+    let isAnyLeft = false
+    for (const group of this.#groups.all.values()) {
+      if (!group.isLeader) continue
+      const heir = this.#heirOf(group)
+      if (heir === undefined) continue
+      isAnyLeft = true
+      this.#transfer(group, heir, now)
+    }
+    return isAnyLeft
+  }
+
+  #returnOffice(group: Group, preferred: NodeId | undefined, now: Millis): void {
+    const since = this.#ledSince.get(group.id) ?? now
+    this.#ledSince.set(group.id, since)
+    if (this.isDraining || preferred === undefined || preferred === this.#self || now - since < SETTLED_MS) return
+    if (!this.#liveness.isConnected(preferred)) return
+    const progress = group.core.progress().find(({ node }) => node === preferred)
+    if (progress !== undefined && progress.match >= group.core.commit) this.#transfer(group, preferred, now)
+  }
+
+  /** The connected replica that has most of the log. */
+  #heirOf(group: Group): NodeId | undefined {
+    const peers = group.core.progress().filter(({ node }) => this.#liveness.isConnected(node))
+    return peers.sort((one, other) => other.match - one.match)[0]?.node
+  }
+
+  #transfer(group: Group, to: NodeId, now: Millis): void {
+    if (now - (this.#transferredAt.get(group.id) ?? Number.NEGATIVE_INFINITY) < TRANSFER_AGAIN_MS) return
+    this.#transferredAt.set(group.id, now)
+    group.submit({ type: 'transfer', to })
+  }
+}

@@ -1,0 +1,195 @@
+/** The router brings each request to where it can be answered: to a group of this node, or to a node that leads it. */
+
+import { ByteReader } from '../base/bytes.ts'
+import { isTroupeError } from '../base/error.ts'
+import type { GroupId, NodeId } from '../base/identity.ts'
+import type { Channel } from '../wire/channel.ts'
+import { FRAME, OPERATION, REPLY, type Request, readRequest, readWatchRequest } from '../wire/request.ts'
+import { Forwards } from './forwards.ts'
+import type { Group } from './group.ts'
+import { leaderHint, refusal } from './refusal.ts'
+import { Source } from './source.ts'
+
+/** What the router needs of its node. */
+export interface RouterPorts {
+  group(id: GroupId): Group | undefined
+  /** A node to ask about a group that this node does not lead; undefined when none is known. */
+  nodeFor(group: GroupId): NodeId | undefined
+  /** A node that was asked says who leads. */
+  hinted(group: GroupId, leader: string): void
+  sendFrame(to: NodeId, frame: Uint8Array): boolean
+  disconnect(node: NodeId): void
+  /** Makes sure that a turn ends soon, so that replies leave. */
+  schedule(): void
+  topology(): Uint8Array
+  status(): Uint8Array
+}
+
+export class Router {
+  readonly #ports: RouterPorts
+  readonly #forwards: Forwards
+  readonly #dirty: Source[] = []
+  readonly #peers = new Map<NodeId, Source>()
+  readonly #channels = new Map<Channel, Source>()
+  /** Who wants to hear of each new topology, and under which request. */
+  readonly #subscribers = new Map<Source, number>()
+  /** Frames that could not be what they claimed; their channels were closed. */
+  malformedFrames = 0
+
+  constructor(ports: RouterPorts) {
+    this.#ports = ports
+    this.#forwards = new Forwards(
+      (to, frame) => ports.sendFrame(to, frame),
+      (group, leader) => ports.hinted(group as GroupId, leader),
+    )
+  }
+
+  /** Serves an application until its channel closes. */
+  accept(channel: Channel): void {
+    const source = new Source(false, (frame) => channel.send(frame), this.#dirty)
+    this.#channels.set(channel, source)
+    channel.onFrame((frame) => this.#receive(source, frame, () => this.#drop(channel, source)))
+    channel.onClose(() => this.#drop(channel, source))
+  }
+
+  /** Requests that another node has forwarded, or replies to what was forwarded to it. */
+  peerFrame(from: NodeId, frame: Uint8Array): void {
+    if (frame[0] === FRAME.replies) {
+      this.#forwards.received(frame)
+      this.#ports.schedule()
+      return
+    }
+    let source = this.#peers.get(from)
+    if (source === undefined) {
+      source = new Source(true, (replies) => this.#ports.sendFrame(from, replies), this.#dirty)
+      this.#peers.set(from, source)
+    }
+    this.#serve(source, frame)
+  }
+
+  peerLost(node: NodeId): void {
+    this.#peers.get(node)?.close()
+    this.#peers.delete(node)
+    this.#forwards.lost(node)
+    this.#ports.schedule()
+  }
+
+  /** Tells everybody who asked about the topology. */
+  topologyChanged(): void {
+    if (this.#subscribers.size === 0) return
+    const topology = this.#ports.topology()
+    for (const [source, id] of this.#subscribers) source.reply(id, REPLY.topology, topology)
+    this.#ports.schedule()
+  }
+
+  /** Sends the replies and forwards of the turn. */
+  flush(): void {
+    this.#forwards.flush()
+    for (let at = 0; at < this.#dirty.length; at++) {
+      const source = this.#dirty[at]
+      if (source !== undefined && !source.flush()) this.#cutOff(source)
+    }
+    this.#dirty.length = 0
+  }
+
+  close(): void {
+    for (const channel of this.#channels.keys()) channel.close()
+    this.#channels.clear()
+  }
+
+  #receive(source: Source, frame: Uint8Array, drop: () => void): void {
+    try {
+      this.#serve(source, frame)
+    } catch (error) {
+      if (!isTroupeError(error, 'DATA_DAMAGED')) throw error
+      this.malformedFrames++
+      drop()
+    }
+  }
+
+  #serve(source: Source, frame: Uint8Array): void {
+    const reader = new ByteReader(frame)
+    if (reader.u8() !== FRAME.requests) return
+    while (reader.remaining > 0) this.#dispatch(source, readRequest(reader))
+    this.#ports.schedule()
+  }
+
+  #dispatch(source: Source, request: Request): void {
+    switch (request.operation) {
+      case OPERATION.command:
+      case OPERATION.query:
+      case OPERATION.watch:
+        this.#toLeader(source, request)
+        break
+      case OPERATION.localQuery:
+        this.#toReplica(source, request)
+        break
+      case OPERATION.watchCredit:
+      case OPERATION.unwatch:
+        this.#toWatch(source, request)
+        break
+      case OPERATION.topology:
+        this.#subscribers.set(source, request.id)
+        source.reply(request.id, REPLY.topology, this.#ports.topology())
+        break
+      case OPERATION.status:
+        source.reply(request.id, REPLY.status, this.#ports.status())
+        break
+      default:
+        source.reply(
+          request.id,
+          REPLY.refused,
+          refusal('UNSUPPORTED', `operation ${request.operation} is unknown here`),
+        )
+    }
+  }
+
+  #toLeader(source: Source, request: Request): void {
+    const group = this.#ports.group(request.group as GroupId)
+    if (group === undefined || !group.isLeader) this.#forward(source, request)
+    else if (request.operation === OPERATION.command) group.command(source, request)
+    else if (request.operation === OPERATION.query) group.query(source, request)
+    else group.watch(source, request.id, readWatchRequest(new ByteReader(request.bytes)))
+  }
+
+  #toReplica(source: Source, request: Request): void {
+    const group = this.#ports.group(request.group as GroupId)
+    if (group === undefined) {
+      this.#forward(source, request)
+      return
+    }
+    const reader = new ByteReader(request.bytes)
+    const ageLimit = reader.f64()
+    group.localQuery(source, { id: request.id, ageLimit, query: reader.raw(reader.remaining) })
+  }
+
+  #toWatch(source: Source, request: Request): void {
+    const reader = new ByteReader(request.bytes)
+    const watch = reader.u32()
+    if (this.#forwards.forwardWatch(source, request, watch)) return
+    const group = this.#ports.group(request.group as GroupId)
+    if (request.operation === OPERATION.unwatch) group?.closeWatch(source, watch)
+    else group?.creditWatch(source, watch, reader.u32())
+  }
+
+  /** A request that was forwarded once comes back to who forwarded it, with the best hint there is. */
+  #forward(source: Source, request: Request): void {
+    const node = this.#ports.nodeFor(request.group as GroupId)
+    if (node === undefined || source.isPeer) source.reply(request.id, REPLY.notLeader, leaderHint(node))
+    else this.#forwards.forward(source, request, node)
+  }
+
+  /** Replies cannot be kept for somebody who does not take them; a new connection starts afresh. */
+  #cutOff(source: Source): void {
+    for (const [channel, candidate] of this.#channels) if (candidate === source) this.#drop(channel, source)
+    for (const [node, candidate] of this.#peers) if (candidate === source) this.#ports.disconnect(node)
+  }
+
+  #drop(channel: Channel, source: Source): void {
+    if (!this.#channels.delete(channel)) return
+    source.close()
+    this.#subscribers.delete(source)
+    this.#forwards.abandon(source)
+    channel.close()
+  }
+}

@@ -1,0 +1,149 @@
+/** The snapshot exchange sends a group's newest snapshot to a peer that has fallen behind the log, and takes them in. */
+
+import { ByteReader, ByteWriter } from '../base/bytes.ts'
+import type { GroupId, NodeId } from '../base/identity.ts'
+import type { SnapshotStore, SnapshotWriter, StoredSnapshot } from '../host/log-device.ts'
+import type { RaftRequest } from '../protocol/raft/message.ts'
+import { FRAME } from '../wire/request.ts'
+import {
+  readSnapshotChunk,
+  readSnapshotReply,
+  type SnapshotChunk,
+  writeSnapshotChunk,
+  writeSnapshotReply,
+} from '../wire/snapshot.ts'
+import { decodeConfiguration } from './configuration.ts'
+
+export interface SnapshotExchangePorts {
+  readonly store: SnapshotStore
+  sendFrame(to: NodeId, frame: Uint8Array): boolean
+  submit(group: GroupId, request: RaftRequest): void
+}
+
+interface Sending {
+  readonly to: NodeId
+  readonly group: GroupId
+  readonly term: number
+  readonly snapshot: StoredSnapshot
+}
+
+interface Receiving {
+  readonly index: number
+  readonly writer: SnapshotWriter
+  received: number
+}
+
+const CHUNK_BYTES = 256 * 1024
+
+export class SnapshotExchange {
+  readonly #ports: SnapshotExchangePorts
+  readonly #sending = new Map<string, Sending>()
+  readonly #receiving = new Map<GroupId, Receiving>()
+
+  constructor(ports: SnapshotExchangePorts) {
+    this.#ports = ports
+  }
+
+  /** Starts to send; ends in a `snapshot-sent` request to the group, or in silence and the peer's own append reply. */
+  send(group: GroupId, to: NodeId, term: number): void {
+    const snapshot = this.#ports.store.newest(group)
+    if (snapshot === undefined) {
+      this.#ports.submit(group, { type: 'snapshot-sent', to, delivered: false })
+      return
+    }
+    this.#end(group, to)
+    const sending = { to, group, term, snapshot }
+    this.#sending.set(key(group, to), sending)
+    this.#sendChunk(sending, 0)
+  }
+
+  frame(from: NodeId, frame: Uint8Array): void {
+    const reader = new ByteReader(frame, 1)
+    if (frame[0] === FRAME.snapshot) this.#take(from, readSnapshotChunk(reader))
+    else if (frame[0] === FRAME.snapshotReply) this.#confirmed(from, readSnapshotReply(reader))
+  }
+
+  peerLost(node: NodeId): void {
+    for (const sending of this.#sending.values()) if (sending.to === node) this.#fail(sending)
+  }
+
+  close(): void {
+    for (const { snapshot } of this.#sending.values()) snapshot.close()
+    for (const { writer } of this.#receiving.values()) writer.abandon()
+    this.#sending.clear()
+    this.#receiving.clear()
+  }
+
+  #sendChunk(sending: Sending, offset: number): void {
+    const { snapshot, group, term, to } = sending
+    const { position, chain, configuration } = snapshot.header
+    const bytes = snapshot.read(offset, Math.min(CHUNK_BYTES, snapshot.bytes - offset))
+    const writer = new ByteWriter(bytes.length + configuration.length + 128)
+    writer.u8(FRAME.snapshot)
+    writeSnapshotChunk(writer, { group, term, position, chain, configuration, total: snapshot.bytes, offset, bytes })
+    if (!this.#ports.sendFrame(to, writer.take())) this.#fail(sending)
+  }
+
+  #confirmed(from: NodeId, reply: ReturnType<typeof readSnapshotReply>): void {
+    const sending = this.#sending.get(key(reply.group, from))
+    if (sending === undefined || sending.snapshot.header.position.index !== reply.position.index) return
+    if (reply.received < sending.snapshot.bytes) this.#sendChunk(sending, reply.received)
+    else {
+      this.#end(reply.group, from)
+      this.#ports.submit(reply.group, { type: 'snapshot-sent', to: from, delivered: true })
+    }
+  }
+
+  #fail({ group, to }: Sending): void {
+    this.#end(group, to)
+    this.#ports.submit(group, { type: 'snapshot-sent', to, delivered: false })
+  }
+
+  #end(group: GroupId, to: NodeId): void {
+    this.#sending.get(key(group, to))?.snapshot.close()
+    this.#sending.delete(key(group, to))
+  }
+
+  /** A chunk that does not continue what is here is answered with where to go on from. */
+  #take(from: NodeId, chunk: SnapshotChunk): void {
+    const receiving = this.#receivingOf(chunk)
+    if (chunk.offset === receiving.received) {
+      receiving.writer.write(chunk.bytes.slice())
+      receiving.received += chunk.bytes.length
+    }
+    if (receiving.received < chunk.total) {
+      this.#confirm(from, chunk, receiving.received)
+      return
+    }
+    this.#receiving.delete(chunk.group)
+    receiving.writer.finish((error) => {
+      if (error !== undefined) return
+      this.#confirm(from, chunk, chunk.total)
+      const { term, position } = chunk
+      const configuration = decodeConfiguration(chunk.configuration)
+      this.#ports.submit(chunk.group, { type: 'install-snapshot', from, term, position, configuration })
+    })
+  }
+
+  #receivingOf(chunk: SnapshotChunk): Receiving {
+    const { group, position, chain } = chunk
+    const present = this.#receiving.get(group)
+    if (present?.index === position.index) return present
+    present?.writer.abandon()
+    const writer = this.#ports.store.begin(group, { position, chain, configuration: chunk.configuration.slice() })
+    const receiving = { index: position.index, writer, received: 0 }
+    this.#receiving.set(group, receiving)
+    return receiving
+  }
+
+  #confirm(to: NodeId, chunk: SnapshotChunk, received: number): void {
+    const writer = new ByteWriter(64)
+    writer.u8(FRAME.snapshotReply)
+    writeSnapshotReply(writer, { group: chunk.group, term: chunk.term, position: chunk.position, received })
+    this.#ports.sendFrame(to, writer.take())
+  }
+}
+
+function key(group: GroupId, to: NodeId): string {
+  return `${group} ${to}`
+}

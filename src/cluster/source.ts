@@ -1,0 +1,44 @@
+/** A source is where requests come from and replies go to: an application's channel, or another node that forwards. */
+
+import { ByteWriter } from '../base/bytes.ts'
+import { FRAME, writeReply } from '../wire/request.ts'
+
+/** Replies gather here during a turn and leave as one frame. */
+export class Source {
+  /** A forwarded request is not forwarded again. */
+  readonly isPeer: boolean
+  readonly #send: (frame: Uint8Array) => boolean
+  readonly #dirty: Source[]
+  readonly #writer = new ByteWriter(1024)
+  #isClosed = false
+
+  /** `dirty` collects the sources that have something to flush at the end of the turn. */
+  constructor(isPeer: boolean, send: (frame: Uint8Array) => boolean, dirty: Source[]) {
+    this.isPeer = isPeer
+    this.#send = send
+    this.#dirty = dirty
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  reply(id: number, status: number, bytes: Uint8Array): void {
+    if (this.#isClosed) return
+    if (this.#writer.length === 0) {
+      this.#writer.u8(FRAME.replies)
+      this.#dirty.push(this)
+    }
+    writeReply(this.#writer, id, status, bytes)
+  }
+
+  /** False when the other side does not take its replies: it must be cut off, for they cannot be kept for it. */
+  flush(): boolean {
+    if (this.#writer.length === 0 || this.#isClosed) return true
+    return this.#send(this.#writer.copy())
+  }
+
+  close(): void {
+    this.#isClosed = true
+  }
+}
