@@ -1,0 +1,185 @@
+/** Recovery reads what the disk holds of a log, decides where the log ends, and refuses what cannot be explained by a crash. */
+
+import { TroupeError } from '../../base/error.ts'
+import type { Disk } from '../port.ts'
+import type { LogContent } from './content.ts'
+import { type BatchHeader, type Checksum, SECTOR } from './format.ts'
+import { Replay } from './replay.ts'
+import {
+  batchSize,
+  findHeader,
+  payloadOf,
+  readBatch,
+  type ScannedBatch,
+  type ScannedRecord,
+  type SegmentBytes,
+} from './scan.ts'
+import { segmentName, segmentNumbers } from './segments.ts'
+
+export interface RecoveredLog {
+  readonly content: LogContent
+  /** Numbers of the segments that hold the log, ascending. */
+  readonly segments: readonly number[]
+  /** Numbers of segment files that hold nothing of it: prepared and never begun, or void. */
+  readonly others: readonly number[]
+  /** The last whole batch; 0 when there is none. */
+  readonly sequence: number
+  /** Everything up to here is known to have been confirmed by the disk. */
+  readonly synced: number
+  /** The records of the last batch when it was never confirmed: to be written again, lest they exist in memory only. */
+  readonly unconfirmed: readonly { readonly head: ScannedRecord['head']; readonly payload: Uint8Array }[]
+}
+
+/** A segment that was certainly begun. */
+interface Begun {
+  readonly number: number
+  /** The first header found; it may stand behind a damaged one. */
+  readonly header: BatchHeader
+}
+
+interface Ending {
+  readonly segment: SegmentBytes
+  readonly offset: number
+}
+
+/** Changes nothing on disk. */
+export function recoverLog(disk: Disk, cacheBytes: number): RecoveredLog {
+  const numbers = segmentNumbers(disk.list())
+  const begun = withoutVoid(numbers.map((number) => beginning(disk, number)).filter((found) => found !== undefined))
+  const recovery = new Recovery(disk, cacheBytes)
+  begun.every((segment, at) => recovery.readSegment(segment, begun[at + 1]))
+  const log = recovery.finish()
+  return { ...log, others: numbers.filter((number) => !log.segments.includes(number)) }
+}
+
+/** A segment voids all batches from its first sequence on that stand in older segments. */
+function withoutVoid(segments: readonly Begun[]): readonly Begun[] {
+  return segments.filter((segment, at) =>
+    segments.slice(at + 1).every((later) => later.header.segmentFirst > segment.header.segmentFirst),
+  )
+}
+
+function beginning(disk: Disk, number: number): Begun | undefined {
+  const checksum: Checksum = (bytes, seed) => disk.crc32(bytes, seed)
+  const first = findHeader(read(disk, number, SECTOR), 0, checksum, () => true)
+  const batch = first === undefined ? undefined : readBatch(read(disk, number, batchSize(first)), 0, checksum)
+  // A first batch that is not whole proves nothing, lest a torn one voids what it was to replace; a later one does.
+  const header = batch?.header ?? findHeader(read(disk, number), SECTOR, checksum, () => true)
+  return header === undefined ? undefined : { number, header }
+}
+
+function read(disk: Disk, number: number, length?: number): SegmentBytes {
+  const name = segmentName(number)
+  const file = disk.open(name)
+  try {
+    return { number, name, bytes: file.read(0, length ?? file.size) }
+  } finally {
+    file.close()
+  }
+}
+
+class Recovery {
+  readonly #disk: Disk
+  readonly #checksum: Checksum
+  readonly #cacheBytes: number
+  #replay: Replay
+  #segments: number[] = []
+  #sequence = 0
+  #synced = 0
+  #last: { readonly segment: SegmentBytes; readonly batch: ScannedBatch } | undefined = undefined
+  /** Where older segments ended that nothing continues; fine unless something in them is missed. */
+  #gap: Ending | undefined = undefined
+
+  constructor(disk: Disk, cacheBytes: number) {
+    this.#disk = disk
+    this.#checksum = (bytes, seed) => disk.crc32(bytes, seed)
+    this.#cacheBytes = cacheBytes
+    this.#replay = new Replay(cacheBytes)
+  }
+
+  /** Returns false when the log ends in this segment. */
+  readSegment(begun: Begun, next: Begun | undefined): boolean {
+    const segment = read(this.#disk, begun.number)
+    if (begun.header.segmentFirst !== this.#sequence + 1) this.#startOver(begun)
+    this.#segments.push(begun.number)
+    const until = next?.header.segmentFirst ?? Number.POSITIVE_INFINITY
+    const offset = this.#readBatches(segment, until)
+    if (this.#sequence + 1 === until) return true
+    const missed = this.#sequence + 1
+    this.#refuseIfConfirmed(segment, offset, until)
+    if (next === undefined || next.header.synced < missed) return false
+    // What lies between was on disk. When the numbers leave room for a segment in between, it may have been given up.
+    if (next.number === begun.number + 1) throw damaged(segment.name, offset)
+    this.#gap = { segment, offset }
+    return true
+  }
+
+  finish(): Omit<RecoveredLog, 'others'> {
+    const [incomplete] = this.#replay.incomplete()
+    if (incomplete !== undefined) throw this.#missing(incomplete.id)
+    const last = this.#sequence > this.#synced ? this.#last : undefined
+    return {
+      content: this.#replay.content,
+      segments: this.#segments,
+      sequence: this.#sequence,
+      synced: this.#synced,
+      unconfirmed: (last?.batch.records ?? []).map((record) => ({
+        head: record.head,
+        payload: last === undefined ? new Uint8Array() : payloadOf(last.segment, record),
+      })),
+    }
+  }
+
+  #startOver(begun: Begun): void {
+    this.#replay = new Replay(this.#cacheBytes)
+    this.#segments = []
+    this.#sequence = begun.header.segmentFirst - 1
+  }
+
+  /** Takes batches in sequence up to `until`; returns the offset at which it stopped. */
+  #readBatches(segment: SegmentBytes, until: number): number {
+    let at = 0
+    while (this.#sequence + 1 < until) {
+      const batch = readBatch(segment, at, this.#checksum)
+      if (batch === undefined || batch.header.sequence !== this.#sequence + 1) break
+      const stranger = this.#replay.apply(segment, batch)
+      if (stranger !== undefined) throw damaged(segment.name, stranger.at)
+      this.#sequence = batch.header.sequence
+      this.#synced = Math.max(this.#synced, batch.header.synced)
+      this.#last = { segment, batch }
+      at += batchSize(batch.header)
+    }
+    return at
+  }
+
+  /** A later batch that knows the missing one to be on disk tells damage from a torn tail. */
+  #refuseIfConfirmed(segment: SegmentBytes, offset: number, until: number): void {
+    const missed = this.#sequence + 1
+    const witness = findHeader(
+      segment,
+      offset + SECTOR,
+      this.#checksum,
+      (header) => header.sequence > missed && header.sequence < until && header.synced >= missed,
+    )
+    if (witness !== undefined) throw damaged(segment.name, offset)
+  }
+
+  #missing(group: number): TroupeError {
+    if (this.#gap !== undefined) return damaged(this.#gap.segment.name, this.#gap.offset)
+    const name = segmentName(this.#segments[0] ?? 0)
+    return new TroupeError(
+      'DATA_DAMAGED',
+      `a log segment before ${name} is missing: it holds entries of group ${group} that are still needed. ${REMEDY}`,
+      { details: { file: name, offset: 0, group } },
+    )
+  }
+}
+
+const REMEDY =
+  'Nothing was changed. Put the file back from a copy, or move the data directory away and let the node join anew.'
+
+function damaged(file: string, offset: number): TroupeError {
+  return new TroupeError('DATA_DAMAGED', `${file} is damaged at byte ${offset}, in what was confirmed. ${REMEDY}`, {
+    details: { file, offset },
+  })
+}

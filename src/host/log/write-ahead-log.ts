@@ -1,0 +1,263 @@
+/** The write-ahead log is the log device on a disk: batches of records, appended to segments, recovered after a crash. */
+
+import { assert } from '../../base/assert.ts'
+import { isTroupeError, TroupeError } from '../../base/error.ts'
+import type { GroupId } from '../../base/identity.ts'
+import type { LogIndex, LogPosition } from '../../protocol/core.ts'
+import type { Entry, RaftWrite } from '../../protocol/raft/message.ts'
+import type { LogDevice, RecoveredGroup, SnapshotStore } from '../log-device.ts'
+import type { Disk } from '../port.ts'
+import { Batch } from './batch.ts'
+import type { LogContent } from './content.ts'
+import { type EntryRange, readEntries } from './entries.ts'
+import { type Checksum, FORMAT_VERSION, isEntry, RECORD, type RecordHead } from './format.ts'
+import { type RecoveredLog, recoverLog } from './recovery.ts'
+import { encodeCheckpoint } from './replay.ts'
+import { type Segment, Segments } from './segments.ts'
+import { Staging } from './staging.ts'
+
+export interface LogOptions {
+  readonly disk: Disk
+  /** Where the hash chain of an installed snapshot is found. */
+  readonly snapshots: Pick<SnapshotStore, 'newest'>
+  /** `'os'` leaves the moment of writing to the operating system: a power cut loses what was acknowledged last. */
+  readonly durability: 'disk' | 'os'
+  /** Bytes of a segment, at least 4 KiB; default 64 MiB. */
+  readonly segmentBytes?: number
+  /** Bytes of payload kept in memory; default 64 MiB. */
+  readonly cacheBytes?: number
+  /** Bytes of segments beyond which `groupsToCompact` asks for snapshots; default 512 MiB. */
+  readonly limitBytes?: number
+}
+
+type Done = (error: Error | undefined) => void
+
+const MEBIBYTE = 1024 * 1024
+
+/**
+ * Opens the log, or begins one where there is none. Every start goes on in a segment of its own, so that nothing is ever
+ * written next to what a crash left behind.
+ *
+ * Throws `DATA_DAMAGED` (nothing was changed), `VERSION_SKEW`, `DISK_FAILED`.
+ */
+export async function openLog(options: LogOptions): Promise<LogDevice> {
+  const cacheBytes = options.cacheBytes ?? 64 * MEBIBYTE
+  const recovered = recoverLog(options.disk, cacheBytes)
+  const log = new WriteAheadLog(options, recovered)
+  await log.begin(recovered)
+  return log
+}
+
+class WriteAheadLog implements LogDevice {
+  readonly recovered: ReadonlyMap<GroupId, RecoveredGroup>
+  readonly #disk: Disk
+  readonly #durability: 'disk' | 'os'
+  readonly #limitBytes: number
+  readonly #content: LogContent
+  readonly #staging: Staging
+  readonly #checksum: Checksum
+  readonly #segments: Segments
+  #staged = new Batch()
+  #written = new Batch()
+  /** Sequence of the last batch that was written; the ones of the current segment began with `#segmentFirst`. */
+  #sequence: number
+  #segmentFirst = 0
+  #synced: number
+  /** Whether the last batch is only a marker, which needs no marker itself. */
+  #isMarked = false
+  /** Where the next batch goes in the current segment. */
+  #end = 0
+  #isCommitting = false
+  #isClosing = false
+  #failure: Error | undefined = undefined
+
+  constructor(options: LogOptions, recovered: RecoveredLog) {
+    this.#disk = options.disk
+    this.#durability = options.durability
+    this.#limitBytes = options.limitBytes ?? 512 * MEBIBYTE
+    this.#checksum = (bytes, seed) => options.disk.crc32(bytes, seed)
+    this.#content = recovered.content
+    this.recovered = recovered.content.recovered()
+    this.#sequence = recovered.sequence
+    this.#synced = recovered.synced
+    this.#segments = new Segments(options.disk, options.segmentBytes ?? 64 * MEBIBYTE, recovered.segments)
+    this.#staging = new Staging(this.#content, {
+      checksum: this.#checksum,
+      snapshots: options.snapshots,
+      record: (head, payload) => this.#staged.record(head, payload),
+    })
+  }
+
+  /** Confirms what was recovered, begins a segment, and gives up the files that hold nothing. */
+  async begin(recovered: RecoveredLog): Promise<void> {
+    // Written without syncs by 'os', or a crash came early: what is kept must be as good as acknowledged.
+    for (const segment of recovered.sequence > recovered.synced + 1 ? this.#segments.all : []) {
+      await settled((done) => segment.file.sync(done))
+    }
+    for (const { head, payload } of recovered.unconfirmed) {
+      if (head.kind !== RECORD.checkpoint) this.#staged.record(head, payload)
+    }
+    // The batch that nobody confirmed may stand in memory only, after a failed sync: it is written anew.
+    if (recovered.unconfirmed.length > 0) this.#sequence--
+    this.#synced = this.#sequence
+    const batch = this.#checkpoint(this.#staged)
+    await settled((done) => {
+      this.#write(batch, this.#segments.first(batch.size))
+      this.#segments.current.file.sync(done)
+    })
+    this.#staged.clear()
+    this.#synced = this.#sequence
+    for (const number of recovered.others) this.#segments.discard(number)
+  }
+
+  get isDirty(): boolean {
+    return !this.#staged.isEmpty
+  }
+
+  stage(group: GroupId, write: RaftWrite): void {
+    this.#staging.stage(group, write)
+  }
+
+  compact(group: GroupId, upTo: LogPosition): void {
+    this.#staging.compact(group, upTo)
+  }
+
+  /** With nothing staged it writes the marker alone, unless the disk has it: worth while when the node falls idle. */
+  commit(done: Done): void {
+    assert(!this.#isCommitting, 'one commit at a time')
+    const isIdle = !this.isDirty && (this.#isMarked || this.#durability === 'os')
+    if (this.#failure !== undefined || isIdle) {
+      done(this.#failure)
+      return
+    }
+    this.#isCommitting = true
+    const batch = this.#staged
+    this.#staged = this.#written
+    this.#written = batch
+    try {
+      this.#append(batch)
+    } catch (error) {
+      this.#committed(asError(error), [], done)
+      return
+    }
+    const free = this.#segments.free((segment) => this.#content.usage.entriesIn(segment.number) === 0)
+    if (this.#durability === 'os') this.#committed(undefined, free, done)
+    else this.#segments.current.file.sync((error) => this.#committed(error, free, done))
+  }
+
+  entries(group: GroupId, range: EntryRange): readonly Entry[] {
+    return readEntries(this.#content.group(group), range, (number, offset, size) => {
+      const { name, file } = this.#segments.get(number)
+      return { number, name, offset, bytes: file.read(offset, size), checksum: this.#checksum }
+    })
+  }
+
+  chainAt(group: GroupId, index: LogIndex): number | undefined {
+    return this.#content.group(group).chainAt(index)
+  }
+
+  groupsToCompact(): readonly GroupId[] {
+    if (this.#segments.bytes <= this.#limitBytes) return []
+    const oldest = this.#segments.oldest.number
+    const groups = [...this.#content.groups.values()]
+    return groups
+      .filter(({ table }) => table.has(table.first) && table.segment(table.first) === oldest)
+      .map(({ id }) => id)
+  }
+
+  /** Leaves a last marker, so that the next start can tell damage from a torn tail everywhere. What is only staged is lost. */
+  close(): void {
+    if (this.#isClosing) return
+    this.#isClosing = true
+    this.#staged.clear()
+    if (!this.#isCommitting) this.commit(() => this.#segments.close())
+  }
+
+  #append(batch: Batch): void {
+    const { current } = this.#segments
+    if (this.#end + batch.size <= current.file.size) {
+      this.#write(batch, current)
+      return
+    }
+    const whole = this.#checkpoint(batch)
+    const next = this.#segments.next(whole.size)
+    this.#end = 0
+    this.#write(whole, next)
+  }
+
+  #write(batch: Batch, segment: Segment): void {
+    const at = this.#end
+    this.#sequence++
+    if (at === 0) this.#segmentFirst = this.#sequence
+    this.#isMarked = batch.isEmpty
+    const header = {
+      version: FORMAT_VERSION,
+      segment: segment.number,
+      sequence: this.#sequence,
+      segmentFirst: this.#segmentFirst,
+      synced: this.#synced,
+    }
+    const bytes = batch.seal(header, this.#checksum, (head, offset) => this.#place(head, segment.number, at + offset))
+    segment.file.write(at, bytes)
+    this.#end = at + bytes.length
+  }
+
+  /** Only the last record of an entry counts: of one that was replaced or dropped since, the content knows nothing. */
+  #place(head: RecordHead, segment: number, offset: number): void {
+    if (!isEntry(head.kind)) return
+    const table = this.#content.groups.get(head.group as GroupId)?.table
+    if (table?.has(head.index)) table.place(head.index, segment, offset)
+  }
+
+  /** The batch that begins a segment: what every group has, then the batch's own records. */
+  #checkpoint(batch: Batch): Batch {
+    const whole = new Batch()
+    for (const { id, term, vote, start, startChain, last } of this.#content.groups.values()) {
+      const payload = encodeCheckpoint({ term, vote, last: last.index })
+      const payloadCrc = this.#checksum(payload)
+      const head = {
+        kind: RECORD.checkpoint,
+        group: id,
+        ...start,
+        chain: startChain,
+        payloadCrc,
+        length: payload.length,
+      }
+      whole.record(head, payload)
+    }
+    whole.append(batch)
+    return whole
+  }
+
+  #committed(error: Error | undefined, free: readonly Segment[], done: Done): void {
+    this.#isCommitting = false
+    this.#written.clear()
+    if (error === undefined) this.#settle(free)
+    else this.#failure = asError(error)
+    done(this.#failure)
+    if (this.#isClosing) this.#segments.close()
+  }
+
+  #settle(free: readonly Segment[]): void {
+    if (this.#durability === 'disk') this.#synced = this.#sequence
+    this.#content.cache.trim()
+    try {
+      this.#segments.recycle(free)
+      if (this.#end * 2 > this.#segments.current.file.size) this.#segments.prepare()
+    } catch (error) {
+      this.#failure = asError(error)
+    }
+  }
+}
+
+/** Hands the disk's own errors on, and wraps what else may come. */
+function asError(error: unknown): Error {
+  if (isTroupeError(error)) return error
+  return new TroupeError('DISK_FAILED', 'the log cannot be written', { cause: error })
+}
+
+function settled(start: (done: Done) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    start((error) => (error === undefined ? resolve() : reject(error)))
+  })
+}
