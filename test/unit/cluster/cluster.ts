@@ -1,0 +1,98 @@
+/** A cluster for tests: nodes without disks on one virtual clock, and an application at one of them. */
+
+import { crc32 } from 'node:zlib'
+import type { NodeId } from '../../../src/base/identity.ts'
+import { SeededRandom } from '../../../src/base/random.ts'
+import { ClusterNode } from '../../../src/cluster/node.ts'
+import type { Driver } from '../../../src/driver/contract.ts'
+import { nativeDriver } from '../../../src/driver/native/native.ts'
+import { MemoryLog } from '../../../src/host/log/memory-log.ts'
+import type { SnapshotStore } from '../../../src/host/log-device.ts'
+import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../../../src/protocol/raft/config.ts'
+import { connectChannels } from '../../../src/simulation/client-channel.ts'
+import { Computer } from '../../../src/simulation/computer.ts'
+import { EventQueue } from '../../../src/simulation/event-queue.ts'
+import type { LinkQuality } from '../../../src/simulation/link.ts'
+import { SimulatedNetwork } from '../../../src/simulation/network.ts'
+import { Trace } from '../../../src/simulation/trace.ts'
+
+const QUALITY: LinkQuality = { mode: 'stream', loss: 0, duplicate: 0, delayMs: [0.2, 0.4], tail: 0, tailMs: 0 }
+
+export class TestCluster {
+  readonly queue = new EventQueue()
+  readonly random = new SeededRandom(7)
+  readonly trace = new Trace(this.queue)
+  readonly network: SimulatedNetwork
+  readonly nodes: ClusterNode[] = []
+  readonly computers: Computer[] = []
+  readonly failures: unknown[] = []
+
+  constructor(names: readonly string[], shards = 4) {
+    this.network = new SimulatedNetwork(QUALITY, { queue: this.queue, random: this.random, trace: this.trace })
+    for (const name of names) this.#start(name, names, shards)
+  }
+
+  #start(name: string, names: readonly string[], shards: number): void {
+    const computer = new Computer(this.queue, name)
+    const snapshots: SnapshotStore = {
+      newest: () => undefined,
+      begin: () => {
+        throw new Error('no snapshots here')
+      },
+    }
+    const node = new ClusterNode(
+      {
+        clock: computer,
+        scheduler: computer,
+        random: this.random.fork(),
+        network: this.network.join(name as NodeId, computer, 1),
+        log: new MemoryLog({ checksum: crc32 as never, snapshots }),
+        snapshots,
+        charter: { read: () => undefined, replace: (_, done) => done(undefined) },
+        fatal: (error) => this.failures.push(error),
+        observe: () => {},
+      },
+      {
+        node: name as NodeId,
+        directory: `directory of ${name}`,
+        generation: 1,
+        cluster: 'test',
+        address: `${name}:7400`,
+        join: names.map((other) => `${other}:7400`),
+        shards,
+        durability: 'memory',
+        timing: DEFAULT_TIMING,
+        limits: DEFAULT_LIMITS,
+      },
+    )
+    this.nodes.push(node)
+    this.computers.push(computer)
+    node.start()
+  }
+
+  /** An application on a computer of its own, connected to the first node only or to all. */
+  application(direct: boolean): Driver {
+    const computer = new Computer(this.queue, 'application')
+    const ports = { queue: this.queue, random: this.random, trace: this.trace }
+    return nativeDriver({
+      clock: computer,
+      scheduler: computer,
+      random: this.random.fork(),
+      direct,
+      seeds: ['n1:7400'],
+      connect: (address) => {
+        const at = this.nodes.findIndex(({ settings }) => settings.address === address)
+        const [near, far] = connectChannels([computer, this.computers[at] as Computer], QUALITY, ports)
+        this.nodes[at]?.accept(far)
+        return Promise.resolve(near)
+      },
+    })
+  }
+
+  /** Lets virtual time pass, and promises settle. */
+  async run(ms: number): Promise<void> {
+    const until = this.queue.now() + ms
+    while (this.queue.step(until)) await new Promise((resolve) => setImmediate(resolve))
+    if (this.failures.length > 0) throw this.failures[0]
+  }
+}
