@@ -107,11 +107,16 @@ export class ChangeLog implements Changes {
     this.#through = revision
   }
 
+  /** Begins a new segment, in the buffers of the oldest when there are enough. */
   #rotate(): void {
-    this.#newest = emptySegment()
+    const oldest = this.#segments.length < SEGMENTS ? undefined : this.#segments.shift()
+    this.#forgotten = oldest?.revisions.at(-1) ?? this.#forgotten
+    this.#newest = oldest ?? emptySegment()
+    this.#newest.encoded.length = 0
+    for (const column of [this.#newest.maps, this.#newest.keys, this.#newest.revisions, this.#newest.starts]) {
+      column.length = 0
+    }
     this.#segments.push(this.#newest)
-    if (this.#segments.length <= SEGMENTS) return
-    this.#forgotten = this.#segments.shift()?.revisions.at(-1) ?? this.#forgotten
   }
 }
 

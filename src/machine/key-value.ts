@@ -49,8 +49,9 @@ export class KeyValue {
       return
     }
     const revision = this.#nextRevision(time)
-    this.#mapOf(map).set(key, value, revision)
-    this.#changes.add({ kind: COMMAND.set, map, key, revision }, reader.bytes.subarray(tail, end))
+    // The change keeps a key that lives anyway: a string for each would outlive its batch and burden the collector.
+    const ownKey = this.#mapOf(map).set(key, value, revision)
+    this.#changes.add({ kind: COMMAND.set, map, key: ownKey, revision }, reader.bytes.subarray(tail, end))
     outcome.status = STATUS.ok
     outcome.revision = revision
   }

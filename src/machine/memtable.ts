@@ -60,19 +60,20 @@ export class Memtable {
     return record?.bytes === undefined ? undefined : record
   }
 
-  /** Copies `value`; `revision` must be above all before it. */
-  set(key: string, value: Uint8Array, revision: number): void {
+  /** Copies `value`; `revision` must be above all before it. Returns the memtable's own copy of the key. */
+  set(key: string, value: Uint8Array, revision: number): string {
     const record = this.#records.get(key) ?? this.#create(key)
     if (record.revision <= this.#frozenRevision) this.#preserve(record)
     else if (record.bytes !== undefined && record.bytes.length === value.length) {
       record.bytes.set(value)
       record.revision = revision
-      return
+      return record.key
     }
     if (record.bytes === undefined) this.#arrive(record)
     // Not `slice`: of a Node Buffer that would be a view.
     record.bytes = new Uint8Array(value)
     record.revision = revision
+    return record.key
   }
 
   /** The key must be present. */

@@ -20,6 +20,7 @@ export const SHARD_LIMITS: ShardLimits = { changes: CHANGE_LIMITS, sessions: SES
 
 /** `[status u8, revision u53]` */
 const REPLY_BYTES = 9
+const ANSWERS_BYTES = 65_536
 
 export class Shard implements Machine {
   readonly changes: ChangeLog
@@ -32,7 +33,8 @@ export class Shard implements Machine {
   readonly #head: CommandHead = { kind: 0, session: 0, sequence: 0, acknowledged: 0 }
   readonly #outcome: Outcome = { status: 0, revision: 0 }
   readonly #reply: ByteWriter = new ByteWriter(REPLY_BYTES)
-  readonly #answer: ByteWriter = new ByteWriter(1024)
+  /** Answers are views of it, many to one buffer: allocating bytes costs more than answering. */
+  readonly #answers: ByteWriter = new ByteWriter(ANSWERS_BYTES)
 
   constructor(limits: ShardLimits = SHARD_LIMITS) {
     this.#limits = limits
@@ -57,18 +59,21 @@ export class Shard implements Machine {
   }
 
   query(query: Uint8Array): Uint8Array {
-    const answer = this.#answer
-    answer.length = 0
+    const answers = this.#answers
+    if (answers.length > ANSWERS_BYTES / 2) answers.take(ANSWERS_BYTES)
+    const start = answers.length
     try {
       const reader = new ByteReader(query)
       const kind = reader.u8()
-      if (kind === QUERY.get && this.#keyValue.get(reader, answer)) return answer.copy()
-      if (kind === QUERY.scan && this.#keyValue.scan(reader, answer)) return answer.copy()
+      if (kind === QUERY.get && this.#keyValue.get(reader, answers))
+        return answers.bytes.subarray(start, answers.length)
+      if (kind === QUERY.scan && this.#keyValue.scan(reader, answers))
+        return answers.bytes.subarray(start, answers.length)
       this.#fail(kind === QUERY.get || kind === QUERY.scan ? STATUS.malformed : STATUS.unsupported)
     } catch (error) {
       this.#failWith(error)
     }
-    return this.#encodeReply().slice()
+    return new Uint8Array(this.#encodeReply())
   }
 
   freeze(): FrozenState {
