@@ -8,10 +8,10 @@ const wellFormed = fc.string({ unit: 'binary', maxLength: 8 })
 describe('checkKey', () => {
   test('takes every well-formed text of 1 to 4096 bytes', () => {
     fc.assert(
-      fc.property(
-        wellFormed.filter((key) => key !== ''),
-        (key) => expect(() => checkKey(key)).not.toThrow(),
-      ),
+      fc.property(wellFormed, (key) => {
+        fc.pre(key !== '')
+        expect(() => checkKey(key)).not.toThrow()
+      }),
     )
     for (const longest of ['a'.repeat(4096), 'é'.repeat(2048), '水'.repeat(1365), '😀'.repeat(1024)]) {
       expect(() => checkKey(longest)).not.toThrow()
