@@ -17,7 +17,7 @@ export interface Hosted<Message, Request, Output, Write, Event> {
   last(): LogPosition
 }
 
-/** The part of the log device that the host needs. */
+/** The part of the log device that the host needs. A commit of nothing marks the end of what is durable. */
 export interface CommitLog {
   readonly isDirty: boolean
   commit(done: (error: Error | undefined) => void): void
@@ -32,6 +32,9 @@ export interface HostPorts {
   /** The node contradicts itself or lost its disk: it must stop. */
   fatal(error: unknown): void
 }
+
+/** A log that has been idle for this long gets its marker, which tells what a crash tore from what decayed later. */
+const IDLE_MS: Millis = 100
 
 /** What one commit of the log makes durable, and what waits for it. */
 interface Batch<Slot> {
@@ -50,11 +53,14 @@ export class Host<Message, Request, Output, Write, Event> {
   readonly #slots = new Set<Slot<Message, Request, Output, Write, Event>>()
   #dirty: Slot<Message, Request, Output, Write, Event>[] = []
   #staging: Batch<Slot<Message, Request, Output, Write, Event>> = emptyBatch(1)
+  #inFlight: Batch<Slot<Message, Request, Output, Write, Event>> | undefined
   #durable = 0
   #isCommitting = false
   #isScheduled = false
   #isRunning = false
   #isStopped = false
+  #marker: Timer | undefined
+  #idleSince: Millis = 0
 
   constructor(ports: HostPorts) {
     this.#ports = ports
@@ -72,6 +78,7 @@ export class Host<Message, Request, Output, Write, Event> {
   /** Nothing is driven, sent or confirmed any more. */
   stop(): void {
     this.#isStopped = true
+    this.#marker?.cancel()
     for (const slot of this.#slots) slot.timer?.cancel()
   }
 
@@ -152,10 +159,12 @@ export class Host<Message, Request, Output, Write, Event> {
     else this.#inFlight?.held.push(leave)
   }
 
-  #inFlight: Batch<Slot<Message, Request, Output, Write, Event>> | undefined
-
   #commit(): void {
     if (this.#isCommitting || !this.#ports.log.isDirty) return
+    this.#startCommit()
+  }
+
+  #startCommit(): void {
     this.#isCommitting = true
     const batch = this.#staging
     this.#inFlight = batch
@@ -173,6 +182,7 @@ export class Host<Message, Request, Output, Write, Event> {
     this.#isCommitting = false
     this.#inFlight = undefined
     this.#durable = batch.number
+    if (batch.positions.size > 0) this.#markWhenIdle()
     for (const leave of batch.held) leave()
     for (const [slot, position] of batch.positions) {
       slot.hosted.core.persisted(position)
@@ -180,6 +190,19 @@ export class Host<Message, Request, Output, Write, Event> {
     }
     // A log that confirms within the call is inside a turn already, which goes on.
     this.#turn()
+  }
+
+  #markWhenIdle(): void {
+    this.#idleSince = this.#ports.clock.now()
+    if (this.#marker !== undefined) return
+    const mark = () => {
+      this.#marker = undefined
+      const at = this.#idleSince + IDLE_MS
+      if (this.#isStopped) return
+      if (this.#ports.clock.now() < at) this.#marker = this.#ports.scheduler.at(at, mark)
+      else if (!this.#isCommitting) this.#startCommit()
+    }
+    this.#marker = this.#ports.scheduler.at(this.#idleSince + IDLE_MS, mark)
   }
 
   /** One timer a replica, moved only to come earlier: a deadline that moved back is noticed when the timer fires. */
