@@ -1,0 +1,244 @@
+/** A link is an open channel to one engine, with the requests that are under way on it. */
+
+import { ByteReader, ByteWriter, malformed } from '../../base/bytes.ts'
+import { isTroupeError } from '../../base/error.ts'
+import type { Clock, Millis, Scheduler, Timer } from '../../base/time.ts'
+import type { Channel } from '../../wire/channel.ts'
+import {
+  FRAME,
+  OPERATION,
+  REPLY,
+  REQUEST_OVERHEAD_BYTES,
+  type Reply,
+  readReply,
+  readWatchEvent,
+  type WatchEvent,
+  type WatchRequest,
+  writeWatchRequest,
+} from '../../wire/request.ts'
+import { readTopology, type Topology } from '../../wire/topology.ts'
+import type { Carrier, Operation } from './operation.ts'
+
+/** A frame that has grown beyond this leaves before the turn ends, so that no frame comes near the channel's limit. */
+const FRAME_BYTES = 1024 * 1024
+/** How soon a frame is offered again that the channel had no room for. */
+const OFFER_AGAIN_MS: Millis = 5
+/** The request for the topology is the first and keeps its id, as the answer comes again with every change. */
+const TOPOLOGY_REQUEST = 0
+
+export interface LinkHandler {
+  /** An operation's answer; throws `DATA_DAMAGED` when it is none. */
+  answered(operation: Operation<unknown>, bytes: Uint8Array): void
+  /** Any other end of a request; see `REPLY`. */
+  turnedDown(link: Link, operation: Operation<unknown>, reply: Reply): void
+  topology(link: Link, topology: Topology): void
+  /** The operations whose answers will not come; none of them is on the link any more. */
+  closed(link: Link, operations: readonly Operation<unknown>[]): void
+}
+
+/** Where the events of one watch on one shard go. */
+export interface WatchSink {
+  event(event: WatchEvent): void
+  /** The watch does not stand here any more: ask another node. */
+  lost(): void
+}
+
+export interface LinkPorts {
+  readonly clock: Clock
+  readonly scheduler: Scheduler
+  readonly handler: LinkHandler
+}
+
+/** Requests of one turn gather in one frame, which leaves at the turn's end. */
+export class Link implements Carrier {
+  readonly address: string
+  /** Who answers there; `''` until its topology has come. */
+  node = ''
+  readonly #ports: LinkPorts
+  readonly #channel: Channel
+  readonly #writer = new ByteWriter(4096)
+  readonly #operations = new Map<number, Operation<unknown>>()
+  readonly #watches = new Map<number, WatchSink>()
+  readonly #leave = (): void => this.#flush()
+  /** Frames that the channel had no room for, oldest first. */
+  #unsent: Uint8Array[] = []
+  #offer: Timer | undefined
+  #lastId = TOPOLOGY_REQUEST
+  /** Requests up to this id have left; compared as serial numbers, for ids begin again after 2^32. */
+  #lastSent = TOPOLOGY_REQUEST
+  #isOpen = true
+
+  constructor(address: string, channel: Channel, ports: LinkPorts) {
+    this.address = address
+    this.#channel = channel
+    this.#ports = ports
+    channel.onFrame((frame) => this.#receive(frame))
+    channel.onClose(() => this.#closed())
+    this.#seal(this.#open(TOPOLOGY_REQUEST, OPERATION.topology, 0))
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** Nothing more should be sent for the moment: the channel's budget is spent. */
+  get isCongested(): boolean {
+    return this.#unsent.length > 0
+  }
+
+  /** Those under way, as they are now. */
+  operations(): Operation<unknown>[] {
+    return [...this.#operations.values()]
+  }
+
+  send(operation: Operation<unknown>): void {
+    const id = this.#nextId()
+    operation.link = this
+    operation.requestId = id
+    this.#operations.set(id, operation)
+    const start = this.#open(id, operation.verb.operation, Math.max(0, operation.group))
+    operation.verb.encode(this.#writer, operation)
+    this.#seal(start)
+  }
+
+  forget(requestId: number): void {
+    this.#operations.delete(requestId)
+  }
+
+  /** Returns the name of the watch on this link. */
+  watch(group: number, request: WatchRequest, sink: WatchSink): number {
+    const id = this.#nextId()
+    this.#watches.set(id, sink)
+    const start = this.#open(id, OPERATION.watch, group)
+    writeWatchRequest(this.#writer, request)
+    this.#seal(start)
+    return id
+  }
+
+  /** Lets a watch send this many bytes more. */
+  credit(group: number, watch: number, bytes: number): void {
+    if (!this.#watches.has(watch)) return
+    const start = this.#open(this.#nextId(), OPERATION.watchCredit, group)
+    this.#writer.u32(watch)
+    this.#writer.u32(bytes)
+    this.#seal(start)
+  }
+
+  unwatch(group: number, watch: number): void {
+    if (!this.#watches.delete(watch)) return
+    const start = this.#open(this.#nextId(), OPERATION.unwatch, group)
+    this.#writer.u32(watch)
+    this.#seal(start)
+  }
+
+  close(): void {
+    this.#channel.close()
+    this.#closed()
+  }
+
+  #nextId(): number {
+    do this.#lastId = (this.#lastId + 1) >>> 0
+    while (this.#lastId === TOPOLOGY_REQUEST || this.#operations.has(this.#lastId) || this.#watches.has(this.#lastId))
+    return this.#lastId
+  }
+
+  /** Begins a request; returns where its length stands, which `#seal` fills in. */
+  #open(id: number, operation: number, group: number): number {
+    const writer = this.#writer
+    if (writer.length === 0) {
+      writer.u8(FRAME.requests)
+      this.#ports.scheduler.defer(this.#leave)
+    }
+    const start = writer.length
+    writer.u32(0)
+    writer.u32(id)
+    writer.u8(operation)
+    writer.u32(group)
+    return start
+  }
+
+  #seal(start: number): void {
+    const writer = this.#writer
+    writer.patchU32(start, writer.length - start - REQUEST_OVERHEAD_BYTES)
+    if (writer.length > FRAME_BYTES) this.#flush()
+  }
+
+  #flush(): void {
+    if (!this.#isOpen || this.#writer.length === 0) return
+    const frame = this.#writer.copy()
+    if (!this.isCongested && this.#channel.send(frame)) {
+      this.#lastSent = this.#lastId
+      return
+    }
+    this.#unsent.push(frame)
+    this.#offerAgain()
+  }
+
+  #offerAgain(): void {
+    const { clock, scheduler } = this.#ports
+    this.#offer ??= scheduler.at(clock.now() + OFFER_AGAIN_MS, () => {
+      this.#offer = undefined
+      const refused = this.#unsent.findIndex((frame) => !this.#channel.send(frame))
+      this.#unsent = refused < 0 ? [] : this.#unsent.slice(refused)
+      // Which requests were in the frames that have left is not kept: all count as sent.
+      if (refused !== 0) this.#lastSent = this.#lastId
+      if (this.isCongested && this.#isOpen) this.#offerAgain()
+    })
+  }
+
+  #receive(frame: Uint8Array): void {
+    if (!this.#isOpen) return
+    try {
+      const reader = new ByteReader(frame)
+      if (reader.u8() !== FRAME.replies) throw malformed('an engine sends replies only')
+      while (reader.remaining > 0) this.#reply(readReply(reader))
+    } catch (error) {
+      // Whoever sends this is no engine, or of a version that the handshake should have refused.
+      this.close()
+      if (!isTroupeError(error, 'DATA_DAMAGED')) throw error
+    }
+  }
+
+  #reply(reply: Reply): void {
+    const { handler } = this.#ports
+    if (reply.id === TOPOLOGY_REQUEST) {
+      if (reply.status !== REPLY.topology) throw malformed('the topology was asked for')
+      handler.topology(this, readTopology(new ByteReader(reply.bytes)))
+      return
+    }
+    const operation = this.#operations.get(reply.id)
+    if (operation === undefined) this.#watchReply(reply)
+    else if (reply.status === REPLY.answered || reply.status === REPLY.status) handler.answered(operation, reply.bytes)
+    else handler.turnedDown(this, operation, reply)
+  }
+
+  /** An answer to nothing belongs to an operation or a watch that has ended meanwhile. */
+  #watchReply(reply: Reply): void {
+    const sink = this.#watches.get(reply.id)
+    if (sink === undefined) return
+    const event = reply.status === REPLY.watchEvent ? readWatchEvent(new ByteReader(reply.bytes)) : undefined
+    if (event?.type === 'standing' || event?.type === 'changes') {
+      sink.event(event)
+      return
+    }
+    this.#watches.delete(reply.id)
+    if (event?.type === 'compacted') sink.event(event)
+    else sink.lost()
+  }
+
+  #closed(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    this.#offer?.cancel()
+    const operations = this.operations()
+    const watches = [...this.#watches.values()]
+    this.#operations.clear()
+    this.#watches.clear()
+    for (const operation of operations) {
+      operation.link = undefined
+      if (((operation.requestId - this.#lastSent) | 0) <= 0) operation.isExposed = true
+    }
+    this.#ports.handler.closed(this, operations)
+    for (const sink of watches) sink.lost()
+  }
+}

@@ -1,0 +1,103 @@
+/** The native driver carries the API to Troupe's own engine, through one local channel or one to each node. */
+
+import type { Random } from '../../base/random.ts'
+import type { Clock, Scheduler } from '../../base/time.ts'
+import type {
+  Absent,
+  CallOptions,
+  Change,
+  ClusterStatus,
+  Driver,
+  KeyRange,
+  KeyValueFacet,
+  OperationOutcome,
+  ReadOptions,
+  ScannedEntry,
+  ScanOptions,
+  StoredValue,
+  WatchOptions,
+  WriteOptions,
+  Written,
+} from '../contract.ts'
+import type { Connect } from './links.ts'
+import { maxAgeOf } from './local.ts'
+import { Operation } from './operation.ts'
+import { askOutcome } from './outcome.ts'
+import { DELETE, GET, LOCAL_GET, SET } from './record.ts'
+import { Router } from './router.ts'
+import { scan } from './scan.ts'
+import { askStatus } from './status.ts'
+import { watch } from './watch.ts'
+
+export interface NativeDriverOptions {
+  readonly clock: Clock
+  readonly scheduler: Scheduler
+  /** Its draws name sessions, which must differ between all drivers of a cluster: seed it from the system's randomness. */
+  readonly random: Random
+  /** Opens a channel to the engine at an address; called again when a channel is lost. */
+  readonly connect: Connect
+  /** The addresses to begin with; an embedded engine has one, which may be `''`. */
+  readonly seeds: readonly string[]
+  /** Whether to learn the other nodes from the cluster and talk to each leader directly; otherwise the seeds forward. */
+  readonly direct: boolean
+}
+
+/**
+ * A driver for an engine in this process or for a cluster elsewhere. A write that is sent again, after a lost connection or
+ * a change of leader, still happens at most once. A write that is aborted or out of time after it was sent rejects with
+ * `OUTCOME_UNKNOWN`, whose `cause` is the signal's reason. Values handed in must not change until the call settles;
+ * values handed out are views of the frames that brought them.
+ */
+export function nativeDriver(options: NativeDriverOptions): Driver {
+  const router = new Router(options)
+  return {
+    name: 'native',
+    keyValue: new NativeKeyValue(router, options),
+    outcome: (operationId: string, call: CallOptions): Promise<OperationOutcome> =>
+      askOutcome(router, operationId, call),
+    status: (call: CallOptions): Promise<ClusterStatus> => askStatus(router, call),
+    close: (): Promise<void> => Promise.resolve(router.close()),
+  }
+}
+
+class NativeKeyValue implements KeyValueFacet {
+  readonly #router: Router
+  readonly #ports: NativeDriverOptions
+
+  constructor(router: Router, ports: NativeDriverOptions) {
+    this.#router = router
+    this.#ports = ports
+  }
+
+  get(map: string, key: string, options: ReadOptions): Promise<StoredValue | Absent> {
+    const maxAge = maxAgeOf(options.read)
+    const verb = maxAge < 0 ? GET : LOCAL_GET
+    return this.#router.submit(new Operation(verb, { map, key, maxAge }), options)
+  }
+
+  set(map: string, key: string, value: Uint8Array, options: WriteOptions): Promise<Written> {
+    const ifRevision = revisionNumber(options.ifRevision)
+    return this.#router.submit(new Operation(SET, { map, key, value, ifRevision }), options)
+  }
+
+  delete(map: string, key: string, options: WriteOptions): Promise<Written & { readonly existed: boolean }> {
+    const ifRevision = revisionNumber(options.ifRevision)
+    return this.#router.submit(new Operation(DELETE, { map, key, ifRevision }), options)
+  }
+
+  scan(map: string, range: KeyRange, options: ScanOptions): AsyncIterable<ScannedEntry> {
+    return scan(this.#router, map, range, options)
+  }
+
+  watch(map: string, range: KeyRange, options: WatchOptions): AsyncIterable<Change> {
+    return watch(this.#router, this.#ports, { map, ...range }, options)
+  }
+}
+
+/** The machine counts in numbers; a revision beyond them is never current. */
+function revisionNumber(revision: bigint | undefined): number | undefined {
+  if (revision === undefined) return undefined
+  return revision >= 0n && revision < NEVER ? Number(revision) : Number(NEVER)
+}
+
+const NEVER = BigInt(Number.MAX_SAFE_INTEGER)

@@ -1,0 +1,33 @@
+/** The status is what one node knows about the cluster. */
+
+import { malformed } from '../../base/bytes.ts'
+import { OPERATION } from '../../wire/request.ts'
+import type { CallOptions, ClusterStatus } from '../contract.ts'
+import { ANY_NODE, Operation, type Verb } from './operation.ts'
+import type { Router } from './router.ts'
+
+const STATUS: Verb<ClusterStatus> = {
+  operation: OPERATION.status,
+  isWrite: false,
+  encode(): void {},
+  decode(bytes: Uint8Array): ClusterStatus {
+    let status: unknown
+    try {
+      status = JSON.parse(new TextDecoder().decode(bytes))
+    } catch {
+      throw malformed('a status is not JSON')
+    }
+    if (!isStatus(status)) throw malformed('a status lacks members or groups')
+    return status
+  },
+}
+
+export function askStatus(router: Router, options: CallOptions): Promise<ClusterStatus> {
+  return router.submit(new Operation(STATUS, { group: ANY_NODE }), options)
+}
+
+/** Engine and driver are of one version or have agreed on one, so its shape is taken on trust beyond this. */
+function isStatus(status: unknown): status is ClusterStatus {
+  if (typeof status !== 'object' || status === null) return false
+  return 'members' in status && Array.isArray(status.members) && 'groups' in status && Array.isArray(status.groups)
+}
