@@ -152,9 +152,17 @@ export class RaftCluster {
   }
 
   submit(name: string, request: RaftRequest): void {
-    const machine = this.machine(name)
-    machine.core?.submit(request, this.now)
-    this.#turn(machine)
+    this.submitLater(name, request)
+    this.flush(name)
+  }
+
+  /** As part of a turn that goes on until `flush`. */
+  submitLater(name: string, request: RaftRequest): void {
+    this.machine(name).core?.submit(request, this.now)
+  }
+
+  flush(name: string): void {
+    this.#turn(this.machine(name))
   }
 
   /** Delivers the message at this place in the network; a copy stays when `keep` is set. */

@@ -144,6 +144,8 @@ export class Raft implements Core<RaftMessage, RaftRequest, RaftOutput, RaftWrit
     if (message.type === 'vote' && isDisruptive(replica, from, message)) return false
     const isFromLeader = message.type === 'append' || message.type === 'heartbeat'
     replica.becomeFollower(message.term, isFromLeader ? from : undefined)
+    // This pre-vote was in vain for its term alone: the next one need not wait for a silent leader.
+    if (message.type === 'pre-vote-reply') replica.awaitCampaign()
     return true
   }
 
