@@ -5,6 +5,8 @@ import type { EventOwner, EventQueue } from './event-queue.ts'
 
 export class Computer implements Clock, Scheduler, EventOwner {
   readonly name: string
+  /** What runs here uses promises: the world waits for them after each event. */
+  hasPromises = false
   readonly #queue: EventQueue
   /** Seconds of its own in a true second. */
   readonly #rate: number

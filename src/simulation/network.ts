@@ -43,10 +43,16 @@ export class SimulatedNetwork {
   readonly #pairs = new Map<string, Pair>()
   readonly #links = new Map<string, Link>()
   #connections = 0
+  #observe: (from: NodeId, to: NodeId, frame: Uint8Array) => void = () => {}
 
   constructor(quality: LinkQuality, ports: NetworkPorts) {
     this.#quality = quality
     this.#ports = ports
+  }
+
+  /** Sees every frame that leaves a node. */
+  onSend(observe: (from: NodeId, to: NodeId, frame: Uint8Array) => void): void {
+    this.#observe = observe
   }
 
   /** Gives a node that starts its port. The address that others dial is `<node>:7400`. */
@@ -89,6 +95,7 @@ export class SimulatedNetwork {
     const pair = this.#pair(from, to)
     const { connection } = endOf(pair, from)
     if (connection === 0) return false
+    this.#observe(from, to, frame)
     return this.#link(from, to).send(frame, () => {
       const station = this.#stations.get(to)
       if (endOf(pair, to).connection !== connection) return

@@ -1,0 +1,302 @@
+/** A simulated cluster is the engine as it runs in production, on virtual computers, disks and a virtual network. */
+
+import { TroupeError } from '../base/error.ts'
+import type { NodeId } from '../base/identity.ts'
+import { SeededRandom } from '../base/random.ts'
+import type { Millis } from '../base/time.ts'
+import { ClusterNode } from '../cluster/node.ts'
+import type { Driver } from '../driver/contract.ts'
+import { nativeDriver } from '../driver/native/native.ts'
+import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../protocol/raft/config.ts'
+import type { Channel } from '../wire/channel.ts'
+import { connectChannels, type SimulatedChannel } from './client-channel.ts'
+import { Computer } from './computer.ts'
+import { Coverage } from './coverage.ts'
+import { EventQueue } from './event-queue.ts'
+import { Invariants } from './invariants.ts'
+import type { Victim } from './nemesis.ts'
+import { SimulatedNetwork } from './network.ts'
+import type { Scenario } from './scenario.ts'
+import { type OpenStorage, Storage } from './storage.ts'
+import { Trace } from './trace.ts'
+import type { WatchedLog } from './watched-log.ts'
+
+/** One node through all its restarts. */
+interface Site {
+  readonly id: NodeId
+  readonly number: number
+  readonly storage: Storage
+  readonly random: SeededRandom
+  computer: Computer
+  generation: number
+  /** What runs there now; undefined while it is down or starting. */
+  running: { readonly node: ClusterNode; readonly log: WatchedLog } | undefined
+}
+
+export class SimulatedCluster implements Victim {
+  readonly queue: EventQueue
+  readonly trace: Trace
+  readonly coverage: Coverage
+  readonly network: SimulatedNetwork
+  readonly scenario: Scenario
+  /** The first thing that went wrong. */
+  failure: unknown
+  readonly #random: SeededRandom
+  readonly #invariants: Invariants
+  readonly #sites = new Map<NodeId, Site>()
+  readonly #owners = new Map<Computer, Site>()
+  readonly #channels = new Set<{ readonly node: NodeId; readonly far: SimulatedChannel }>()
+  readonly #microtasks = new MacrotaskTurn()
+
+  constructor(scenario: Scenario, print?: (line: string) => void) {
+    this.scenario = scenario
+    this.#random = new SeededRandom(scenario.seed)
+    this.queue = new EventQueue()
+    this.trace = new Trace(this.queue, print)
+    this.coverage = new Coverage()
+    this.#invariants = new Invariants(this.coverage)
+    const { queue, trace } = this
+    this.network = new SimulatedNetwork(scenario.network, { queue, trace, random: this.#random.fork() })
+    this.network.onSend((from, to, frame) => this.#guard(() => this.#invariants.sent(from, to, frame)))
+    for (let number = 0; number < scenario.nodes; number++) this.#addSite(number)
+  }
+
+  get nodes(): readonly NodeId[] {
+    return [...this.#sites.keys()]
+  }
+
+  start(): void {
+    for (const node of this.nodes) this.restart(node)
+  }
+
+  /**
+   * Lets virtual time pass until `until`, or until `isDone` holds or something fails. Between two events all promises
+   * that can be settled are.
+   */
+  async run(until: Millis, isDone: () => boolean = () => false): Promise<void> {
+    await this.#microtasks.pass()
+    while (this.failure === undefined && !isDone() && this.queue.step(until)) {
+      const owner = this.queue.lastOwner
+      if (!(owner instanceof Computer)) continue
+      const site = this.#owners.get(owner)
+      if (site !== undefined) this.#guard(() => this.#invariants.check(site.id))
+      if (owner.hasPromises) await this.#microtasks.pass()
+    }
+  }
+
+  /** A driver on a computer of its own, which knows the addresses of all nodes. */
+  connect(computer: Computer, seeds: readonly NodeId[]): Driver {
+    computer.hasPromises = true
+    return nativeDriver({
+      clock: computer,
+      scheduler: computer,
+      random: this.#random.fork(),
+      connect: (address) => this.#dial(computer, address),
+      seeds: seeds.map(addressOf),
+      direct: true,
+    })
+  }
+
+  /** An independent generator, for what runs on the cluster. */
+  fork(): SeededRandom {
+    return this.#random.fork()
+  }
+
+  /** Compares the states of all replicas that run. */
+  checkDigests(): void {
+    this.#guard(() => this.#invariants.checkDigests())
+  }
+
+  /** Ends everything. */
+  close(): void {
+    for (const site of this.#sites.values()) site.computer.powerOff()
+    this.#microtasks.close()
+  }
+
+  isRunning(node: NodeId): boolean {
+    return this.#site(node).running !== undefined
+  }
+
+  leader(): NodeId | undefined {
+    for (const { id, running } of this.#sites.values()) {
+      for (const group of running?.node.groups.values() ?? []) if (group.id > 0 && group.isLeader) return id
+    }
+    return undefined
+  }
+
+  crash(node: NodeId): void {
+    const site = this.#site(node)
+    if (site.computer.isOff) return
+    this.trace.record(`crash ${node}`)
+    this.#invariants.stopped(node)
+    site.computer.powerOff()
+    site.storage.crash()
+    site.running?.node.stop()
+    site.running = undefined
+    for (const channel of this.#channels) {
+      if (channel.node !== node) continue
+      channel.far.close()
+      this.#channels.delete(channel)
+    }
+  }
+
+  restart(node: NodeId): void {
+    const site = this.#site(node)
+    if (!site.computer.isOff) return
+    site.generation++
+    this.trace.record(`start ${node} ${site.generation}`)
+    site.computer = new Computer(this.queue, node, this.scenario.clockRates[site.number])
+    this.#owners.set(site.computer, site)
+    const { computer } = site
+    computer.hasPromises = true
+    computer.defer(() => {
+      site.storage.open(computer).then(
+        (storage) => {
+          computer.hasPromises = false
+          if (!computer.isOff) this.#guard(() => this.#begin(site, storage))
+        },
+        (error: unknown) => this.#stopped(site, error),
+      )
+    })
+  }
+
+  pause(node: NodeId): void {
+    this.#site(node).computer.pause()
+  }
+
+  resume(node: NodeId): void {
+    this.#site(node).computer.resume()
+  }
+
+  stepClock(node: NodeId, by: Millis): void {
+    this.#site(node).computer.stepWall(by)
+  }
+
+  slowDisk(node: NodeId, byMs: Millis): void {
+    this.#site(node).storage.slowDown(byMs)
+  }
+
+  failDisk(node: NodeId): void {
+    this.#site(node).storage.failNextSync()
+  }
+
+  cut(from: NodeId, to: NodeId): void {
+    this.network.cut(from, to)
+  }
+
+  heal(from: NodeId, to: NodeId): void {
+    this.network.heal(from, to)
+  }
+
+  #addSite(number: number): void {
+    const id = `n${number + 1}` as NodeId
+    const computer = new Computer(this.queue, id)
+    computer.powerOff()
+    const storage = new Storage(this.scenario, this.#random.fork())
+    this.#sites.set(id, {
+      id,
+      number,
+      storage,
+      random: this.#random.fork(),
+      computer,
+      generation: 0,
+      running: undefined,
+    })
+  }
+
+  #begin(site: Site, storage: OpenStorage): void {
+    const { id, computer, generation } = site
+    const network = this.network.join(id, computer, generation)
+    const ports = {
+      ...storage,
+      clock: computer,
+      scheduler: computer,
+      random: site.random.fork(),
+      network,
+      fatal: (error: unknown) => this.#stopped(site, error),
+      observe: (event: { readonly type: string }) => {
+        if (event.type === 'disconnected') this.coverage.reached('connection-lost')
+      },
+    }
+    const node = new ClusterNode(ports, {
+      node: id,
+      directory: `directory-of-${id}`,
+      generation,
+      cluster: 'simulated',
+      address: addressOf(id),
+      join: this.nodes.length > 1 ? this.nodes.map(addressOf) : [],
+      shards: this.scenario.shards,
+      durability: 'disk',
+      timing: DEFAULT_TIMING,
+      limits: DEFAULT_LIMITS,
+    })
+    site.running = { node, log: storage.log }
+    this.#invariants.started({ id, node, log: storage.log })
+    node.start()
+  }
+
+  /** A node ends by itself only when its disk fails. */
+  #stopped(site: Site, error: unknown): void {
+    if (!(error instanceof TroupeError && error.code === 'DISK_FAILED')) this.failure ??= error
+    this.coverage.reached('disk-failed')
+    this.crash(site.id)
+  }
+
+  #dial(computer: Computer, address: string): Promise<Channel> {
+    const site = this.#sites.get(address.slice(0, address.lastIndexOf(':')) as NodeId)
+    return new Promise((resolve, reject) => {
+      computer.at(computer.now() + 2 * this.scenario.network.delayMs[0], () => {
+        if (site?.running === undefined || site.computer.isPaused) {
+          reject(new TroupeError('UNREACHABLE', `nobody answers at ${address}`))
+          return
+        }
+        const { queue, trace } = this
+        const ports = { queue, trace, random: this.#random.fork() }
+        const [near, far] = connectChannels([computer, site.computer], this.scenario.network, ports)
+        this.#channels.add({ node: site.id, far })
+        site.running.node.accept(far)
+        resolve(near)
+      })
+    })
+  }
+
+  #site(node: NodeId): Site {
+    const site = this.#sites.get(node)
+    if (site === undefined) throw new RangeError(`there is no node ${node}`)
+    return site
+  }
+
+  #guard(task: () => void): void {
+    try {
+      task()
+    } catch (error) {
+      this.failure ??= error
+    }
+  }
+}
+
+/** The event loop goes round once: by then every promise that can be settled is. */
+class MacrotaskTurn {
+  readonly #channel = new MessageChannel()
+  #resolve: () => void = () => {}
+
+  constructor() {
+    this.#channel.port1.addEventListener('message', () => this.#resolve())
+    this.#channel.port1.start()
+  }
+
+  pass(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#resolve = resolve
+      this.#channel.port2.postMessage(undefined)
+    })
+  }
+
+  close(): void {
+    this.#channel.port1.close()
+  }
+}
+
+function addressOf(node: NodeId): string {
+  return `${node}:7400`
+}

@@ -1,0 +1,39 @@
+/** Coverage counts how often rare states were reached: a test that never gets there proves nothing about them. */
+
+/** The states that a campaign of seeds is expected to reach, each with why it matters. */
+export const STATES = {
+  'leader-elected': 'a group has got a leader',
+  'leader-replaced': 'another replica leads than before',
+  'leader-deposed-by-no-quorum': 'a leader that no longer heard a majority stepped down',
+  'two-leaders-at-once': 'an old leader had not noticed yet that a new one leads',
+  'tail-truncated': 'a replica dropped entries that were never committed',
+  'leader-with-uncommitted-tail': 'a new leader held entries of older terms that nobody knew to be committed',
+  'snapshot-taken': 'a log was cut behind a snapshot',
+  'snapshot-installed': 'a replica that had fallen behind the log was given a snapshot',
+  'recovered-unacknowledged': 'a replica came back with entries that were not committed when it crashed',
+  'recovered-less-than-staged': 'a crash lost entries that were on their way to disk',
+  'all-nodes-down': 'the whole cluster lost its power at once',
+  'minority-leader': 'a leader was cut off from every other node',
+  'outcome-unknown': 'a client could not learn what became of a write',
+  'outcome-learned': 'a client asked what became of a write, and was told',
+  conflict: 'a compare-and-set met another revision',
+  'no-quorum-refused': 'an operation was refused for want of a majority',
+  'connection-lost': 'two nodes lost their connection',
+  'disk-failed': 'a node stopped because its disk failed',
+} as const
+
+export type RareState = keyof typeof STATES
+
+export class Coverage {
+  readonly #counts = new Map<RareState, number>()
+
+  reached(state: RareState): void {
+    this.#counts.set(state, (this.#counts.get(state) ?? 0) + 1)
+  }
+
+  /** How often each state was reached, all of them, in the order of {@link STATES}. */
+  counts(): Record<RareState, number> {
+    const states = Object.keys(STATES) as RareState[]
+    return Object.fromEntries(states.map((state) => [state, this.#counts.get(state) ?? 0])) as Record<RareState, number>
+  }
+}

@@ -1,0 +1,207 @@
+/** Invariants are what must hold after every event; only replicas that changed are looked at. */
+
+import { ByteReader } from '../base/bytes.ts'
+import type { GroupId, NodeId } from '../base/identity.ts'
+import type { Group } from '../cluster/group.ts'
+import type { ClusterNode } from '../cluster/node.ts'
+import type { LogIndex, Term } from '../protocol/core.ts'
+import type { RaftMessage, Role } from '../protocol/raft/message.ts'
+import { readGroupMessage } from '../wire/envelope.ts'
+import { FRAME } from '../wire/request.ts'
+import type { Coverage } from './coverage.ts'
+import { Ledger, type LedgerReplica, Violation } from './ledger.ts'
+import type { Durable, WatchedLog } from './watched-log.ts'
+
+/** A node that runs. */
+export interface Inspected {
+  readonly id: NodeId
+  readonly node: ClusterNode
+  readonly log: WatchedLog
+}
+
+/** A replica as it was when last looked at. */
+interface Seen {
+  role: Role
+  term: Term
+  commit: LogIndex
+  lastIndex: LogIndex
+  lastTerm: Term
+  applied: LogIndex
+  first: LogIndex
+}
+
+/** State digests walk the whole state, so they are compared only at every so many entries. */
+const DIGEST_EVERY = 16
+
+export class Invariants {
+  readonly #coverage: Coverage
+  readonly #ledgers = new Map<GroupId, Ledger>()
+  readonly #seen = new Map<Group, Seen>()
+  /** What each node had on disk when it was last running. */
+  readonly #durable = new Map<NodeId, ReadonlyMap<GroupId, Durable>>()
+  readonly #running = new Map<NodeId, Inspected>()
+
+  constructor(coverage: Coverage) {
+    this.#coverage = coverage
+  }
+
+  /** What the disk confirmed before a crash must be there after it. */
+  started(inspected: Inspected): void {
+    const { id, log } = inspected
+    for (const [group, before] of this.#durable.get(id) ?? []) {
+      const now = log.durable(group)
+      if (now.term < before.term)
+        throw new Violation(`${id} came back to term ${now.term} of group ${group} after ${before.term}`)
+      if (now.term === before.term && before.vote !== undefined && now.vote !== before.vote) {
+        throw new Violation(`${id} forgot its vote for ${before.vote} in term ${before.term} of group ${group}`)
+      }
+      if (now.last < before.last)
+        throw new Violation(`${id} lost entries of group ${group} from ${now.last + 1} to ${before.last}`)
+      if (now.last > this.#ledger(group).decided) this.#coverage.reached('recovered-unacknowledged')
+    }
+    this.#running.set(id, inspected)
+  }
+
+  stopped(id: NodeId): void {
+    const inspected = this.#running.get(id)
+    if (inspected === undefined) return
+    if (inspected.log.isAhead) this.#coverage.reached('recovered-less-than-staged')
+    this.#durable.set(id, new Map(inspected.log.groups))
+    for (const group of inspected.node.groups.values()) this.#seen.delete(group)
+    this.#running.delete(id)
+  }
+
+  /** To be called after an event at this node. */
+  check(id: NodeId): void {
+    const inspected = this.#running.get(id)
+    if (inspected === undefined) return
+    for (const group of inspected.node.groups.values()) {
+      const { core } = group
+      const seen = this.#seen.get(group)
+      if (
+        seen === undefined ||
+        core.commit !== seen.commit ||
+        core.term !== seen.term ||
+        core.role !== seen.role ||
+        group.applied.index !== seen.applied ||
+        core.last.index !== seen.lastIndex ||
+        core.last.term !== seen.lastTerm
+      ) {
+        this.#checkReplica(inspected, group, seen)
+      }
+    }
+  }
+
+  /** A word that leaves a node binds it: votes and confirmations must be on its disk. */
+  sent(from: NodeId, to: NodeId, frame: Uint8Array): void {
+    const inspected = this.#running.get(from)
+    if (inspected === undefined || frame[0] !== FRAME.envelope) return
+    const reader = new ByteReader(frame, 1)
+    while (reader.remaining > 0) {
+      const { group, message } = readGroupMessage(reader)
+      this.#checkMessage(inspected, to, group, message)
+    }
+  }
+
+  /** All replicas that run and have applied everything hold the same state. */
+  checkDigests(): void {
+    for (const { id, node } of this.#running.values()) {
+      for (const group of node.groups.values()) {
+        this.#ledger(group.id).digests(id, group.applied.index, group.machine.digest())
+      }
+    }
+  }
+
+  #checkReplica({ id, log }: Inspected, group: Group, before: Seen | undefined): void {
+    const { core } = group
+    const { last, term, role, commit } = core
+    const ledger = this.#ledger(group.id)
+    const replica: LedgerReplica = { node: id, term, last, chainAt: (index) => log.chainAt(group.id, index) }
+    core.check()
+    if (before !== undefined && term < before.term)
+      throw new Violation(`${id} went back from term ${before.term} to ${term}`)
+    if (before === undefined || last.index !== before.lastIndex || last.term !== before.lastTerm) ledger.ends(replica)
+    if (role === 'leader' && (before?.role !== 'leader' || before.term !== term)) this.#leads(ledger, replica)
+    if (commit > (before?.commit ?? 0) && ledger.commits(replica, before?.commit ?? 0, commit)) {
+      this.#checkQuorum(group, ledger, commit)
+    }
+    if (core.persistedIndex > log.durable(group.id).last) {
+      throw new Violation(
+        `${id} takes entry ${core.persistedIndex} of group ${group.id} for durable, its disk confirmed ${log.durable(group.id).last}`,
+      )
+    }
+    this.#checkApplied(id, group, before)
+    if (before !== undefined) this.#cover(group, before)
+    this.#seen.set(group, seenOf(group))
+  }
+
+  #leads(ledger: Ledger, replica: LedgerReplica): void {
+    ledger.leads(replica)
+    ledger.voted(replica.node, replica.term, replica.node)
+    for (const { id, node } of this.#running.values()) {
+      const other = node.groups.get(ledger.group)
+      if (id !== replica.node && other?.isLeader) this.#coverage.reached('two-leaders-at-once')
+    }
+  }
+
+  #checkApplied(id: NodeId, group: Group, before: Seen | undefined): void {
+    const { applied, core } = group
+    if (applied.index > core.commit)
+      throw new Violation(`${id} applied ${applied.index} of group ${group.id}, committed is ${core.commit}`)
+    const isDue = Math.floor(applied.index / DIGEST_EVERY) > Math.floor((before?.applied ?? 0) / DIGEST_EVERY)
+    if (isDue) this.#ledger(group.id).digests(id, applied.index, group.machine.digest())
+  }
+
+  /** A committed entry is on the disks of a majority, whether their nodes run or not. */
+  #checkQuorum(group: Group, ledger: Ledger, commit: LogIndex): void {
+    const { incoming } = group.core.configuration
+    const holders = incoming.filter((voter) => {
+      const running = this.#running.get(voter)
+      if (running === undefined) return (this.#durable.get(voter)?.get(group.id)?.last ?? 0) >= commit
+      const isThere = running.log.durable(group.id).last >= commit
+      return isThere && ledger.has({ chainAt: (index) => running.log.chainAt(group.id, index) }, commit)
+    })
+    if (holders.length * 2 <= incoming.length) {
+      throw new Violation(
+        `entry ${commit} of group ${group.id} is committed, and on disk only at ${holders.join(', ') || 'nobody'}`,
+      )
+    }
+  }
+
+  #checkMessage({ id, node, log }: Inspected, to: NodeId, group: GroupId, message: RaftMessage): void {
+    const durable = log.durable(group)
+    if (message.type === 'vote-reply' && message.granted) {
+      this.#ledger(group).voted(id, message.term, to)
+      const isThere = durable.term > message.term || (durable.term === message.term && durable.vote === to)
+      if (!isThere)
+        throw new Violation(`${id} voted for ${to} in term ${message.term} of group ${group} before its disk knew`)
+    }
+    // A confirmation of an older term may be late, when the entries have been replaced already.
+    const isCurrent = message.term === node.groups.get(group)?.core.term
+    if (message.type === 'append-reply' && message.accepted && isCurrent && durable.last < message.match) {
+      throw new Violation(`${id} confirmed entry ${message.match} of group ${group}, its disk only ${durable.last}`)
+    }
+  }
+
+  #cover({ core }: Group, before: Seen): void {
+    if (core.last.index < before.lastIndex) this.#coverage.reached('tail-truncated')
+    if (before.role === 'leader' && core.role !== 'leader' && core.term === before.term) {
+      this.#coverage.reached('leader-deposed-by-no-quorum')
+    }
+    if (core.first.index <= before.first) return
+    this.#coverage.reached(core.first.index > before.lastIndex ? 'snapshot-installed' : 'snapshot-taken')
+  }
+
+  #ledger(group: GroupId): Ledger {
+    const known = this.#ledgers.get(group)
+    if (known !== undefined) return known
+    const ledger = new Ledger(group, this.#coverage)
+    this.#ledgers.set(group, ledger)
+    return ledger
+  }
+}
+
+function seenOf({ core, applied }: Group): Seen {
+  const { role, term, commit, last, first } = core
+  return { role, term, commit, lastIndex: last.index, lastTerm: last.term, applied: applied.index, first: first.index }
+}

@@ -1,0 +1,105 @@
+/** A scenario is everything that a seed decides before the first event: how large the cluster is, what its world is like, and what will go wrong. */
+
+import type { SeededRandom } from '../base/random.ts'
+import type { Millis } from '../base/time.ts'
+import type { LinkQuality } from './link.ts'
+import { PARTITIONS, type PartitionKind } from './partition.ts'
+import type { WorkloadShape } from './workload.ts'
+
+export const FAULTS = ['crash', 'power', 'pause', 'partition', 'clock', 'slow-disk', 'failing-disk', 'network'] as const
+
+/**
+ * `'crash'` a node dies with what it had not synced · `'power'` all nodes do at once · `'pause'` a node stands still ·
+ * `'partition'` see `PARTITIONS` · `'clock'` a calendar is set wrong · `'slow-disk'` syncs take up to two seconds ·
+ * `'failing-disk'` a sync fails and the node stops · `'network'` loss, delay, and for some seeds repetition and disorder.
+ */
+export type FaultKind = (typeof FAULTS)[number]
+
+export interface Scenario {
+  readonly seed: number
+  readonly nodes: number
+  readonly shards: number
+  readonly clients: number
+  /** How long faults happen; then the liveness phase begins. */
+  readonly virtualSeconds: number
+  readonly faults: readonly FaultKind[]
+  readonly partitions: readonly PartitionKind[]
+  /** Mean time between two faults. */
+  readonly faultEveryMs: Millis
+  readonly network: LinkQuality
+  /** Least and mean duration of a sync. */
+  readonly syncMs: readonly [Millis, Millis]
+  /** Seconds of each node's own clock in a true second. */
+  readonly clockRates: readonly number[]
+  readonly segmentBytes: number
+  /** Bytes of log beyond which groups are compacted. */
+  readonly logBytes: number
+  readonly workload: WorkloadShape
+}
+
+/** What the caller fixes; the seed decides the rest. */
+export type ScenarioChoice = Partial<Pick<Scenario, 'nodes' | 'shards' | 'clients' | 'virtualSeconds' | 'faults'>>
+
+export function drawScenario(seed: number, choice: ScenarioChoice, random: SeededRandom): Scenario {
+  // Drawn whether chosen or not, so that a choice shifts nothing else.
+  const nodes = pick(random, [1, 3, 3, 3, 3, 5, 5])
+  const shards = pick(random, [1, 1, 2, 3])
+  const clients = 2 + random.below(5)
+  const drawn = drawFaults(random)
+  const faults = choice.faults ?? drawn
+  const network = drawNetwork(random)
+  const clockRates = Array.from({ length: 16 }, () => (faults.includes('clock') ? 0.95 + random.next() / 10 : 1))
+  const segmentBytes = pick(random, [16, 64, 256]) * 1024
+  return {
+    seed,
+    nodes: choice.nodes ?? nodes,
+    shards: choice.shards ?? shards,
+    clients: choice.clients ?? clients,
+    virtualSeconds: choice.virtualSeconds ?? 20 + random.below(30),
+    faults,
+    partitions: subset(random, PARTITIONS),
+    faultEveryMs: 500 + random.below(5000),
+    network: faults.includes('network') ? network : { ...QUIET, delayMs: network.delayMs },
+    syncMs: [0.1, pick(random, [0.2, 1, 5, 20])],
+    clockRates,
+    segmentBytes,
+    logBytes: segmentBytes * pick(random, [2, 4, 64]),
+    workload: {
+      keys: 1 + random.below(6),
+      pauseMs: pick(random, [20, 50, 100, 200]),
+      timeoutMs: pick(random, [500, 2000, 5000]),
+      paddingBytes: pick(random, [0, 50, 2000]),
+    },
+  }
+}
+
+const QUIET: LinkQuality = { mode: 'stream', delayMs: [0.2, 1], loss: 0, duplicate: 0, tail: 0, tailMs: 0 }
+
+/** A quarter of the seeds has no faults at all, the others a random set of them. */
+function drawFaults(random: SeededRandom): FaultKind[] {
+  const drawn = subset(random, FAULTS)
+  return random.next() < 0.25 ? [] : drawn
+}
+
+function drawNetwork(random: SeededRandom): LinkQuality {
+  const least = pick(random, [0.1, 0.5, 2, 30])
+  return {
+    mode: random.next() < 0.3 ? 'datagram' : 'stream',
+    delayMs: [least, least * (1 + random.next() * 2)],
+    loss: random.next() < 0.5 ? random.next() * 0.3 : 0,
+    duplicate: random.next() < 0.5 ? random.next() * 0.5 : 0,
+    tail: random.next() < 0.5 ? random.next() * 0.05 : 0,
+    tailMs: pick(random, [100, 1000, 5000]),
+  }
+}
+
+function subset<Value>(random: SeededRandom, all: readonly Value[]): Value[] {
+  const kept = all.filter(() => random.next() < 0.5)
+  return kept.length > 0 ? kept : [pick(random, all)]
+}
+
+function pick<Value>(random: SeededRandom, all: readonly Value[]): Value {
+  const picked = all[random.below(all.length)]
+  if (picked === undefined) throw new RangeError('nothing to pick from')
+  return picked
+}
