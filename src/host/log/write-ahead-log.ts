@@ -50,7 +50,6 @@ export async function openLog(options: LogOptions): Promise<LogDevice> {
 
 class WriteAheadLog implements LogDevice {
   readonly recovered: ReadonlyMap<GroupId, RecoveredGroup>
-  readonly #disk: Disk
   readonly #durability: 'disk' | 'os'
   readonly #limitBytes: number
   readonly #content: LogContent
@@ -72,7 +71,6 @@ class WriteAheadLog implements LogDevice {
   #failure: Error | undefined = undefined
 
   constructor(options: LogOptions, recovered: RecoveredLog) {
-    this.#disk = options.disk
     this.#durability = options.durability
     this.#limitBytes = options.limitBytes ?? 512 * MEBIBYTE
     this.#checksum = (bytes, seed) => options.disk.crc32(bytes, seed)

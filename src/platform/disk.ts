@@ -1,0 +1,268 @@
+/** The real disk is a directory that one process owns, with files that are written and synced by the operating system. */
+
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
+import { assert } from '../base/assert.ts'
+import { isTroupeError, TroupeError } from '../base/error.ts'
+import type { Disk, DiskFile } from '../host/port.ts'
+import { DirectoryLock, isLockFile } from './directory-lock.ts'
+import { DiskThreads } from './disk-thread.ts'
+
+export interface DiskOptions {
+  /**
+   * Where a sync waits: `'thread'`, or `'engine'` (in the calling thread, which answers nobody meanwhile). Default
+   * `'thread'`; docs/decisions/0005-where-fsync-runs.md has the figures.
+   */
+  readonly sync?: 'engine' | 'thread'
+}
+
+type Done = (error: Error | undefined) => void
+
+const ZEROS = new Uint8Array(1024 * 1024)
+
+/**
+ * Opens a data directory, which is created when missing (mode 0700), for this process alone.
+ *
+ * Throws `DIRECTORY_UNUSABLE`, `DIRECTORY_IN_USE`.
+ */
+export function openDirectory(directory: string, options: DiskOptions = {}): DirectoryDisk {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw unusable(directory, error)
+  }
+  return new DirectoryDisk(directory, DirectoryLock.acquire(directory), options)
+}
+
+export class DirectoryDisk implements Disk {
+  readonly #directory: string
+  readonly #lock: DirectoryLock
+  readonly #threads: DiskThreads | undefined
+
+  constructor(directory: string, lock: DirectoryLock, options: DiskOptions) {
+    this.#directory = directory
+    this.#lock = lock
+    this.#threads = options.sync === 'engine' ? undefined : new DiskThreads()
+  }
+
+  list(): readonly string[] {
+    return this.#attempt('.', () =>
+      readdirSync(this.#directory, { withFileTypes: true })
+        .filter((file) => file.isFile() && !isLockFile(file.name))
+        .map((file) => file.name)
+        .sort(),
+    )
+  }
+
+  open(name: string, createBytes?: number): DiskFile {
+    return this.#attempt(name, () => {
+      const descriptor = openSync(this.#path(name), createBytes === undefined ? 'r+' : 'w+', 0o600)
+      const file = new DirectoryFile(name, descriptor, this.#threads)
+      if (createBytes === undefined) return file
+      for (let at = 0; at < createBytes; at += ZEROS.length) file.write(at, ZEROS.subarray(0, createBytes - at))
+      fsyncSync(descriptor)
+      this.syncDirectory()
+      return file
+    })
+  }
+
+  rename(from: string, to: string): void {
+    this.#attempt(from, () => renameSync(this.#path(from), this.#path(to)))
+  }
+
+  remove(name: string): void {
+    this.#attempt(name, () => unlinkSync(this.#path(name)))
+  }
+
+  syncDirectory(): void {
+    // Windows has no such call, and needs none: NTFS journals its names.
+    if (process.platform === 'win32') return
+    this.#attempt('.', () => {
+      const descriptor = openSync(this.#directory, 'r')
+      try {
+        fsyncSync(descriptor)
+      } finally {
+        closeSync(descriptor)
+      }
+    })
+  }
+
+  prepare(name: string, bytes: number, ready: Done): void {
+    allocate(this.#path(name), bytes)
+      .then(() => syncPath(this.#directory))
+      .then(
+        () => ready(undefined),
+        (error: unknown) => ready(failed(name, error)),
+      )
+  }
+
+  crc32(bytes: Uint8Array, seed?: number): number {
+    return crc32(bytes, seed)
+  }
+
+  /** Ends the threads and lets the next process in. Files must be closed before. */
+  close(): void {
+    this.#threads?.close()
+    this.#lock.release()
+  }
+
+  #path(name: string): string {
+    return join(this.#directory, name)
+  }
+
+  #attempt<Result>(name: string, action: () => Result): Result {
+    try {
+      return action()
+    } catch (error) {
+      throw failed(name, error)
+    }
+  }
+}
+
+class DirectoryFile implements DiskFile {
+  readonly #name: string
+  readonly #descriptor: number
+  readonly #threads: DiskThreads | undefined
+  #size: number
+  #syncs = 0
+  #isClosed = false
+
+  constructor(name: string, descriptor: number, threads: DiskThreads | undefined) {
+    this.#name = name
+    this.#descriptor = descriptor
+    this.#threads = threads
+    this.#size = fstatSync(descriptor).size
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  read(position: number, length: number): Uint8Array {
+    const bytes = new Uint8Array(Math.max(0, Math.min(length, this.#size - position)))
+    this.#attempt(() => {
+      for (let at = 0; at < bytes.length; ) {
+        const read = readSync(this.#descriptor, bytes, at, bytes.length - at, position + at)
+        if (read === 0) throw new Error('the file is shorter than it was')
+        at += read
+      }
+    })
+    return bytes
+  }
+
+  write(position: number, bytes: Uint8Array): void {
+    this.#attempt(() => {
+      for (let at = 0; at < bytes.length; ) {
+        at += writeSync(this.#descriptor, bytes, at, bytes.length - at, position + at)
+      }
+    })
+    this.#size = Math.max(this.#size, position + bytes.length)
+  }
+
+  sync(done: Done): void {
+    assert(!this.#isClosed, `${this.#name} is open`)
+    if (this.#threads !== undefined) {
+      this.#syncs++
+      this.#threads.sync(this.#descriptor, (error) => {
+        this.#syncs--
+        if (this.#isClosed) this.#closeWhenIdle()
+        done(error && failed(this.#name, error))
+      })
+      return
+    }
+    let failure: Error | undefined
+    try {
+      fdatasyncSync(this.#descriptor)
+    } catch (error) {
+      failure = failed(this.#name, error)
+    }
+    done(failure)
+  }
+
+  truncate(bytes: number): void {
+    this.#attempt(() => ftruncateSync(this.#descriptor, bytes))
+    this.#size = bytes
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#closeWhenIdle()
+  }
+
+  /** A descriptor that a thread still syncs must not be given to another file. */
+  #closeWhenIdle(): void {
+    if (this.#syncs === 0) this.#attempt(() => closeSync(this.#descriptor))
+  }
+
+  #attempt(action: () => void): void {
+    try {
+      action()
+    } catch (error) {
+      throw failed(this.#name, error)
+    }
+  }
+}
+
+/** Fills a file with zeros, a little at a time, so that the log's own syncs never wait for all of it. */
+async function allocate(path: string, bytes: number): Promise<void> {
+  const existing = await open(path, 'r+').catch(() => undefined)
+  const isThere = (await existing?.stat())?.size === bytes
+  await existing?.close()
+  if (isThere) return
+  const file = await open(path, 'w', 0o600)
+  try {
+    for (let at = 0; at < bytes; at += ZEROS.length) await writeZeros(file, at, Math.min(ZEROS.length, bytes - at))
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+async function writeZeros(file: FileHandle, position: number, length: number): Promise<void> {
+  for (let at = 0; at < length; ) at += (await file.write(ZEROS, 0, length - at, position + at)).bytesWritten
+  await file.datasync()
+}
+
+async function syncPath(directory: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const handle = await open(directory, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+function failed(file: string, error: unknown): TroupeError {
+  if (isTroupeError(error)) return error
+  const reason = error instanceof Error ? error.message : String(error)
+  return new TroupeError('DISK_FAILED', `the disk refuses ${file}: ${reason}`, { details: { file }, cause: error })
+}
+
+function unusable(directory: string, error: unknown): TroupeError {
+  const reason = error instanceof Error ? error.message : String(error)
+  return new TroupeError(
+    'DIRECTORY_UNUSABLE',
+    `the data directory ${directory} cannot be used: ${reason}. Correct \`dataDir\` or the directory's permissions.`,
+    { details: { directory }, cause: error },
+  )
+}
