@@ -1,0 +1,43 @@
+/** A strong map in one process: run it as it is, or as three nodes by the environment alone (docs/guide/maps.md). */
+
+import { defineMap, isTroupeError, open } from 'troupe'
+
+interface Account {
+  readonly owner: string
+  readonly cents: number
+}
+
+const accounts = defineMap<Account>('accounts')
+
+const troupe = await open()
+const map = troupe.map(accounts)
+
+// A condition makes creation safe: of two processes that try, one wins.
+const { revision } = await map.set('de/ann', { owner: 'Ann', cents: 100 }, { ifRevision: 0n })
+await map.set('de/bob', { owner: 'Bob', cents: 0 })
+await map.set('fr/zoe', { owner: 'Zoe', cents: 7 })
+
+try {
+  await map.set('de/ann', { owner: 'Mallory', cents: 0 }, { ifRevision: 0n })
+} catch (error) {
+  if (!isTroupeError(error, 'CONFLICT')) throw error
+  console.log('de/ann is taken')
+}
+
+// However many processes do this at once, no cent is lost.
+const deposit = (cents: number) =>
+  map.update('de/ann', (account) => ({ owner: 'Ann', cents: (account?.cents ?? 0) + cents }))
+await Promise.all([deposit(1), deposit(20), deposit(300)])
+console.log('de/ann has', (await map.get('de/ann'))?.value.cents)
+
+for await (const { key, value } of map.scan({ prefix: 'de/' })) console.log(key, 'belongs to', value.owner)
+
+// Everything that happened to Ann's account since its creation.
+const range = { from: 'de/ann', until: 'de/ann\0' }
+for await (const change of map.watch({ range, from: revision })) {
+  if (change.type === 'delete') break
+  console.log('then', change.value.cents)
+  if (change.value.cents === 421) await map.delete('de/ann')
+}
+
+await troupe.close()

@@ -1,0 +1,198 @@
+/** The map handle turns calls on a map into calls of a driver: it checks arguments, validates, encodes and decodes. */
+
+import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import type { ValueCodec } from '../base/codec.ts'
+import { isTroupeError, TroupeError } from '../base/error.ts'
+import type { Clock } from '../base/time.ts'
+import type {
+  Absent,
+  CallOptions,
+  Change,
+  KeyRange,
+  KeyValueFacet,
+  ReadOptions,
+  StoredValue,
+  WriteOptions,
+  Written,
+} from '../driver/contract.ts'
+import { CALL_OPTIONS, checkCall, checkRead, checkWrite, DEFAULT_TIMEOUT_MS, NO_OPTIONS, READ_OPTIONS } from './call.ts'
+import { checkBound, checkKey, endOfPrefix } from './key.ts'
+import type {
+  MapChange,
+  MapDefinition,
+  MapEntry,
+  MapScanOptions,
+  MapWatchOptions,
+  TroupeMap,
+  Versioned,
+} from './map.ts'
+import type { StandardSchema } from './schema.ts'
+import { validate } from './schema.ts'
+import { mapStream } from './stream.ts'
+
+const SCAN_OPTIONS: ReadonlySet<string> = new Set([...READ_OPTIONS, 'prefix', 'from', 'until', 'reverse', 'limit'])
+const WATCH_OPTIONS: ReadonlySet<string> = new Set(['prefix', 'range', 'from', 'signal'])
+const RANGE_BOUNDS: ReadonlySet<string> = new Set(['from', 'until'])
+const EVERYTHING: KeyRange = { from: '', until: '' }
+
+/** What all handles of one Troupe share. */
+export interface HandleParts {
+  readonly store: KeyValueFacet
+  readonly codec: ValueCodec
+  readonly clock: Clock
+}
+
+export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
+  readonly name: string
+  readonly #schema: StandardSchema<Input, Value> | undefined
+  readonly #store: KeyValueFacet
+  readonly #codec: ValueCodec
+  readonly #clock: Clock
+
+  constructor(definition: MapDefinition<Value, Input>, { store, codec, clock }: HandleParts) {
+    this.name = definition.name
+    this.#schema = definition.schema
+    this.#store = store
+    this.#codec = codec
+    this.#clock = clock
+  }
+
+  // Point calls hand their options on as they came and add no `async` frame of their own: they are the hot path.
+
+  get(key: string, options: ReadOptions = NO_OPTIONS): Promise<Versioned<Value> | undefined> {
+    try {
+      checkKey(key)
+      checkRead('map.get', options)
+      return this.#store.get(this.name, key, options).then((found) => this.#versioned(key, found))
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  set(key: string, value: Input, options: WriteOptions = NO_OPTIONS): Promise<Written> {
+    try {
+      checkKey(key)
+      checkWrite('map.set', options)
+      if (this.#schema === undefined) return this.#put(key, value, options)
+      const valid = validate(this.#schema, value, `the value for '${key}'`)
+      return valid instanceof Promise
+        ? valid.then((stored) => this.#put(key, stored, options))
+        : this.#put(key, valid, options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  delete(key: string, options: WriteOptions = NO_OPTIONS): Promise<Written & { readonly existed: boolean }> {
+    try {
+      checkKey(key)
+      checkWrite('map.delete', options)
+      return this.#store.delete(this.name, key, options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async update(
+    key: string,
+    change: (value: Value | undefined) => Input | Promise<Input>,
+    options: CallOptions = NO_OPTIONS,
+  ): Promise<Versioned<Value>> {
+    checkKey(key)
+    checkCall('map.update', options, CALL_OPTIONS)
+    const end = this.#clock.now() + (options.timeout ?? DEFAULT_TIMEOUT_MS)
+    let conflict: unknown
+    for (;;) {
+      const current = await this.get(key, this.#remaining(options, end, conflict))
+      const value = await this.#valid(key, await change(current?.value))
+      const condition = { ...this.#remaining(options, end, conflict), ifRevision: current?.revision ?? 0n }
+      try {
+        return { value, ...(await this.#put(key, value, condition)) }
+      } catch (error) {
+        // Whoever caused the conflict has made progress: trying again at once starves nobody for good.
+        if (!isTroupeError(error, 'CONFLICT')) throw error
+        conflict = error
+      }
+    }
+  }
+
+  scan(options: MapScanOptions = NO_OPTIONS): AsyncIterable<MapEntry<Value>> {
+    checkRead('map.scan', options, SCAN_OPTIONS)
+    const { prefix, from, until, reverse = false, limit = Number.POSITIVE_INFINITY, ...read } = options
+    if (typeof reverse !== 'boolean') throw invalidArgument('reverse is true or false')
+    if (!(limit === Number.POSITIVE_INFINITY || (Number.isSafeInteger(limit) && limit >= 0))) {
+      throw invalidArgument('limit is a whole number of entries, or Infinity')
+    }
+    const range = rangeOf(prefix, from, until)
+    return mapStream(
+      () => this.#store.scan(this.name, range, { ...read, reverse, limit }),
+      async ({ key, value, revision }) => ({ key, value: await this.#read(key, value), revision }),
+    )
+  }
+
+  watch(options: MapWatchOptions = NO_OPTIONS): AsyncIterable<MapChange<Value>> {
+    checkCall('map.watch', options, WATCH_OPTIONS)
+    const { prefix, range, ...watch } = options
+    if (range !== undefined) refuseUnknownOptions('range', range, RANGE_BOUNDS)
+    const { from: position } = watch
+    if (position !== undefined && typeof position !== 'string' && !(typeof position === 'bigint' && position >= 0n)) {
+      throw invalidArgument('from is a revision (a bigint) or the cursor of a change')
+    }
+    const selected = rangeOf(prefix, range?.from, range?.until)
+    return mapStream(
+      () => this.#store.watch(this.name, selected, watch),
+      (change) => this.#changed(change),
+    )
+  }
+
+  #put(key: string, value: Input | Value, options: WriteOptions): Promise<Written> {
+    if (value === undefined) throw invalidArgument(`undefined is no value for '${key}': use null, or delete the key`)
+    return this.#store.set(this.name, key, this.#codec.encode(value), options)
+  }
+
+  #valid(key: string, value: Input): Value | Promise<Value> {
+    if (value === undefined)
+      throw invalidArgument(`the update of '${key}' returned undefined instead of the next value`)
+    // Without a schema, Input and Value are one type, which only the definition's signature knows.
+    return this.#schema === undefined
+      ? (value as unknown as Value)
+      : validate(this.#schema, value, `the value for '${key}'`)
+  }
+
+  #versioned(key: string, found: StoredValue | Absent): Versioned<Value> | undefined | Promise<Versioned<Value>> {
+    if (found.value === undefined) return undefined
+    const { revision, receipt } = found
+    const value = this.#read(key, found.value)
+    return value instanceof Promise
+      ? value.then((late) => ({ value: late, revision, receipt }))
+      : { value, revision, receipt }
+  }
+
+  async #changed(change: Change): Promise<MapChange<Value>> {
+    return change.type === 'delete' ? change : { ...change, value: await this.#read(change.key, change.value) }
+  }
+
+  #read(key: string, bytes: Uint8Array): Value | Promise<Value> {
+    const value = this.#codec.decode(bytes)
+    return this.#schema === undefined ? (value as Value) : validate(this.#schema, value, `the stored value of '${key}'`)
+  }
+
+  /** The same options with the time that is left until `end`. */
+  #remaining(options: CallOptions, end: number, conflict: unknown): CallOptions {
+    const timeout = end - this.#clock.now()
+    if (timeout > 0) return { ...options, timeout }
+    throw new TroupeError('TIMEOUT', 'the time for the update is over; nothing was changed', { cause: conflict })
+  }
+}
+
+function rangeOf(prefix: string | undefined, from: string | undefined, until: string | undefined): KeyRange {
+  if (prefix === undefined) {
+    if (from === undefined && until === undefined) return EVERYTHING
+    checkBound('from', from ?? '')
+    checkBound('until', until ?? '')
+    return { from: from ?? '', until: until ?? '' }
+  }
+  if (from !== undefined || until !== undefined) throw invalidArgument('give either a prefix or a range, not both')
+  checkBound('prefix', prefix)
+  return { from: prefix, until: endOfPrefix(prefix) }
+}

@@ -1,0 +1,47 @@
+/** `troupe`: everything an application needs. */
+
+export type { ErrorCode, ErrorDetails, Outcome } from './base/error.ts'
+export { isTroupeError, TroupeError } from './base/error.ts'
+export type { Clock, Millis, WallMillis } from './base/time.ts'
+export type {
+  MapChange,
+  MapDefinition,
+  MapEntry,
+  MapOptions,
+  MapScanOptions,
+  MapSchemaOptions,
+  MapWatchOptions,
+  SelfFitting,
+  TroupeMap,
+  Versioned,
+} from './data/map.ts'
+export { defineMap } from './data/map.ts'
+export type { InputOf, OutputOf, SchemaIssue, SchemaResult, StandardSchema } from './data/schema.ts'
+export type {
+  Absent,
+  CallOptions,
+  Change,
+  ClusterStatus,
+  Driver,
+  GroupStatus,
+  KeyRange,
+  KeyValueFacet,
+  MemberStatus,
+  OperationOutcome,
+  ReadLevel,
+  ReadOptions,
+  Receipt,
+  Revision,
+  ScannedEntry,
+  ScanOptions,
+  StoredValue,
+  WatchOptions,
+  WriteOptions,
+  Written,
+} from './driver/contract.ts'
+export type { MemoryDriverOptions } from './driver/memory.ts'
+export { memoryDriver } from './driver/memory.ts'
+export type { Durability, EngineMode } from './runtime/option-table.ts'
+export type { OpenOptions } from './runtime/options.ts'
+export type { DrainOptions, Troupe, TroupeParts } from './runtime/troupe.ts'
+export { createTroupe } from './runtime/troupe.ts'
