@@ -1,7 +1,7 @@
 /** The charter is what a node must remember of its cluster to start again by itself: the founders, and who owned what when last heard. */
 
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
-import { ShardMap } from '../sharding/shard-map.ts'
+import { decodeShardMap, encodeShardMap, type ShardMap } from '../sharding/shard-map.ts'
 import type { Member } from '../wire/introduction.ts'
 import type { Membership } from './founding.ts'
 
@@ -28,7 +28,7 @@ export function encodeCharter({ membership, shardMap }: Charter): Uint8Array {
     writer.text(directory)
     writer.text(address)
   }
-  writer.blob(shardMap === undefined ? new Uint8Array(0) : shardMap.encode())
+  writer.blob(shardMap === undefined ? new Uint8Array(0) : encodeShardMap(shardMap))
   return writer.take()
 }
 
@@ -40,5 +40,5 @@ export function decodeCharter(bytes: Uint8Array): Charter {
     founders.push({ node: reader.text(), directory: reader.text(), address: reader.text() })
   }
   const encoded = reader.blob()
-  return { membership: { founders, founded }, shardMap: encoded.length === 0 ? undefined : ShardMap.decode(encoded) }
+  return { membership: { founders, founded }, shardMap: encoded.length === 0 ? undefined : decodeShardMap(encoded) }
 }

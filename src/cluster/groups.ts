@@ -1,5 +1,6 @@
 /** The groups of a node: a replica of the meta group, and of each group that the shard map gives this node a part in. */
 
+import { required } from '../base/assert.ts'
 import { type GroupId, META_GROUP, type NodeId } from '../base/identity.ts'
 import type { Random } from '../base/random.ts'
 import type { Host } from '../host/host.ts'
@@ -9,8 +10,8 @@ import type { LogPosition } from '../protocol/core.ts'
 import type { RaftLimits, RaftTiming } from '../protocol/raft/config.ts'
 import type { RaftEvent, RaftMessage, RaftOutput, RaftRequest, RaftWrite } from '../protocol/raft/message.ts'
 import { Raft } from '../protocol/raft/raft.ts'
-import type { ShardMap } from '../sharding/shard-map.ts'
-import { firstShardMap } from '../sharding/shard-map.ts'
+import type { Placed } from '../sharding/placement.ts'
+import { createShardMap, type ShardMap } from '../sharding/shard-map.ts'
 import { Group, type GroupPorts } from './group.ts'
 import { appliedShardMap, proposeFirstShardMap } from './meta.ts'
 
@@ -42,6 +43,7 @@ export class Groups {
   readonly #settings: GroupSettings
   readonly #handlers: Handlers
   readonly #all = new Map<GroupId, Group>()
+  readonly #placed = new Map<GroupId, Placed>()
   #members: readonly NodeId[] = []
   #shardMap: ShardMap | undefined
 
@@ -68,16 +70,16 @@ export class Groups {
     return this.#shardMap
   }
 
-  /** The replicas of a group, the one that should lead it first; empty for one that nobody has heard of. */
-  replicasOf(id: GroupId): readonly NodeId[] {
-    if (id === META_GROUP) return this.#members
-    return this.#shardMap?.replicasOf(id) ?? []
+  /** Where a group's replicas are and which should lead; undefined for a group that nobody has heard of. */
+  placed(id: GroupId): Placed | undefined {
+    return this.#placed.get(id)
   }
 
   /** The cluster exists: takes part in the meta group, and in whatever is known to be owned already. */
   found(members: readonly NodeId[], shardMap: ShardMap | undefined): void {
     this.#members = members
-    this.#add(META_GROUP, members)
+    const leader = required(members[0], 'a founder')
+    this.#add({ group: META_GROUP, replicas: members, leader })
     if (shardMap !== undefined) this.#own(shardMap)
   }
 
@@ -87,7 +89,7 @@ export class Groups {
     if (meta === undefined) return
     const decided = appliedShardMap(meta)
     if (decided === undefined) {
-      if (meta.isLeader) proposeFirstShardMap(meta, firstShardMap(this.#settings.shards, this.#members))
+      if (meta.isLeader) proposeFirstShardMap(meta, createShardMap(this.#settings.shards, this.#members))
     } else if (decided.epoch > (this.#shardMap?.epoch ?? 0)) {
       this.#own(decided)
       this.#handlers.owned(decided)
@@ -96,13 +98,13 @@ export class Groups {
 
   #own(shardMap: ShardMap): void {
     this.#shardMap = shardMap
-    for (const id of shardMap.groups) {
-      const replicas = shardMap.replicasOf(id)
-      if (replicas.includes(this.#settings.node) && !this.#all.has(id)) this.#add(id, replicas)
-    }
+    for (const placed of shardMap.groups) this.#add(placed)
   }
 
-  #add(id: GroupId, replicas: readonly NodeId[]): void {
+  #add(placed: Placed): void {
+    const { group: id, replicas } = placed
+    this.#placed.set(id, placed)
+    if (!replicas.includes(this.#settings.node) || this.#all.has(id)) return
     const machine = new Shard()
     const snapshot = this.#resources.snapshots.newest(id)
     if (snapshot !== undefined) machine.restore(chunksOf(snapshot))

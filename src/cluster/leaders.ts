@@ -38,7 +38,7 @@ export class Leaders {
     const leader = this.leaderOf(id)
     if (leader !== undefined && leader !== this.#self && this.#liveness.isConnected(leader)) return leader
     if (this.#groups.get(id) !== undefined) return undefined
-    return this.#groups.replicasOf(id).find((node) => this.#liveness.isConnected(node))
+    return this.#groups.placed(id)?.replicas.find((node) => this.#liveness.isConnected(node))
   }
 
   hinted(id: GroupId, leader: string): void {
@@ -53,7 +53,7 @@ export class Leaders {
   review(now: Millis): boolean {
     let isUnsettled = false
     for (const group of this.#groups.all.values()) {
-      const preferred = this.#groups.replicasOf(group.id)[0]
+      const preferred = this.#groups.placed(group.id)?.leader
       if (group.isLeader) this.#returnOffice(group, preferred, now)
       else this.#ledSince.delete(group.id)
       const isNew = group.leader === undefined && group.core.last.index === 0

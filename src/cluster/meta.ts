@@ -2,7 +2,7 @@
 
 import { ByteWriter } from '../base/bytes.ts'
 import { decodeGetReply, encodeGet, encodeSet, NO_SESSION } from '../machine/command.ts'
-import { ShardMap } from '../sharding/shard-map.ts'
+import { decodeShardMap, encodeShardMap, type ShardMap } from '../sharding/shard-map.ts'
 import { OPERATION } from '../wire/request.ts'
 import type { Group } from './group.ts'
 import { Source } from './source.ts'
@@ -16,14 +16,14 @@ export function appliedShardMap(meta: Group): ShardMap | undefined {
   const writer = new ByteWriter()
   encodeGet(writer, { map: MAP, key: SHARD_MAP_KEY })
   const { status, value } = decodeGetReply(meta.machine.query(writer.take()))
-  return status === 'ok' ? ShardMap.decode(value) : undefined
+  return status === 'ok' ? decodeShardMap(value) : undefined
 }
 
 /** Proposes the first shard map; without effect where there is one. */
 export function proposeFirstShardMap(meta: Group, shardMap: ShardMap): void {
   const writer = new ByteWriter()
   const envelope = { session: NO_SESSION, sequence: 1, acknowledged: 1 }
-  encodeSet(writer, envelope, { map: MAP, key: SHARD_MAP_KEY, value: shardMap.encode(), ifRevision: 0 })
+  encodeSet(writer, envelope, { map: MAP, key: SHARD_MAP_KEY, value: encodeShardMap(shardMap), ifRevision: 0 })
   const nobody = new Source(false, () => true, [])
   meta.command(nobody, { id: 0, operation: OPERATION.command, group: meta.id, bytes: writer.take() })
 }

@@ -1,7 +1,7 @@
 /** The status of a cluster as one node sees it, for people and for drivers. */
 
 import { ByteWriter } from '../base/bytes.ts'
-import { type GroupId, META_GROUP, type NodeId } from '../base/identity.ts'
+import { type GroupId, META_GROUP } from '../base/identity.ts'
 import { type TopologyGroup, writeTopology } from '../wire/topology.ts'
 import type { Groups } from './groups.ts'
 import type { Leaders } from './leaders.ts'
@@ -66,29 +66,29 @@ export function topologyOf(view: NodeView): Uint8Array {
     self: settings.node,
     nodes: groups.members.map((node) => ({ node, address: view.addresses.get(node) ?? '' })),
     groups: groupIds(groups).map((id) => groupTopology(view, id)),
-    shards: groups.shardMap?.owners ?? [],
+    shards: groups.shardMap?.shards ?? [],
     durability: settings.durability,
   })
   return writer.take()
 }
 
 function groupIds(groups: Groups): readonly GroupId[] {
-  return groups.members.length === 0 ? [] : [META_GROUP, ...(groups.shardMap?.groups ?? [])]
+  return groups.members.length === 0 ? [] : [META_GROUP, ...(groups.shardMap?.groups ?? []).map(({ group }) => group)]
 }
 
 function groupTopology({ groups, leaders }: NodeView, id: GroupId): TopologyGroup {
   const term = groups.get(id)?.core.term ?? 0
-  return { group: id, replicas: groups.replicasOf(id), leader: leaders.leaderOf(id) ?? '', term }
+  return { group: id, replicas: groups.placed(id)?.replicas ?? [], leader: leaders.leaderOf(id) ?? '', term }
 }
 
 function groupStatus({ groups, leaders }: NodeView, id: GroupId): NodeStatus['groups'][number] {
   const group = groups.get(id)
   return {
     group: id,
-    shard: id === META_GROUP ? 'meta' : (groups.shardMap?.owners.indexOf(id) ?? 0),
+    shard: id === META_GROUP ? 'meta' : (groups.shardMap?.shards.indexOf(id) ?? 0),
     leader: leaders.leaderOf(id),
     term: group?.core.term ?? 0,
-    replicas: groups.replicasOf(id) as readonly NodeId[],
+    replicas: groups.placed(id)?.replicas ?? [],
     commitIndex: group?.core.commit ?? 0,
     appliedIndex: group?.applied.index ?? 0,
     lastIndex: group?.core.last.index ?? 0,
