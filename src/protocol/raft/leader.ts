@@ -73,7 +73,7 @@ export function leaderSubmits(replica: Replica, leadership: Leadership, request:
       onSnapshotSent(replica, leadership.peer(request.to), request.delivered)
       break
     case 'unreachable':
-      leadership.peer(request.node)?.disconnect()
+      leadership.peer(request.node)?.disconnect(replica.now)
       break
     case 'reachable':
       onReachable(leadership, request.node)
@@ -182,8 +182,8 @@ function onReachable(leadership: Leadership, node: NodeId): void {
 function reviewConnections(replica: Replica, leadership: Leadership): void {
   const since = replica.now - replica.timing.electionTimeoutMs
   for (const peer of leadership.peers) {
-    const alive = Math.max(peer.heardAt, replica.liveness.lastHeard(peer.node)) > since
-    if (alive && !peer.connected) onReachable(leadership, peer.node)
-    else if (!alive && peer.connected) peer.disconnect()
+    const seenAt = Math.max(peer.heardAt, replica.liveness.lastHeard(peer.node))
+    if (!peer.connected && seenAt > peer.lostAt) onReachable(leadership, peer.node)
+    else if (peer.connected && seenAt <= since) peer.disconnect(replica.now)
   }
 }

@@ -35,6 +35,7 @@ export class Progress {
   probing = false
   /** False after the connection was lost: nothing is sent until the peer is heard again. */
   connected = true
+  lostAt: Millis = -Infinity
   heartbeatDue = false
   /** The snapshot that was asked for reaches at least up to here. */
   snapshotIndex: LogIndex = 0
@@ -102,8 +103,9 @@ export class Progress {
     this.probing = true
   }
 
-  disconnect(): void {
+  disconnect(now: Millis): void {
     this.connected = false
+    this.lostAt = now
     this.heardAt = -Infinity
     this.commit = 0
     this.probeFrom(this.match + 1)
