@@ -100,7 +100,6 @@ export class Operation<Answer> {
   deadline: Millis = 0
 
   signal: AbortSignal | undefined
-  onAbort: (() => void) | undefined
   resolve: Settler<Answer>['resolve'] = ignore
   reject: (error: unknown) => void = ignore
 

@@ -9,6 +9,7 @@ import type { ShardingStrategy } from '../../sharding/strategy.ts'
 import { REPLY, type Reply } from '../../wire/request.ts'
 import type { Topology, TopologyGroup } from '../../wire/topology.ts'
 import type { CallOptions } from '../contract.ts'
+import { Aborts } from './aborts.ts'
 import { Deadlines } from './deadlines.ts'
 import {
   abortError,
@@ -59,6 +60,7 @@ export class Router implements LinkHandler {
   readonly subscribers: Set<Subscriber> = new Set()
   readonly #options: RouterOptions
   readonly #deadlines: Deadlines
+  readonly #aborts = new Aborts((operation) => this.#reject(operation, abortError(operation)))
   readonly #links: Links
   readonly #lanes = new Map<number, Lane>()
   /** Operations that cannot be placed before a node has told the topology. */
@@ -99,6 +101,14 @@ export class Router implements LinkHandler {
   /** Like `shards`, once they are known. */
   whenReady(options: CallOptions): Promise<readonly number[]> {
     return this.submit(new Operation(READY, {}), options)
+  }
+
+  /** Calls `ready` as soon as the shards are known, before anything is sent that was asked for after this call. */
+  onReady(ready: (groups: readonly number[]) => void, failed: (error: unknown) => void): void {
+    const operation = new Operation(READY, {})
+    operation.resolve = ready
+    operation.reject = failed
+    this.#admit(operation, { timeout: Number.POSITIVE_INFINITY })
   }
 
   /** A link by which the group's leader, or a node that knows it, is reached now. */
@@ -157,7 +167,7 @@ export class Router implements LinkHandler {
     }
     if (topology.shards.length > 0 && topology.epoch >= (this.#topology?.epoch ?? 0)) this.#adopt(topology)
     if (this.#topology === undefined) for (const operation of this.#waiting) operation.isLeaderless = true
-    else for (const group of topology.groups) this.#learn(group)
+    else this.#resend(topology.groups.filter((group) => this.#learn(group)))
     this.#dial()
     this.#resume()
   }
@@ -179,15 +189,9 @@ export class Router implements LinkHandler {
       this.#count++
       this.#bytes += operation.bytes
       this.#deadlines.add(operation, timeout)
-      if (signal !== undefined) this.#listen(operation, signal)
+      if (signal !== undefined) this.#aborts.add(operation, signal)
       this.#place(operation)
     }
-  }
-
-  #listen(operation: Operation<unknown>, signal: AbortSignal): void {
-    operation.signal = signal
-    operation.onAbort = () => this.#reject(operation, abortError(operation))
-    signal.addEventListener('abort', operation.onAbort, { once: true })
   }
 
   /** Finds the group of an operation that comes for the first time. */
@@ -307,7 +311,7 @@ export class Router implements LinkHandler {
     this.#deadlines.remove(operation)
     this.#count--
     this.#bytes -= operation.bytes
-    if (operation.onAbort !== undefined) operation.signal?.removeEventListener('abort', operation.onAbort)
+    if (operation.signal !== undefined) this.#aborts.remove(operation, operation.signal)
     if (!isUnknown) operation.source?.settle(operation.sequence)
   }
 
@@ -326,20 +330,26 @@ export class Router implements LinkHandler {
     this.#lanesByShard = topology.shards.map((group) => this.#laneOf(group))
   }
 
-  /** News of a group's leader; what is under way to a leader of an older term is sent again, for no answer may ever come. */
-  #learn(group: TopologyGroup): void {
+  /** News of a group's leader; whether there is a new one. */
+  #learn(group: TopologyGroup): boolean {
     const lane = this.#laneOf(group.group)
-    if (group.term < lane.term) return
-    const before = lane.link
+    if (group.term < lane.term) return false
+    const isNew = group.term > lane.term && group.leader !== ''
+    lane.term = group.leader === '' ? lane.term : group.term
     lane.replicas = group.replicas
     lane.leader = group.leader
     lane.link = this.#options.direct ? this.#links.byNode(group.leader) : undefined
-    const isNew = group.term > lane.term
-    lane.term = group.term
     if (lane.leader !== '' && lane.pause !== undefined) this.#unpark(lane)
-    if (!isNew || before === undefined || lane.link === undefined || before === lane.link) return
-    for (const operation of before.operations()) {
-      if (operation.group !== lane.group || operation.maxAge >= 0) continue
+    return isNew
+  }
+
+  /** What is under way to an earlier leader is sent to the new one too, for the earlier one may never answer. */
+  #resend(groups: readonly TopologyGroup[]): void {
+    const renewed = new Set(groups.map(({ group }) => group))
+    if (renewed.size === 0) return
+    for (const operation of this.#links.open.flatMap((link) => link.operations())) {
+      const lane = this.#laneOf(operation.group)
+      if (operation.maxAge >= 0 || !renewed.has(operation.group)) continue
       operation.isExposed = true
       detach(operation)
       this.#dispatch(operation, lane)

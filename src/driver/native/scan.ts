@@ -24,6 +24,7 @@ export async function* scan(
   const queue: ShardStream[] = []
   for (const stream of streams) if (await stream.advance()) insert(queue, stream, options.reverse)
   for (let left = options.limit; left > 0; left--) {
+    options.signal?.throwIfAborted()
     const first = queue.shift()
     if (first?.head === undefined) return
     const { key, value, revision } = first.head

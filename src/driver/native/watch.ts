@@ -103,18 +103,18 @@ class Watch implements AsyncIterator<Change, undefined>, ShardWatchHandler, Subs
     }
   }
 
-  /** When the shards are known the watch begins within this turn, before any write that follows it. */
+  /** Once the shards are known the watch begins within this turn, before any write that follows it. */
   #beginShards(): void {
-    const { signal, from } = this.#options
+    const { from } = this.#options
     const positions = typeof from === 'string' ? readCursor(from) : undefined
-    if (this.#router.shards.length > 0) {
-      this.#spread(this.#router.shards, positions)
-      return
-    }
-    this.#router
-      .whenReady({ timeout: Number.POSITIVE_INFINITY, ...(signal === undefined ? {} : { signal }) })
-      .then((shards) => this.#spread(shards, positions))
-      .catch((error: unknown) => this.#fail(error))
+    const fail = (error: unknown): void => this.#fail(error)
+    this.#router.onReady((groups) => {
+      try {
+        this.#spread(groups, positions)
+      } catch (error) {
+        fail(error)
+      }
+    }, fail)
   }
 
   #spread(groups: readonly number[], positions: readonly number[] | undefined): void {

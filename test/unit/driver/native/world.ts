@@ -33,13 +33,16 @@ export class VirtualTime implements Clock, Scheduler {
   #timers: Due[] = []
   #deferred: (() => void)[] = []
   #order = 0
+  #reads = 0
 
   now(): Millis {
     return this.#now
   }
 
+  /** Moves whenever it is read, so that what happens later in any shard has a later revision. */
   wallTime(): Millis {
-    return 1_700_000_000_000 + this.#now
+    this.#reads++
+    return 1_700_000_000_000 + this.#now + this.#reads
   }
 
   at(at: Millis, task: () => void): Timer {
