@@ -36,11 +36,6 @@ export const STATUS = {
   overloaded: 8,
 } as const
 
-/** Names of maps and keys beyond this, in bytes of UTF-8, are malformed. */
-export const KEY_LIMIT_BYTES = 4096
-/** Values beyond this are malformed. */
-export const VALUE_LIMIT_BYTES: number = 1024 * 1024
-
 export type Status = keyof typeof STATUS
 
 const STATUS_NAMES: readonly Status[] = Object.keys(STATUS) as Status[]

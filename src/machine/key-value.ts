@@ -2,9 +2,10 @@
 
 import { assert } from '../base/assert.ts'
 import { type ByteReader, type ByteWriter, malformed } from '../base/bytes.ts'
+import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../base/limit.ts'
 import type { LeaderMicros } from './batch.ts'
 import type { ChangeLog } from './changes.ts'
-import { COMMAND, KEY_LIMIT_BYTES, type Outcome, readCondition, STATUS, VALUE_LIMIT_BYTES } from './command.ts'
+import { COMMAND, type Outcome, readCondition, STATUS } from './command.ts'
 import { compareKeys } from './key-index.ts'
 import { Memtable, type MemtableRecord } from './memtable.ts'
 

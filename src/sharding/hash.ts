@@ -1,8 +1,29 @@
-/** Hash sharding spreads the keys of a map evenly over the shards, whatever the keys look like. */
+/** Hash sharding spreads keys evenly, whatever they look like; a range of keys lies in every shard. */
 
+import { assert } from '../base/assert.ts'
 import { hashText } from '../base/hash.ts'
+import type { ShardId } from '../base/identity.ts'
+import type { ShardingStrategy } from './strategy.ts'
 
-/** The shard of a key: MurmurHash3 of the key, seeded by the hash of the map's name, modulo the number of shards. Never changes. */
-export function shardOf(map: string, key: string, shards: number): number {
-  return hashText(key, hashText(map)) % shards
+/**
+ * The shard of a key is the MurmurHash3 of `map`, a zero character and `key`, modulo the number of shards. This is part of
+ * the format: data is where it says, so it never changes.
+ */
+export class HashSharding implements ShardingStrategy {
+  readonly shards: number
+  readonly #all: readonly ShardId[]
+
+  constructor(shards: number) {
+    assert(Number.isSafeInteger(shards) && shards > 0, 'there is at least one shard')
+    this.shards = shards
+    this.#all = Array.from({ length: shards }, (_, shard) => shard as ShardId)
+  }
+
+  shardOf(map: string, key: string): ShardId {
+    return (hashText(`${map}\0${key}`) % this.shards) as ShardId
+  }
+
+  shardsOf(): readonly ShardId[] {
+    return this.#all
+  }
 }

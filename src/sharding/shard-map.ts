@@ -1,87 +1,105 @@
-/** The shard map says which group owns each shard and which nodes hold its replicas; every change has a later epoch. */
+/** A shard map says which group owns each shard and where its replicas are; each version of it has an epoch. */
 
+import { required } from '../base/assert.ts'
 import { ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
-import { type GroupId, isNodeId, type NodeId } from '../base/identity.ts'
-import { place } from './placement.ts'
-
-/** The replicas of a group; the first is the one that should lead. */
-interface Ownership {
-  readonly group: GroupId
-  readonly replicas: readonly NodeId[]
-}
-
-const FORMAT = 1
-const SHARDS_LIMIT = 65_536
-const REPLICAS = 3
+import { type GroupId, isNodeId, META_GROUP, type NodeId, type ShardId } from '../base/identity.ts'
+import { type Placed, place } from './placement.ts'
 
 /**
- * Invariant: each shard has exactly one owner, and each owner is one of `groups`.
+ * Invariant: every shard's group is among `groups`.
+ * Invariant: groups are in ascending order, without duplicates; each has a replica, and its leader is one of them.
  */
-export class ShardMap {
+export interface ShardMap {
+  /** Grows with every change; who knows a newer one redirects who acts on an older one. */
   readonly epoch: number
-  /** The group that owns shard `s`, at place `s`. */
-  readonly owners: readonly GroupId[]
-  readonly #replicas: ReadonlyMap<GroupId, readonly NodeId[]>
-
-  constructor(epoch: number, ownerships: readonly Ownership[]) {
-    this.epoch = epoch
-    this.owners = ownerships.map(({ group }) => group)
-    this.#replicas = new Map(ownerships.map(({ group, replicas }) => [group, replicas]))
-  }
-
-  get groups(): readonly GroupId[] {
-    return [...this.#replicas.keys()]
-  }
-
-  /** The one that should lead first; empty for a group that owns nothing. */
-  replicasOf(group: GroupId): readonly NodeId[] {
-    return this.#replicas.get(group) ?? []
-  }
-
-  encode(): Uint8Array {
-    const writer = new ByteWriter()
-    writer.u8(FORMAT)
-    writer.u53(this.epoch)
-    writer.u32(this.owners.length)
-    for (const owner of this.owners) {
-      const replicas = this.replicasOf(owner)
-      writer.u32(owner)
-      writer.u8(replicas.length)
-      for (const replica of replicas) writer.text(replica)
-    }
-    return writer.take()
-  }
-
-  /** Throws `DATA_DAMAGED` for bytes that are no shard map. */
-  static decode(bytes: Uint8Array): ShardMap {
-    const reader = new ByteReader(bytes)
-    if (reader.u8() !== FORMAT) throw malformed('a shard map of an unknown format')
-    const epoch = reader.u53()
-    const count = reader.u32()
-    if (count > SHARDS_LIMIT) throw malformed('a shard map with too many shards')
-    const ownerships: Ownership[] = []
-    for (let shard = 0; shard < count; shard++) {
-      const group = reader.u32() as GroupId
-      const replicas: NodeId[] = []
-      for (let left = reader.u8(); left > 0; left--) replicas.push(readNode(reader))
-      ownerships.push({ group, replicas })
-    }
-    return new ShardMap(epoch, ownerships)
-  }
+  /** The group that owns each shard, by the shard's number. */
+  readonly shards: readonly GroupId[]
+  readonly groups: readonly Placed[]
 }
 
-/** The map that a cluster begins with: group `s + 1` owns shard `s`, with three replicas where there are three nodes. */
-export function firstShardMap(shards: number, nodes: readonly NodeId[]): ShardMap {
-  const count = nodes.length < REPLICAS ? 1 : REPLICAS
-  const placed = place(shards, nodes, count)
-  return new ShardMap(
-    1,
-    placed.map((replicas, shard) => ({ group: (shard + 1) as GroupId, replicas })),
+const VERSION = 1
+const MOST_SHARDS = 65_536
+const MOST_REPLICAS = 16
+const NODE_ID_BYTES = 64
+
+/** The map of a new cluster: each shard a group of its own, numbered from 1. */
+export function createShardMap(shards: number, nodes: readonly NodeId[]): ShardMap {
+  const groups = Array.from({ length: shards }, (_, shard) => (META_GROUP + 1 + shard) as GroupId)
+  return { epoch: 1, shards: groups, groups: place(groups, nodes) }
+}
+
+/** The same shards and groups on other nodes. */
+export function replaceNodes(map: ShardMap, nodes: readonly NodeId[]): ShardMap {
+  const groups = place(
+    map.groups.map(({ group }) => group),
+    nodes,
+  )
+  return { epoch: map.epoch + 1, shards: map.shards, groups }
+}
+
+/** Where a shard lives. */
+export function placementOf(map: ShardMap, shard: ShardId): Placed {
+  const group = required(map.shards[shard], `shard ${shard}`)
+  return required(
+    map.groups.find((placed) => placed.group === group),
+    `group ${group}`,
   )
 }
 
-function readNode(reader: ByteReader): NodeId {
-  const node = reader.text(64)
-  if (!isNodeId(node)) throw malformed('a shard map names something that is no node')
-  return node
+export function encodeShardMap(map: ShardMap): Uint8Array {
+  const writer = new ByteWriter()
+  writer.u8(VERSION)
+  writer.u53(map.epoch)
+  writer.u32(map.groups.length)
+  for (const { group, replicas, leader } of map.groups) {
+    writer.u32(group)
+    writer.u8(replicas.length)
+    for (const node of replicas) writer.text(node)
+    writer.u8(replicas.indexOf(leader))
+  }
+  writer.u32(map.shards.length)
+  for (const group of map.shards) writer.u32(group)
+  return writer.copy()
+}
+
+/** Throws `DATA_DAMAGED` when the bytes are no shard map. */
+export function decodeShardMap(bytes: Uint8Array): ShardMap {
+  const reader = new ByteReader(bytes)
+  if (reader.u8() !== VERSION) throw malformed('no such version of a shard map')
+  const epoch = reader.u53()
+  const groups: Placed[] = []
+  for (let left = boundedCount(reader, MOST_SHARDS); left > 0; left--) {
+    const placed = decodePlaced(reader)
+    if (placed.group <= (groups.at(-1)?.group ?? -1)) throw malformed('groups are out of order')
+    groups.push(placed)
+  }
+  const known = new Set(groups.map(({ group }) => group))
+  const shards: GroupId[] = []
+  for (let left = boundedCount(reader, MOST_SHARDS); left > 0; left--) {
+    const group = reader.u32() as GroupId
+    if (!known.has(group)) throw malformed('a shard belongs to no group')
+    shards.push(group)
+  }
+  if (reader.remaining > 0) throw malformed('a shard map is longer than its content')
+  return { epoch, shards, groups }
+}
+
+function decodePlaced(reader: ByteReader): Placed {
+  const group = reader.u32() as GroupId
+  const replicas: NodeId[] = []
+  for (let left = reader.u8(); left > 0; left--) {
+    const node = reader.text(NODE_ID_BYTES)
+    if (!isNodeId(node) || replicas.includes(node) || replicas.length >= MOST_REPLICAS)
+      throw malformed('no such replica')
+    replicas.push(node)
+  }
+  const leader = replicas[reader.u8()]
+  if (leader === undefined) throw malformed('a leader is no replica')
+  return { group, replicas, leader }
+}
+
+function boundedCount(reader: ByteReader, limit: number): number {
+  const count = reader.u32()
+  if (count > limit) throw malformed(`${count} is over the limit of ${limit}`)
+  return count
 }
