@@ -2,8 +2,8 @@
 
 import { invalidArgument } from '../base/argument.ts'
 import { TroupeError } from '../base/error.ts'
+import { KEY_LIMIT_BYTES } from '../base/limit.ts'
 
-const MOST_BYTES = 4096
 const LAST_CODE_POINT = 0x10ffff
 
 export function checkKey(key: string): void {
@@ -16,8 +16,8 @@ export function checkBound(what: string, bound: string): void {
   if (typeof bound !== 'string') throw invalidArgument(`${what} is a string, not ${typeof bound}`)
   const bytes = utf8Length(bound)
   if (bytes === undefined) throw invalidArgument(`${what} holds half a surrogate pair, which UTF-8 cannot carry`)
-  if (bytes > MOST_BYTES)
-    throw new TroupeError('TOO_LARGE', `${what} has ${bytes} bytes, and ${MOST_BYTES} are the most`)
+  if (bytes > KEY_LIMIT_BYTES)
+    throw new TroupeError('TOO_LARGE', `${what} has ${bytes} bytes, and ${KEY_LIMIT_BYTES} are the most`)
 }
 
 /** The first text after all those that begin with `prefix`; `''` when there is none. */

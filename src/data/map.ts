@@ -116,7 +116,11 @@ export interface MapWatchOptions {
   readonly prefix?: string
   /** Only keys in [from, until); default: all. */
   readonly range?: Partial<KeyRange>
-  /** Changes after this revision, or right after this cursor; default: from now on. */
+  /**
+   * Changes after this revision, or right after this cursor; default: from now on. Revisions of different keys are taken from
+   * the clocks of different leaders: from a revision on, no change of that entry's own key is missed, and those of other keys
+   * as far as the clocks agree. A cursor is exact for all of them.
+   */
   readonly from?: Revision | string
   /** Ends the watch: the consumer's loop throws the signal's reason. */
   readonly signal?: AbortSignal
