@@ -1,0 +1,200 @@
+/** The bench measures Troupe, and with --peers what it is compared to, cell by cell in one go: machines drift, ratios less so. */
+
+import { once } from 'node:events'
+import { mkdirSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { installClients } from './built.mjs'
+import { printProfiles } from './profile.mjs'
+import { Site } from './site.mjs'
+
+const USAGE = `npm run bench -- [options]
+
+  --json               one row a line, as JSON
+  --inflight 1,64,256  operations under way at once
+  --workload NAME,…    map.set, map.get linearizable
+  --seconds 5          how long each cell is measured
+  --peers              the floor, etcd and NATS in the same go, and the ratios
+  --system NAME,…      only these of: troupe, floor, etcd, nats
+  --profile DIR        writes V8 CPU profiles of the three nodes and the client, and prints where the time went`
+
+const WORKLOADS = ['map.set', 'map.get linearizable']
+const CLIENT = fileURLToPath(new URL('./client.mjs', import.meta.url))
+
+/** @typedef {import('./system.d.ts').System} System */
+/** @typedef {import('../src/cli/measure.ts').MeasuredRow} Row */
+
+const options = readOptions()
+const site = new Site()
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => site.close().then(() => process.exit(130)))
+try {
+  const rows = await measureAll(await startAll())
+  if (options.systems.includes('troupe') && options.systems.length > 1) printRatios(rows)
+} finally {
+  await site.close()
+}
+if (options.profile !== undefined) printProfiles(options.profile)
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        json: { type: 'boolean', default: false },
+        inflight: { type: 'string', default: '1,64,256' },
+        workload: { type: 'string', default: WORKLOADS.join(',') },
+        seconds: { type: 'string', default: '5' },
+        peers: { type: 'boolean', default: false },
+        system: { type: 'string' },
+        profile: { type: 'string' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    })
+    if (values.help) {
+      console.log(USAGE)
+      process.exit(0)
+    }
+    const systems = values.system?.split(',') ?? (values.peers ? ['troupe', 'floor', 'etcd', 'nats'] : ['troupe'])
+    const workloads = values.workload.split(',')
+    const inflights = values.inflight.split(',').map(Number)
+    const seconds = Number(values.seconds)
+    refuse(
+      workloads.filter((workload) => !WORKLOADS.includes(workload)),
+      'workload',
+    )
+    refuse(
+      systems.filter((system) => !['troupe', 'floor', 'etcd', 'nats'].includes(system)),
+      'system',
+    )
+    refuse([...inflights, seconds].filter((number) => !(number > 0)).map(String), 'number')
+    const profile = values.profile === undefined ? undefined : resolve(values.profile)
+    if (profile !== undefined) mkdirSync(profile, { recursive: true })
+    return { json: values.json, systems, workloads, inflights, seconds, profile }
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`)
+    process.exit(2)
+  }
+}
+
+/**
+ * @param {string[]} wrong
+ * @param {string} what
+ */
+function refuse(wrong, what) {
+  if (wrong.length > 0) throw new Error(`there is no ${what} '${wrong[0]}'`)
+}
+
+/** @typedef {{ system: System, client: import('node:child_process').ChildProcess }} Measured */
+
+/** @returns {Promise<Measured[]>} */
+async function startAll() {
+  const measured = []
+  const noClients = options.systems.some((name) => name === 'etcd' || name === 'nats') ? installClients() : undefined
+  for (const name of options.systems) {
+    /** @type {System} */
+    const system = await import(new URL(`./${name}.mjs`, import.meta.url).href)
+    const missing = system.missing() ?? (name === 'etcd' || name === 'nats' ? noClients : undefined)
+    if (missing === undefined) measured.push(await startSystem(name, system))
+    else console.error(`${name} is left out: ${missing}`)
+  }
+  return measured
+}
+
+/**
+ * @param {string} name
+ * @param {System} system
+ * @returns {Promise<Measured>}
+ */
+async function startSystem(name, system) {
+  const isProfiled = options.profile !== undefined && name === 'troupe'
+  const connection = await system.serve(site, isProfiled ? options.profile : undefined)
+  const profile = isProfiled
+    ? ['--cpu-prof', `--cpu-prof-dir=${options.profile}`, '--cpu-prof-name=client.cpuprofile']
+    : []
+  const client = site.fork(CLIENT, [name, JSON.stringify(connection)], profile)
+  await heard(client, name)
+  return { system, client }
+}
+
+/**
+ * The client's next message; a client that ends instead is an error.
+ * @param {import('node:child_process').ChildProcess} client
+ * @param {string} name
+ * @returns {Promise<any>}
+ */
+async function heard(client, name) {
+  const ended = once(client, 'exit').then(() => {
+    throw new Error(`the client of ${name} ended; what its servers said is above or was:\n${lastWords(name)}`)
+  })
+  const [message] = await Promise.race([once(client, 'message'), ended])
+  ended.catch(() => undefined)
+  return message
+}
+
+/** @param {string} name */
+function lastWords(name) {
+  try {
+    return site.lastWords(name === 'troupe' ? 'troupe-n1' : `${name}-n0`)
+  } catch {
+    return '(nothing)'
+  }
+}
+
+/**
+ * @param {Measured[]} measured
+ * @returns {Promise<Row[]>}
+ */
+async function measureAll(measured) {
+  /** @type {Row[]} */
+  const rows = []
+  if (!options.json) console.log(line(['system', 'workload', 'in flight', 'ops/s', 'p50 ms', 'p99 ms']))
+  for (const workload of options.workloads) {
+    for (const inflight of options.inflights) {
+      for (const { system, client } of measured) {
+        if (!system.workloads.some((known) => known === workload)) continue
+        client.send({ workload, inflight, seconds: options.seconds })
+        /** @type {Row} */
+        const row = await heard(client, system.name)
+        rows.push(row)
+        const { opsPerSecond, p50Ms, p99Ms } = row
+        const cells = [system.name, workload, inflight, opsPerSecond, p50Ms.toFixed(2), p99Ms.toFixed(2)]
+        console.log(options.json ? JSON.stringify(row) : line(cells))
+      }
+    }
+  }
+  return rows
+}
+
+/** @param {Row[]} rows */
+function printRatios(rows) {
+  if (!options.json) console.log(`\n${line(['troupe to', 'workload', 'in flight', 'ops/s', 'p50', 'p99'])}`)
+  for (const own of rows.filter((row) => row.system === 'troupe')) {
+    for (const peer of rows.filter((row) => row.system !== 'troupe' && row.workload === own.workload)) {
+      if (peer.inflight !== own.inflight) continue
+      const { workload, inflight } = own
+      const opsPerSecond = ratio(own.opsPerSecond, peer.opsPerSecond)
+      const [p50, p99] = [ratio(own.p50Ms, peer.p50Ms), ratio(own.p99Ms, peer.p99Ms)]
+      const cells = [peer.system, workload, inflight, `${opsPerSecond}×`, `${p50}×`, `${p99}×`]
+      console.log(
+        options.json
+          ? JSON.stringify({ ratio: `troupe/${peer.system}`, workload, inflight, opsPerSecond, p50, p99 })
+          : line(cells),
+      )
+    }
+  }
+}
+
+/**
+ * @param {number} a
+ * @param {number} b
+ */
+function ratio(a, b) {
+  return b === 0 ? null : Number((a / b).toFixed(2))
+}
+
+/** @param {(string | number)[]} cells */
+function line(cells) {
+  return cells
+    .map((cell, at) => (at < 2 ? String(cell).padEnd(at === 0 ? 10 : 22) : String(cell).padStart(10)))
+    .join('')
+}

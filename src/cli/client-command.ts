@@ -1,0 +1,44 @@
+/** A client command talks to a running cluster: it finds it, speaks JSON when asked, and leaves it as it was. */
+
+import type { Client, Flags, Terminal } from './command.ts'
+import type { CommandLine } from './command-line.ts'
+import { splitList } from './command-line.ts'
+
+export const DEFAULT_CONNECT: readonly string[] = ['127.0.0.1:7401', '127.0.0.1:7402', '127.0.0.1:7403']
+
+export const HELP_FLAG: Flags = { help: { short: 'h', help: 'this page' } }
+
+export const CLIENT_FLAGS: Flags = {
+  connect: {
+    value: 'HOST:PORT,…',
+    help: 'nodes to talk to; default TROUPE_CONNECT, else 127.0.0.1:7401, 7402 and 7403',
+  },
+  timeout: { value: 'MS', help: 'give up after this long, such as 500ms or 5s; default 10s' },
+  json: { help: 'print JSON: one document, or one a line where there are many' },
+  ...HELP_FLAG,
+}
+
+/** Opens a client, hands it to `use`, and closes it whatever happens. */
+export async function withClient<Result>(
+  line: CommandLine,
+  terminal: Terminal,
+  use: (client: Client) => Promise<Result>,
+): Promise<Result> {
+  const client = await terminal.connect(addressesOf(line, terminal))
+  try {
+    return await use(client)
+  } finally {
+    await client.close()
+  }
+}
+
+export function addressesOf(line: CommandLine, terminal: Terminal): readonly string[] {
+  const fromEnvironment = splitList(terminal.environment.TROUPE_CONNECT ?? '')
+  return line.list('connect') ?? (fromEnvironment.length > 0 ? fromEnvironment : DEFAULT_CONNECT)
+}
+
+/** The `timeout` option of a call, when the user gave one. */
+export function callOptions(line: CommandLine): { readonly timeout?: number } {
+  const timeout = line.milliseconds('timeout')
+  return timeout === undefined ? {} : { timeout }
+}

@@ -1,0 +1,51 @@
+/** A command is one thing that `troupe` does when asked: its words, its parameters, its flags, and what it runs. */
+
+import type { MapDefinition, TroupeMap } from '../data/map.ts'
+import type { CallOptions, ClusterStatus } from '../driver/contract.ts'
+import type { CommandLine } from './command-line.ts'
+
+/** An option of a command; one with a `value` takes an argument, whose placeholder this is. */
+export interface Flag {
+  readonly value?: string
+  readonly short?: string
+  readonly help: string
+}
+
+export type Flags = Readonly<Record<string, Flag>>
+
+export interface Command {
+  /** The words that call it, such as `map get`. */
+  readonly name: string
+  readonly summary: string
+  /** Placeholders in order; those in brackets may be left out. */
+  readonly parameters: readonly string[]
+  readonly flags: Flags
+  /** Command lines, each with what it does. */
+  readonly examples: readonly (readonly [line: string, meaning: string])[]
+  /** What else a reader must know, in paragraphs. */
+  readonly notes: readonly string[]
+  /** Resolves with the exit code. */
+  run(line: CommandLine, terminal: Terminal): Promise<number>
+}
+
+/** What a command needs of a client of a cluster; the one that `open` gives has more. */
+export interface Client {
+  map<Value, Input>(definition: MapDefinition<Value, Input>): TroupeMap<Value, Input>
+  status(options?: CallOptions): Promise<ClusterStatus>
+  close(): Promise<void>
+}
+
+/** The world around a command. */
+export interface Terminal {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** Writes a line to standard output; resolves when the reader has taken it. */
+  print(line: string): Promise<void>
+  /** Writes a line to standard error. */
+  complain(line: string): void
+  /** Everything on standard input. */
+  input(): Promise<string>
+  /** From now on an interrupt or a termination aborts this signal instead of ending the process. */
+  interruption(): AbortSignal
+  /** Opens a client of the cluster at these addresses. */
+  connect(addresses: readonly string[]): Promise<Client>
+}

@@ -1,0 +1,46 @@
+/** Text is how values and tables look to a person or, as JSON, to a program. */
+
+import { inspect } from 'node:util'
+
+/** Rows as lines with aligned columns; the last column stays ragged. */
+export function columns(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = []
+  for (const row of rows) {
+    for (const [at, cell] of row.slice(0, -1).entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length)
+  }
+  return rows
+    .map((row) =>
+      row
+        .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+/** A value for a person: texts as they are, what JSON can say as JSON, the rest as Node shows it. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return value
+  return isPlain(value) ? JSON.stringify(value) : inspect(value, { depth: Number.POSITIVE_INFINITY, breakLength: 120 })
+}
+
+/** JSON of anything; what JSON lacks becomes its nearest: integers of any size their digits, bytes base64, sets and maps lists. */
+export function json(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) => nearest(part)) ?? 'null'
+}
+
+function nearest(part: unknown): unknown {
+  if (typeof part === 'bigint') return part.toString()
+  if (part instanceof Uint8Array) return Buffer.from(part.buffer, part.byteOffset, part.byteLength).toString('base64')
+  if (part instanceof Map || part instanceof Set) return [...part]
+  if (part instanceof Error) return { name: part.name, message: part.message }
+  return part
+}
+
+function isPlain(value: unknown): boolean {
+  if (value === null || typeof value === 'boolean' || typeof value === 'number') return true
+  if (typeof value === 'string') return true
+  if (Array.isArray(value)) return value.every(isPlain)
+  if (typeof value !== 'object' || Object.getPrototypeOf(value) !== Object.prototype) return false
+  return Object.values(value).every(isPlain)
+}
