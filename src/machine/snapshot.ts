@@ -160,10 +160,8 @@ class SnapshotParser {
   frame(frame: Uint8Array): void {
     const reader = new ByteReader(frame)
     const kind = reader.u8()
-    const isNext = kind === this.#kind || (kind > this.#kind && this.#kind > 0) || kind === FRAME.header
-    if (!isNext || (kind === this.#kind && (kind === FRAME.header || kind === FRAME.end))) {
-      throw malformed(`a snapshot's frame of kind ${kind} is out of place`)
-    }
+    const isNext = this.#kind === 0 ? kind === FRAME.header : kind > FRAME.header && kind >= this.#kind
+    if (!isNext || this.#kind === FRAME.end) throw malformed(`a snapshot's frame of kind ${kind} is out of place`)
     this.#kind = kind
     if (kind === FRAME.header) this.#readHeader(reader)
     else if (kind === FRAME.sessions) while (reader.remaining > 0) this.#readSession(reader)
