@@ -16,7 +16,7 @@ export interface Disk {
   remove(name: string): void
   /** Makes creations, renames and removals durable. */
   syncDirectory(): void
-  /** Prepares a file of zeros in the background, so that a later `open` of a name it is renamed to finds allocated blocks. */
+  /** Prepares a file of zeros in the background, so that a later `open` of a name it is renamed to finds allocated blocks, and makes its name durable. A file that is already there with this size keeps what it holds. */
   prepare(name: string, bytes: number, ready: (error: Error | undefined) => void): void
   /** CRC-32 (IEEE 802.3), by the fastest means at hand. */
   crc32(bytes: Uint8Array, seed?: number): number
@@ -26,7 +26,7 @@ export interface DiskFile {
   readonly size: number
   /** Fewer bytes than asked for at the end of the file. */
   read(position: number, length: number): Uint8Array
-  /** Buffers a write at this position; it may reach the disk at any time, in part, and in any order, until `sync` confirms. The bytes may be reused once `sync` has called back. */
+  /** Buffers a write at this position; it may reach the disk at any time, in part, and in any order, until `sync` confirms; `read` sees it at once. The bytes may be reused. */
   write(position: number, bytes: Uint8Array): void
   /**
    * Calls `done` once all writes before this call are on stable storage, in a later turn or within this call. After an

@@ -48,34 +48,34 @@ const SECTOR = 512
  */
 export class VirtualDisk implements Disk {
   readonly #options: VirtualDiskOptions
-  readonly #storage: Storage
+  readonly #device: Device
   readonly #access: Access
 
-  constructor(options: VirtualDiskOptions, storage: Storage = new Storage()) {
+  constructor(options: VirtualDiskOptions, device: Device = new Device()) {
     this.#options = options
-    this.#storage = storage
-    this.#access = new Access(options, storage)
+    this.#device = device
+    this.#access = new Access(options, device)
   }
 
   list(): readonly string[] {
     this.#access.begin('list')
-    return [...this.#storage.names.keys()].sort()
+    return [...this.#device.names.keys()].sort()
   }
 
   open(name: string, createBytes?: number): DiskFile {
     this.#access.begin(createBytes === undefined ? 'open' : 'create')
     if (createBytes !== undefined) {
       this.#access.reserve(createBytes)
-      this.#storage.change([[name, new Inode(createBytes)]])
-      this.#storage.syncDirectory()
+      this.#device.change([[name, new Inode(createBytes)]])
+      this.#device.syncDirectory()
     }
-    return new VirtualFile(this.#access, name, this.#storage.inode(name))
+    return new VirtualFile(this.#access, name, this.#device.inode(name))
   }
 
   rename(from: string, to: string): void {
     this.#access.begin('rename')
-    const inode = this.#storage.inode(from)
-    this.#storage.change([
+    const inode = this.#device.inode(from)
+    this.#device.change([
       [from, undefined],
       [to, inode],
     ])
@@ -83,22 +83,22 @@ export class VirtualDisk implements Disk {
 
   remove(name: string): void {
     this.#access.begin('remove')
-    this.#storage.inode(name)
-    this.#storage.change([[name, undefined]])
+    this.#device.inode(name)
+    this.#device.change([[name, undefined]])
   }
 
   syncDirectory(): void {
     this.#access.begin('sync-directory')
-    this.#storage.syncDirectory()
+    this.#device.syncDirectory()
   }
 
   prepare(name: string, bytes: number, ready: Done): void {
     this.#access.later('prepare', ready, () => {
-      if (this.#storage.names.get(name)?.bytes.length !== bytes) {
+      if (this.#device.names.get(name)?.bytes.length !== bytes) {
         this.#access.reserve(bytes)
-        this.#storage.change([[name, new Inode(bytes)]])
+        this.#device.change([[name, new Inode(bytes)]])
       }
-      return () => this.#storage.syncDirectory()
+      return () => this.#device.syncDirectory()
     })
   }
 
@@ -109,7 +109,7 @@ export class VirtualDisk implements Disk {
   /** The power fails: every sector that no sync confirmed survives, is lost or is torn; so do names without `syncDirectory`. */
   crash(): void {
     this.#access.isAlive = false
-    this.#storage.crash(this.#options.random)
+    this.#device.crash(this.#options.random)
   }
 
   /** The process ends: what it wrote is with the operating system, but as unconfirmed as before. */
@@ -120,18 +120,18 @@ export class VirtualDisk implements Disk {
   /** What the next process finds. */
   reopen(options: VirtualDiskOptions = this.#options): VirtualDisk {
     assert(!this.#access.isAlive, 'a disk is reopened after a crash or kill')
-    return new VirtualDisk(options, this.#storage)
+    return new VirtualDisk(options, this.#device)
   }
 
   /** Damages one bit, on disk and in the operating system's cache alike. */
   flip(name: string, offset: number, bit = 0): void {
-    const { bytes } = this.#storage.inode(name)
+    const { bytes } = this.#device.inode(name)
     bytes[offset] = (bytes[offset] ?? 0) ^ (1 << bit)
   }
 
   /** An independent disk that holds the same, as if this process had been killed now. */
   clone(options: VirtualDiskOptions = this.#options): VirtualDisk {
-    return new VirtualDisk(options, this.#storage.clone())
+    return new VirtualDisk(options, this.#device.clone())
   }
 }
 
@@ -193,21 +193,21 @@ class VirtualFile implements DiskFile {
 class Access {
   isAlive = true
   readonly #options: VirtualDiskOptions
-  readonly #storage: Storage
+  readonly #device: Device
 
-  constructor(options: VirtualDiskOptions, storage: Storage) {
+  constructor(options: VirtualDiskOptions, device: Device) {
     this.#options = options
-    this.#storage = storage
+    this.#device = device
   }
 
   begin(operation: DiskOperation): void {
     assert(this.isAlive, 'a process that ended touches no disk')
-    this.#storage.operations++
-    this.#options.before?.(operation, this.#storage.operations)
+    this.#device.operations++
+    this.#options.before?.(operation, this.#device.operations)
   }
 
   reserve(bytes: number): void {
-    if (this.#storage.bytes + bytes <= (this.#options.capacity ?? Number.POSITIVE_INFINITY)) return
+    if (this.#device.bytes + bytes <= (this.#options.capacity ?? Number.POSITIVE_INFINITY)) return
     throw new TroupeError('DISK_FAILED', 'no space left on device', { details: { errno: 'ENOSPC' } })
   }
 
@@ -236,9 +236,9 @@ class Access {
 type NameChange = readonly (readonly [name: string, inode: Inode | undefined])[]
 
 /** What the device and the operating system's cache hold between them. */
-class Storage {
-  names = new Map<string, Inode>()
-  operations = 0
+class Device {
+  names: Map<string, Inode> = new Map()
+  operations: number = 0
   /** Names as the device has them, and the changes since, in order. */
   #durable = new Map<string, Inode>()
   #changes: NameChange[] = []
@@ -274,14 +274,14 @@ class Storage {
     for (const inode of new Set(this.names.values())) inode.crash(random)
   }
 
-  clone(): Storage {
+  clone(): Device {
     const copies = new Map<Inode, Inode>()
     const copyOf = (inode: Inode): Inode => {
       const copy = copies.get(inode) ?? inode.clone()
       copies.set(inode, copy)
       return copy
     }
-    const copy = new Storage()
+    const copy = new Device()
     for (const [name, inode] of this.names) copy.names.set(name, copyOf(inode))
     for (const [name, inode] of this.#durable) copy.#durable.set(name, copyOf(inode))
     copy.#changes = this.#changes.map((change) => change.map(([name, inode]) => [name, inode && copyOf(inode)]))

@@ -68,6 +68,8 @@ class WriteAheadLog implements LogDevice {
   #end = 0
   #isCommitting = false
   #isClosing = false
+  /** Set while closing waits for its last commit. */
+  #closed: (() => void) | undefined = undefined
   #failure: Error | undefined = undefined
 
   constructor(options: LogOptions, recovered: RecoveredLog) {
@@ -164,11 +166,15 @@ class WriteAheadLog implements LogDevice {
   }
 
   /** Leaves a last marker, so that the next start can tell damage from a torn tail everywhere. What is only staged is lost. */
-  close(): void {
+  close(done: () => void = () => {}): void {
     if (this.#isClosing) return
     this.#isClosing = true
     this.#staged.clear()
-    if (!this.#isCommitting) this.commit(() => this.#segments.close())
+    this.#closed = () => {
+      this.#segments.close()
+      done()
+    }
+    if (!this.#isCommitting) this.commit(() => this.#finishClosing())
   }
 
   #append(batch: Batch): void {
@@ -233,7 +239,13 @@ class WriteAheadLog implements LogDevice {
     if (error === undefined) this.#settle(free)
     else this.#failure = asError(error)
     done(this.#failure)
-    if (this.#isClosing) this.#segments.close()
+    this.#finishClosing()
+  }
+
+  #finishClosing(): void {
+    const closed = this.#closed
+    this.#closed = undefined
+    closed?.()
   }
 
   #settle(free: readonly Segment[]): void {

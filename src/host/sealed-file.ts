@@ -1,0 +1,91 @@
+/** A sealed file is a small file that is replaced whole and checked whole. */
+
+import { TroupeError } from '../base/error.ts'
+import type { Disk } from './port.ts'
+
+const MAGIC = 0x46505254 // 'TRPF'
+const HEAD = 16
+
+export interface SealedFileKind {
+  readonly name: string
+  /** Format of the content that this version writes, and the newest that it reads. */
+  readonly format: number
+}
+
+export class SealedFile {
+  readonly #disk: Disk
+  readonly #kind: SealedFileKind
+
+  constructor(disk: Disk, kind: SealedFileKind) {
+    this.#disk = disk
+    this.#kind = kind
+  }
+
+  /** The content; undefined when there is no such file. Throws `DATA_DAMAGED`, `VERSION_SKEW`. */
+  read(): Uint8Array | undefined {
+    const { name, format } = this.#kind
+    if (!this.#disk.list().includes(name)) return
+    const bytes = readWhole(this.#disk, name)
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    const isWhole =
+      bytes.length >= HEAD && view.getUint32(0, true) === MAGIC && view.getUint32(12, true) + HEAD === bytes.length
+    if (!isWhole || view.getUint32(4, true) !== this.#disk.crc32(bytes.subarray(8))) throw damaged(name)
+    const found = view.getUint32(8, true)
+    if (found > format) throw tooNew(name, found, format)
+    return bytes.slice(HEAD)
+  }
+
+  /** Makes this the content, durably and atomically: after a crash it is the old or the new one. */
+  replace(content: Uint8Array, done: (error: Error | undefined) => void): void {
+    const fresh = `${this.#kind.name}.new`
+    const bytes = this.#seal(content)
+    const file = this.#disk.open(fresh, 0)
+    file.write(0, bytes)
+    file.sync((error) => {
+      file.close()
+      if (error !== undefined) {
+        done(error)
+        return
+      }
+      this.#disk.rename(fresh, this.#kind.name)
+      this.#disk.syncDirectory()
+      done(undefined)
+    })
+  }
+
+  #seal(content: Uint8Array): Uint8Array {
+    const bytes = new Uint8Array(HEAD + content.length)
+    const view = new DataView(bytes.buffer)
+    view.setUint32(0, MAGIC, true)
+    view.setUint32(8, this.#kind.format, true)
+    view.setUint32(12, content.length, true)
+    bytes.set(content, HEAD)
+    view.setUint32(4, this.#disk.crc32(bytes.subarray(8)), true)
+    return bytes
+  }
+}
+
+function readWhole(disk: Disk, name: string): Uint8Array {
+  const file = disk.open(name)
+  try {
+    return file.read(0, file.size)
+  } finally {
+    file.close()
+  }
+}
+
+function damaged(file: string): TroupeError {
+  return new TroupeError(
+    'DATA_DAMAGED',
+    `${file} is damaged. Nothing was changed. Put it back from a copy, or move the data directory away and let the node join anew.`,
+    { details: { file, offset: 0 } },
+  )
+}
+
+function tooNew(file: string, found: number, known: number): TroupeError {
+  return new TroupeError(
+    'VERSION_SKEW',
+    `${file} is of format ${found}, and this version knows up to ${known}. Start the version of Troupe that wrote it, or a newer one.`,
+    { details: { file, format: found } },
+  )
+}

@@ -1,0 +1,299 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { isTroupeError, TroupeError } from '../../../../src/base/error.ts'
+import { SeededRandom } from '../../../../src/base/random.ts'
+import type { LogDevice } from '../../../../src/host/log-device.ts'
+import { type DiskOperation, VirtualDisk, type VirtualDiskOptions } from '../../../../src/simulation/disk.ts'
+import { append, commit, contents, entry, group, node, open, virtualDisk } from './scene.ts'
+
+const SECTOR = 512
+
+/** The bytes of the newest segment. */
+function newestSegment(disk: VirtualDisk): { readonly name: string; readonly bytes: Uint8Array } {
+  const name =
+    disk
+      .list()
+      .filter((file) => file.startsWith('log-'))
+      .at(-1) ?? ''
+  const file = disk.open(name)
+  return { name, bytes: file.read(0, file.size) }
+}
+
+function overwrite(disk: VirtualDisk, name: string, bytes: Uint8Array): void {
+  disk.open(name).write(0, bytes)
+}
+
+async function refusal(disk: VirtualDisk): Promise<unknown> {
+  try {
+    await open(disk)
+  } catch (error) {
+    return error
+  }
+  return
+}
+
+describe('a torn tail', () => {
+  test('cut at every byte of the last batch costs that batch alone', async () => {
+    const disk = virtualDisk()
+    const log = await open(disk)
+    for (let index = 1; index <= 3; index++) append(log, 1, entry(index, 1))
+    const before = newestSegment(disk)
+    append(log, 1, entry(4, 1, 'x'.repeat(600)), entry(5, 1))
+    const after = newestSegment(disk)
+    const start = firstDifference(before.bytes, after.bytes)
+    const whole = 64 + 40 + 600 + 40 + 3
+    expect(start % SECTOR).toBe(0)
+    for (let kept = 0; kept < whole; kept++) {
+      const copy = disk.clone()
+      const torn = after.bytes.slice()
+      torn.set(before.bytes.subarray(start + kept), start + kept)
+      overwrite(copy, after.name, torn)
+      const again = await open(copy)
+      expect(contents(again, 1)).toEqual(['1@1', '2@1', '3@1'])
+      append(again, 1, entry(4, 2, 'four'))
+      expect(contents(await open(copy.clone()), 1)).toEqual(['1@1', '2@1', '3@1', 'four'])
+    }
+  })
+
+  test('is also what a flipped bit in the last batch looks like, unless a marker follows', async () => {
+    const disk = virtualDisk()
+    const log = await open(disk)
+    append(log, 1, entry(1, 1))
+    const { bytes } = newestSegment(disk)
+    append(log, 1, entry(2, 1))
+    const at = firstDifference(bytes, newestSegment(disk).bytes) + 70
+    const unmarked = disk.clone()
+    unmarked.flip(newestSegment(disk).name, at)
+    expect(contents(await open(unmarked), 1)).toEqual(['1@1'])
+    expect(commit(log)).toBeUndefined()
+    disk.flip(newestSegment(disk).name, at)
+    expect(isTroupeError(await refusal(disk.clone()), 'DATA_DAMAGED')).toBe(true)
+  })
+
+  test('stays void when the disk brings it back after the log went on', async () => {
+    const disk = virtualDisk()
+    const log = await open(disk)
+    append(log, 1, entry(1, 1))
+    commit(log)
+    const before = newestSegment(disk)
+    append(log, 1, entry(2, 1, 'lost'))
+    const after = newestSegment(disk)
+    const torn = disk.clone()
+    overwrite(torn, after.name, before.bytes)
+    append(await open(torn), 1, entry(2, 2, 'kept'))
+    overwrite(torn, after.name, after.bytes)
+    expect(contents(await open(torn.clone()), 1)).toEqual(['1@1', 'kept'])
+  })
+})
+
+describe('damage below the marker', () => {
+  test('is refused wherever it is, by file and offset, and changes nothing', async () => {
+    const disk = virtualDisk()
+    const log = await open(disk, { segmentBytes: 4096 })
+    log.stage(group(1), { type: 'hard-state', term: 1, vote: node('n1') })
+    for (let index = 1; index <= 20; index++) append(log, 1 + (index % 2), entry(Math.ceil(index / 2), 1))
+    log.close()
+    disk.kill()
+    const written = disk.reopen()
+    const begun = written.list().filter((name) => writtenBytes(written, name).length > 0)
+    for (const name of begun) {
+      for (const at of writtenBytes(written, name, name === begun.at(-1) ? 1 : 0)) {
+        const copy = written.clone()
+        copy.flip(name, at, at % 8)
+        const names = copy.list()
+        expect([isTroupeError(await refusal(copy), 'DATA_DAMAGED'), name, at]).toEqual([true, name, at])
+        expect(copy.list()).toEqual(names)
+      }
+    }
+  })
+
+  test('includes a segment that is gone', async () => {
+    const disk = virtualDisk()
+    const log = await open(disk, { segmentBytes: 4096 })
+    for (let index = 1; index <= 60; index++) append(log, 1, entry(index, 1))
+    log.close()
+    disk.kill()
+    const written = disk.reopen()
+    const names = written.list().filter((name) => name.startsWith('log-') && writtenBytes(written, name).length > 0)
+    expect(names.length).toBeGreaterThan(4)
+    for (const name of names.slice(0, -1)) {
+      const copy = written.clone()
+      copy.remove(name)
+      expect([isTroupeError(await refusal(copy), 'DATA_DAMAGED'), name]).toEqual([true, name])
+    }
+  })
+})
+
+/** What group 1 has in its log. */
+interface Content {
+  readonly term: number
+  readonly start: number
+  readonly texts: readonly string[]
+}
+
+/** What a run was told to be durable, and what it had staged beyond. */
+interface Run {
+  acknowledged: Content
+  staged: Content
+}
+
+const NOTHING: Content = { term: 0, start: 0, texts: [] }
+
+/** A hundred operations of every kind, with truncations, new segments and recycled ones. */
+async function workload(disk: VirtualDisk, run: Run): Promise<void> {
+  const log = await open(disk, { segmentBytes: 4096, limitBytes: 12 * 1024, cacheBytes: 256 })
+  let last = 0
+  for (let step = 1; step <= 40; step++) {
+    last += step % 7 === 0 ? -1 : 1
+    const payload = `${last}:${step}${'.'.repeat(step * 9)}`
+    log.stage(group(1), { type: 'hard-state', term: step, vote: undefined })
+    log.stage(group(1), { type: 'entries', entries: [entry(last, step, payload)] })
+    if (step % 5 === 0) compactTo(log, last - 3)
+    const start = step < 5 ? 0 : Math.max(run.acknowledged.start, step % 5 === 0 ? last - 3 : 0)
+    run.staged = { term: step, start, texts: contents(log, 1, start) }
+    if (commit(log) !== undefined) return
+    run.acknowledged = run.staged
+  }
+  log.close()
+}
+
+function compactTo(log: LogDevice, index: number): void {
+  const [covered] = log.entries(group(1), { from: index, until: index + 1, bytes: 0 })
+  if (covered !== undefined) log.compact(group(1), { index, term: covered.term })
+}
+
+class PowerCut extends Error {}
+
+describe('a crash at every operation of the disk', () => {
+  test('loses nothing that was acknowledged and invents nothing', async () => {
+    const total = await countOperations()
+    expect(total).toBeGreaterThan(100)
+    for (let at = 1; at <= total; at++) {
+      for (const seed of [1, 2, 3]) await crashAt(at, seed)
+    }
+  })
+
+  test('an error at every operation acknowledges nothing from there on', async () => {
+    const total = await countOperations()
+    for (let at = 1; at <= total; at++) {
+      const run: Run = { acknowledged: NOTHING, staged: NOTHING }
+      const disk = diskThat((_, count) => (count >= at ? 'fail' : 'work'))
+      await workload(disk, run).catch((error: unknown) => expect(isTroupeError(error, 'DISK_FAILED')).toBe(true))
+      disk.crash()
+      await expectKept(disk.reopen({ random: new SeededRandom(at) }), [run.acknowledged, run.staged])
+    }
+  })
+
+  async function countOperations(): Promise<number> {
+    let operations = 0
+    await workload(virtualDisk({ before: () => operations++ }), { acknowledged: NOTHING, staged: NOTHING })
+    return operations
+  }
+
+  async function crashAt(at: number, seed: number): Promise<void> {
+    const run: Run = { acknowledged: NOTHING, staged: NOTHING }
+    const disk = diskThat((_, count) => (count === at ? 'cut' : 'work'), seed)
+    await workload(disk, run).catch((error: unknown) => expect(error).toBeInstanceOf(PowerCut))
+    disk.crash()
+    const second = disk.reopen({ random: new SeededRandom(seed) })
+    const found = await expectKept(second, [run.acknowledged, run.staged])
+    second.crash()
+    await expectKept(second.reopen(), [found])
+  }
+
+  async function expectKept(disk: VirtualDisk, expected: readonly Content[]): Promise<Content> {
+    const log = await open(disk, { segmentBytes: 4096 })
+    const recovered = log.recovered.get(group(1))
+    const start = recovered?.start.index ?? 0
+    const found = { term: recovered?.term ?? 0, start, texts: contents(log, 1, start) }
+    expect(expected).toContainEqual(found)
+    return found
+  }
+
+  function diskThat(
+    decide: (operation: DiskOperation, count: number) => 'work' | 'fail' | 'cut',
+    seed = 1,
+  ): VirtualDisk {
+    const options: VirtualDiskOptions = {
+      random: new SeededRandom(seed),
+      before: (operation, count) => {
+        const fate = decide(operation, count)
+        if (fate === 'cut') throw new PowerCut()
+        if (fate === 'fail') throw new TroupeError('DISK_FAILED', operation)
+      },
+    }
+    return new VirtualDisk(options)
+  }
+})
+
+function firstDifference(one: Uint8Array, other: Uint8Array): number {
+  return Math.floor(one.findIndex((byte, at) => byte !== other[at]) / SECTOR) * SECTOR
+}
+
+/** Offsets of the bytes of headers and records, without padding, and without the last few batches. */
+function writtenBytes(disk: VirtualDisk, name: string, butLast = 0): number[] {
+  const file = disk.open(name)
+  const bytes = file.read(0, file.size)
+  const view = new DataView(bytes.buffer)
+  const batches: number[][] = []
+  for (let at = 0; at < bytes.length && view.getUint32(at, true) === 0x4c505254; ) {
+    const from = at
+    const size = 64 + view.getUint32(at + 40, true)
+    batches.push(Array.from({ length: size }, (_, offset) => from + offset))
+    at += Math.ceil(size / SECTOR) * SECTOR
+  }
+  return batches.slice(0, batches.length - butLast).flat()
+}
+
+describe('a log', () => {
+  test('holds what an array would hold, through writes, truncations, compactions and crashes', async () => {
+    const operation = fc.oneof(
+      fc.record({ type: fc.constant('append' as const), count: fc.integer({ min: 1, max: 5 }), size: fc.nat(900) }),
+      fc.record({ type: fc.constant('truncate' as const), back: fc.nat(6) }),
+      fc.record({ type: fc.constant('compact' as const), keep: fc.nat(6) }),
+      fc.record({ type: fc.constant('crash' as const) }),
+      fc.record({ type: fc.constant('restart' as const) }),
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(operation, { maxLength: 60 }), fc.nat(), async (operations, seed) => {
+        let disk = virtualDisk({ random: new SeededRandom(seed) })
+        let log = await open(disk, { segmentBytes: 4096, cacheBytes: 1000 })
+        let model: { index: number; term: number; text: string }[] = []
+        let start = 0
+        let term = 1
+        for (const step of operations) {
+          term++
+          const last = start + model.length
+          if (step.type === 'append' || step.type === 'truncate') {
+            const from = step.type === 'append' ? last + 1 : Math.max(start + 1, last - step.back)
+            const count = step.type === 'append' ? step.count : 1
+            const size = step.type === 'append' ? step.size : 1
+            const fresh = Array.from({ length: count }, (_, at) => ({
+              index: from + at,
+              term,
+              text: `${term}`.padEnd(size),
+            }))
+            model = [...model.slice(0, from - start - 1), ...fresh]
+            append(log, 1, ...fresh.map((made) => entry(made.index, made.term, made.text)))
+          } else if (step.type === 'compact') {
+            const upTo = model.at(-1 - step.keep)
+            if (upTo === undefined) continue
+            log.compact(group(1), upTo)
+            commit(log)
+            model = model.slice(upTo.index - start)
+            start = upTo.index
+          } else {
+            const chain = log.chainAt(group(1), last)
+            if (step.type === 'restart') log.close()
+            disk.crash()
+            disk = disk.reopen()
+            log = await open(disk, { segmentBytes: 4096, cacheBytes: 1000 })
+            expect(log.chainAt(group(1), last)).toBe(chain)
+          }
+          expect(contents(log, 1, start)).toEqual(model.map(({ text }) => text))
+        }
+      }),
+      { numRuns: 150 },
+    )
+  })
+})
