@@ -40,7 +40,8 @@ export interface LogDevice {
   chainAt(group: GroupId, index: LogIndex): number | undefined
   /** Groups whose old entries keep the log longer than its limit: snapshot and compact them. */
   groupsToCompact(): readonly GroupId[]
-  close(): void
+  /** What is only staged is lost. Calls `done` once nothing of the log touches the disk any more. */
+  close(done?: () => void): void
 }
 
 /** A snapshot is a group's state at a position of its log, as one checksummed file. */
