@@ -74,11 +74,11 @@ export class Progress {
 
   /**
    * The peer refused an append after `refused`; its log may agree up to `guess`. False for a late reply that says nothing
-   * new.
+   * new, and for one that takes back what was confirmed: answering that at once would never end.
    */
   refuse(refused: LogIndex, guess: LogIndex): boolean {
-    const fresh =
-      this.state === 'replicate' ? refused > this.match : this.state === 'probe' && refused === this.next - 1
+    const expected = this.state === 'replicate' || (this.state === 'probe' && refused === this.next - 1)
+    const fresh = expected && refused > this.match
     if (fresh) this.probeFrom(Math.min(guess, refused - 1) + 1)
     return fresh
   }

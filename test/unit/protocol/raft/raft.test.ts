@@ -4,6 +4,7 @@ import { SeededRandom } from '../../../../src/base/random.ts'
 import { DEFAULT_LIMITS, DEFAULT_TIMING, type RaftStart } from '../../../../src/protocol/raft/config.ts'
 import type { RaftMessage } from '../../../../src/protocol/raft/message.ts'
 import { Raft } from '../../../../src/protocol/raft/raft.ts'
+import { PENDING_READS } from '../../../../src/protocol/raft/read.ts'
 import { RaftCluster } from '../../../scenario/raft-cluster.ts'
 
 const [a, b, c] = ['a', 'b', 'c'] as unknown as [NodeId, NodeId, NodeId]
@@ -176,10 +177,10 @@ describe('Raft', () => {
     const cluster = leading()
     cluster.cut('b', 'a')
     cluster.cut('c', 'a')
-    for (let id = 0; id <= 65_536; id++) cluster.submitLater('a', { type: 'read', id })
+    for (let id = 0; id <= PENDING_READS; id++) cluster.submitLater('a', { type: 'read', id })
     cluster.flush('a')
     const refused = cluster.machine('a').outputs.filter((output) => output.type === 'refused')
-    expect(refused).toEqual([{ type: 'refused', id: 65_536, reason: 'overloaded', leader: a }])
+    expect(refused).toEqual([{ type: 'refused', id: PENDING_READS, reason: 'overloaded', leader: a }])
   })
 
   test('sends nothing to a peer that is gone until there is a sign of life', () => {
