@@ -86,6 +86,11 @@ export class Link implements Carrier {
     return this.#unsent.length > 0
   }
 
+  /** Operations under way. */
+  get count(): number {
+    return this.#operations.size
+  }
+
   /** Those under way, as they are now. */
   operations(): Operation<unknown>[] {
     return [...this.#operations.values()]

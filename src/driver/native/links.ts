@@ -62,11 +62,12 @@ export class Links {
     return node === '' ? undefined : this.#open.find((link) => link.node === node)
   }
 
-  /** Some open link, a different one each time when there are several. */
+  /** The open link with the fewest operations under way, which a node that hangs soon is not; in turn among equals. */
   any(): Link | undefined {
     if (this.#open.length < 2) return this.#open[0]
     this.#turn = (this.#turn + 1) % this.#open.length
-    return this.#open[this.#turn]
+    const inTurn = [...this.#open.slice(this.#turn), ...this.#open.slice(0, this.#turn)]
+    return inTurn.reduce((best, link) => (link.count < best.count ? link : best))
   }
 
   /** To be called when a link has closed. */

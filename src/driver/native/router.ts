@@ -1,5 +1,6 @@
 /** A router takes each operation to a node that can answer it, and to another when that node could not. */
 
+import { invalidArgument } from '../../base/argument.ts'
 import { ByteReader } from '../../base/bytes.ts'
 import { isTroupeError, type TroupeError } from '../../base/error.ts'
 import type { Random } from '../../base/random.ts'
@@ -183,6 +184,7 @@ export class Router implements LinkHandler {
   #admit(operation: Operation<unknown>, { signal, timeout = DEFAULT_TIMEOUT_MS }: CallOptions): void {
     if (signal?.aborted === true) operation.reject(signal.reason)
     else if (this.#isClosed) operation.reject(closedError())
+    else if (!(timeout >= 0)) operation.reject(invalidArgument('`timeout` is a number of milliseconds, at least 0'))
     else if (this.#count >= OPERATIONS_LIMIT) operation.reject(overloadedError(`${OPERATIONS_LIMIT} operations`))
     else if (this.#bytes + operation.bytes > BYTES_LIMIT) operation.reject(overloadedError(`${BYTES_LIMIT} bytes`))
     else {
@@ -200,6 +202,13 @@ export class Router implements LinkHandler {
       this.#dispatch(operation, this.#laneOf(ANY_NODE))
       return
     }
+    if (operation.group >= 0 && this.#sharding !== undefined) {
+      operation.shard = this.shards.indexOf(operation.group)
+      if (operation.shard < 0) {
+        this.#reject(operation, invalidArgument(`there is no group ${operation.group} in this cluster`))
+        return
+      }
+    }
     const lane = this.#laneFor(operation)
     if (lane === undefined) wait(operation, this.#waiting)
     else if (operation.verb === READY) this.#settle(operation, this.shards)
@@ -212,7 +221,6 @@ export class Router implements LinkHandler {
 
   #laneFor(operation: Operation<unknown>): Lane | undefined {
     if (this.#sharding === undefined) return undefined
-    if (operation.group >= 0) return this.#laneOf(operation.group)
     if (operation.shard < 0) operation.shard = this.#sharding.shardOf(operation.map, operation.key)
     return this.#lanesByShard[operation.shard]
   }

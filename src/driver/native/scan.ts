@@ -22,20 +22,20 @@ export async function* scan(
   const query: ScanQuery = { map, ...range, reverse: options.reverse, limit, byteLimit: PAGE_BYTES }
   const streams = shards.map((_, shard) => new ShardStream(router, shard, query, options))
   const queue: ShardStream[] = []
-  for (const stream of streams) if (await stream.advance()) insert(queue, stream, options.reverse)
+  for (const stream of streams) if (await stream.turn()) insert(queue, stream, options.reverse)
   for (let left = options.limit; left > 0; left--) {
     options.signal?.throwIfAborted()
     const first = queue.shift()
     if (first?.head === undefined) return
     const { key, value, revision } = first.head
     yield { key, value, revision: BigInt(revision) }
-    if (left > 1 && (await first.advance())) insert(queue, first, options.reverse)
+    if (left > 1 && (first.advance() || (await first.turn()))) insert(queue, first, options.reverse)
   }
 }
 
 /** The entries of one shard in order. */
 class ShardStream {
-  /** The next entry; undefined before the first `advance` and at the end. */
+  /** The next entry; undefined before the first `turn` and at the end. */
   head: PageEntry | undefined
   readonly #router: Router
   readonly #shard: number
@@ -53,9 +53,16 @@ class ShardStream {
     this.#fetch(query)
   }
 
-  /** Moves `head` to the next entry; false at the end. */
-  async advance(): Promise<boolean> {
-    while (this.#at === this.#page.length && this.#following !== undefined) {
+  /** Moves `head` to the next entry of the page; false at its end. */
+  advance(): boolean {
+    this.head = this.#page[this.#at]
+    this.#at++
+    return this.head !== undefined
+  }
+
+  /** Moves `head` to the first entry of the next page; false at the end of the range. */
+  async turn(): Promise<boolean> {
+    while (this.#following !== undefined) {
       const { entries, next } = await this.#following
       this.#following = undefined
       this.#page = entries
@@ -63,10 +70,9 @@ class ShardStream {
       if (next !== undefined) {
         this.#fetch(this.#query.reverse ? { ...this.#query, until: next } : { ...this.#query, from: next })
       }
+      if (this.advance()) return true
     }
-    this.head = this.#page[this.#at]
-    this.#at++
-    return this.head !== undefined
+    return false
   }
 
   #fetch(query: ScanQuery): void {

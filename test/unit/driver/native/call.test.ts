@@ -61,6 +61,15 @@ describe('a call', () => {
     expect(await world.time.until(codeOf(world.driver().keyValue.set('m', 'a', text('1'), {})))).toBe('OVERLOADED')
   })
 
+  test('with a timeout that is no duration, or about a group that is none, is an INVALID_ARGUMENT', async () => {
+    const world = new World()
+    const driver = world.driver()
+    expect(await world.time.until(codeOf(driver.keyValue.get('m', 'a', { timeout: -1 })))).toBe('INVALID_ARGUMENT')
+    const timeout = Number.NaN
+    expect(await world.time.until(codeOf(driver.keyValue.get('m', 'a', { timeout })))).toBe('INVALID_ARGUMENT')
+    expect(await world.time.until(codeOf(driver.outcome('99.1.1', {})))).toBe('INVALID_ARGUMENT')
+  })
+
   test('beyond the limit is refused at once', async () => {
     const world = new World()
     const { keyValue } = world.driver()
@@ -157,6 +166,22 @@ describe('a write that is sent again', () => {
     expect(world.time.now() - before).toBeLessThan(10)
   })
 
+  test('avoids a node that hangs, once the others know a new leader', async () => {
+    const world = new World({ nodes: 3, direct: true, shards: 6 })
+    const { keyValue } = world.driver()
+    const keys = Array.from({ length: 60 }, (_, at) => `key-${at}`)
+    const writeAll = () => Promise.all(keys.map((key) => codeOf(keyValue.set('m', key, text('0'), {}))))
+    await world.time.until(writeAll())
+    world.conduct = (engine) => (engine.node === 'n1' ? 'ignore' : 'answer')
+    const stuck = writeAll()
+    await world.time.advance(700)
+    world.elect('n3', ['n1'])
+    const before = world.time.now()
+    expect(new Set(await world.time.until(stuck))).toEqual(new Set(['resolved']))
+    expect(new Set(await world.time.until(writeAll()))).toEqual(new Set(['resolved']))
+    expect(world.time.now() - before).toBeLessThan(50)
+  })
+
   test('survives the death of the leader', async () => {
     const world = new World({ nodes: 3, direct: true })
     const { keyValue } = world.driver()
@@ -194,6 +219,28 @@ describe('a write that is sent again', () => {
     await world.time.until(keyValue.set('m', 'a', text('0'), {}))
     world.shards[0]?.restore(new World({ shards: 1 }).shards[0]?.freeze().chunks() ?? [])
     expect(await world.time.until(codeOf(keyValue.set('m', 'a', text('2'), {})))).toBe('resolved')
+  })
+})
+
+describe('a write that nobody answers', () => {
+  test('does not hold up thousands of later ones, and still happens once', async () => {
+    const world = new World({ shards: 1 })
+    const { keyValue } = world.driver()
+    await world.time.until(keyValue.set('m', 'n', text('0'), {}))
+    world.conduct = () => 'execute-silently'
+    const straggler = keyValue.set('m', 'n', text('1'), { timeout: 60_000 })
+    await world.time.settle()
+    const executed = world.executed
+    world.conduct = () => 'answer'
+    const write = (at: number) => codeOf(keyValue.set('m', `${at}`, text('2'), {}))
+    for (let round = 0; round < 10; round++) {
+      const ends = await world.time.until(Promise.all(Array.from({ length: 1000 }, (_, at) => write(at))))
+      expect(new Set(ends)).toEqual(new Set(['resolved']))
+    }
+    const later = await world.time.until(keyValue.set('m', 'other', text('3'), {}))
+    world.engines[0]?.cut()
+    expect((await world.time.until(straggler)).revision).toBeLessThan(later.revision)
+    expect(world.executed - executed).toBe(10_002)
   })
 })
 
