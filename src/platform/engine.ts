@@ -1,0 +1,33 @@
+/** An engine is a running node as the process around it sees it: open channels to it, drain it, close it. */
+
+import { isTroupeError } from '../base/error.ts'
+import type { Millis } from '../base/time.ts'
+import type { Settings } from '../runtime/options.ts'
+import type { Channel } from '../wire/channel.ts'
+
+export interface Engine {
+  readonly node: string
+  readonly cluster: string
+  /** `host:port` at which others reach it; `''` when it listens nowhere. */
+  readonly address: string
+  /** A channel for an application of this process. */
+  connect(): Channel
+  /** Hands leaderships over for at most this long. */
+  drain(timeout: Millis): Promise<void>
+  close(): Promise<void>
+  /** Aborts with its error when the engine ends by itself: it contradicted itself or lost its disk. */
+  readonly failed: AbortSignal
+}
+
+/** What an engine needs to know: {@link Settings} without what can't change threads. */
+export type EngineSettings = Omit<Settings, 'driver' | 'connect' | 'engine'>
+
+/** `EX_IOERR` of sysexits.h: the disk failed, and what is on it can no longer be known. */
+export const EXIT_DISK_FAILED = 74
+/** `EX_SOFTWARE` of sysexits.h: an internal error. */
+export const EXIT_INTERNAL = 70
+
+/** The exit code of a process whose engine ended with this error. */
+export function exitCodeOf(error: unknown): number {
+  return isTroupeError(error, 'DISK_FAILED') ? EXIT_DISK_FAILED : EXIT_INTERNAL
+}

@@ -1,0 +1,121 @@
+/** An inline engine runs on the event loop of whoever starts it: an engine's own thread, or a process that computes nothing else. */
+
+import { SeededRandom } from '../base/random.ts'
+import type { Millis } from '../base/time.ts'
+import { ClusterNode, type NodeSettings } from '../cluster/node.ts'
+import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../protocol/raft/config.ts'
+import { type Address, formatAddress } from '../runtime/address.ts'
+import type { Channel } from '../wire/channel.ts'
+import { directChannels } from '../wire/direct-channel.ts'
+import { RealClock, RealScheduler } from './clock.ts'
+import type { Engine, EngineSettings } from './engine.ts'
+import { randomSeed } from './random.ts'
+import { openStorage, type Storage } from './storage.ts'
+import { TcpNetwork } from './tcp-network.ts'
+
+/** The name of a cluster that was given none. */
+const DEFAULT_CLUSTER = 'troupe'
+
+/**
+ * Starts an engine here.
+ *
+ * Rejects, and leaves nothing open, with `ADDRESS_IN_USE`, `ADDRESS_INVALID`, `DIRECTORY_IN_USE`, `DIRECTORY_UNUSABLE`,
+ * `WRONG_CLUSTER`, `DATA_DAMAGED`, `VERSION_SKEW` or `DISK_FAILED`.
+ */
+export async function startInlineEngine(settings: EngineSettings): Promise<InlineEngine> {
+  const network = await TcpNetwork.bind({
+    listen: optionalAddress(settings.listen),
+    advertise: optionalAddress(settings.advertise),
+    secret: settings.secret === undefined ? undefined : new TextEncoder().encode(settings.secret),
+    random: new SeededRandom(randomSeed()),
+  })
+  try {
+    const cluster = settings.cluster ?? DEFAULT_CLUSTER
+    return new InlineEngine(settings, network, await openStorage({ ...settings, cluster }))
+  } catch (error) {
+    network.close()
+    throw error
+  }
+}
+
+export class InlineEngine implements Engine {
+  readonly node: string
+  readonly cluster: string
+  readonly address: string
+  readonly #node: ClusterNode
+  readonly #storage: Storage
+  readonly #scheduler: RealScheduler
+  readonly #failure = new AbortController()
+  /** The scheduler's timers keep no process alive, but a node that is not closed does. */
+  readonly #alive: NodeJS.Timeout = setInterval(() => {}, 2 ** 30)
+  #closed: Promise<void> | undefined
+
+  constructor(settings: EngineSettings, network: TcpNetwork, storage: Storage) {
+    const clock = new RealClock()
+    this.#scheduler = new RealScheduler(clock)
+    this.#storage = storage
+    this.node = storage.identity.node
+    this.cluster = storage.identity.cluster
+    this.address = network.address ?? ''
+    const { log, snapshots, charter, identity } = storage
+    const ports = {
+      clock,
+      scheduler: this.#scheduler,
+      random: new SeededRandom(randomSeed()),
+      network,
+      log,
+      snapshots,
+      charter,
+    }
+    this.#node = new ClusterNode(
+      { ...ports, fatal: (error) => this.#failure.abort(error), observe: () => {} },
+      nodeSettings(settings, storage, this.address),
+    )
+    network.onClient((channel) => this.#node.accept(channel))
+    this.#node.start()
+    network.start(identity)
+  }
+
+  get failed(): AbortSignal {
+    return this.#failure.signal
+  }
+
+  connect(): Channel {
+    const [near, far] = directChannels(this.#scheduler)
+    this.accept(far)
+    return near
+  }
+
+  /** Serves the application at the other end of this channel. */
+  accept(channel: Channel): void {
+    this.#node.accept(channel)
+  }
+
+  drain(timeout: Millis): Promise<void> {
+    return new Promise((resolve) => this.#node.drain(timeout, resolve))
+  }
+
+  close(): Promise<void> {
+    clearInterval(this.#alive)
+    this.#node.stop()
+    this.#closed ??= this.#storage.close()
+    return this.#closed
+  }
+}
+
+function nodeSettings(settings: EngineSettings, { identity }: Storage, address: string): NodeSettings {
+  const { electionTimeoutMs, heartbeatMs, join, shards, durability } = settings
+  return {
+    ...identity,
+    address,
+    join: join.map(formatAddress),
+    shards,
+    durability,
+    timing: { ...DEFAULT_TIMING, electionTimeoutMs, heartbeatMs },
+    limits: DEFAULT_LIMITS,
+  }
+}
+
+function optionalAddress(address: Address | undefined): string | undefined {
+  return address === undefined ? undefined : formatAddress(address)
+}

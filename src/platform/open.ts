@@ -1,0 +1,129 @@
+/** Opening is how an application comes by its Troupe: a node of its own, a cluster elsewhere, or another engine. */
+
+import { writeSync } from 'node:fs'
+import { isTroupeError, TroupeError } from '../base/error.ts'
+import { SeededRandom } from '../base/random.ts'
+import { nativeDriver } from '../driver/native/native.ts'
+import { formatAddress } from '../runtime/address.ts'
+import { type OpenOptions, parseOptions, type Settings } from '../runtime/options.ts'
+import { createTroupe, type Troupe } from '../runtime/troupe.ts'
+import type { Channel } from '../wire/channel.ts'
+import { RealClock, RealScheduler } from './clock.ts'
+import { type Engine, exitCodeOf } from './engine.ts'
+import { startInlineEngine } from './inline-engine.ts'
+import { randomSeed } from './random.ts'
+import { type Connected, connectChannel } from './tcp-channel.ts'
+import { startThreadedEngine } from './threaded-engine.ts'
+
+export interface OpenHooks {
+  /**
+   * Called when the engine of this process ends by itself: its disk failed (`DISK_FAILED`) or it contradicted itself
+   * (`INTERNAL`). Default: says so on stderr and exits, with code 74 for the disk and 70 otherwise. With a hook of its own
+   * a process lives on: `troupe.signal` aborts with the error, and every call fails.
+   */
+  readonly onFatal?: (error: TroupeError, exitCode: number) => void
+}
+
+/**
+ * Opens a Troupe. Without options: one node in memory, in a thread of this process, which opens no port.
+ *
+ * `dataDir`: the node keeps its data there. `join`: it is a member of a cluster. `connect`: a client of a cluster, which
+ * hosts nothing. `driver`: another engine. Options that are not given are taken from the environment (`TROUPE_…`).
+ *
+ * Rejects before anything is changed, with a code that names the option and the remedy: `INVALID_ARGUMENT`,
+ * `ADDRESS_INVALID`, `ADDRESS_IN_USE`, `INSECURE`, `DIRECTORY_UNUSABLE`, `DIRECTORY_IN_USE`, `WRONG_CLUSTER`,
+ * `UNAUTHENTICATED`, `VERSION_SKEW`, `DATA_DAMAGED`, `UNREACHABLE`.
+ *
+ * @example
+ * await using troupe = await open({ dataDir: './data' })
+ * await troupe.map(defineMap('users')).set('ann', { name: 'Ann' })
+ */
+export async function open(options: OpenOptions = {}, hooks: OpenHooks = {}): Promise<Troupe> {
+  const settings = parseOptions(options, process.env)
+  if (settings.driver !== undefined) return createTroupe({ driver: settings.driver, clock: new RealClock() })
+  return settings.connect.length > 0 ? openClient(settings) : openNode(settings, hooks)
+}
+
+async function openNode(settings: Settings, hooks: OpenHooks): Promise<Troupe> {
+  const { driver: _driver, connect: _connect, engine: mode, ...engineSettings } = settings
+  const engine = await (mode === 'inline' ? startInlineEngine(engineSettings) : startThreadedEngine(engineSettings))
+  const onFatal = hooks.onFatal ?? exitWith
+  engine.failed.addEventListener('abort', () =>
+    onFatal(fatalError(engine.failed.reason), exitCodeOf(engine.failed.reason)),
+  )
+  const driver = nativeDriver({
+    ...driverPorts(),
+    connect: () => connectTo(engine),
+    seeds: [engine.address],
+    direct: false,
+  })
+  return createTroupe({
+    driver,
+    clock: new RealClock(),
+    drain: (timeout) => engine.drain(timeout),
+    close: () => engine.close(),
+    failed: engine.failed,
+  })
+}
+
+async function openClient(settings: Settings): Promise<Troupe> {
+  const addresses = settings.connect.map(formatAddress)
+  const secret = settings.secret === undefined ? undefined : new TextEncoder().encode(settings.secret)
+  const dial = (address: string): Promise<Connected> =>
+    connectChannel(address, { secret, cluster: settings.cluster ?? '' })
+  // One connection first, so that a wrong secret or address is an error of `open` and not of every call.
+  const first = await firstOf(addresses, dial)
+  let spare: Channel | undefined = first.channel
+  const connect = async (address: string): Promise<Channel> => {
+    if (address !== first.address || spare === undefined) return (await dial(address)).channel
+    const channel = spare
+    spare = undefined
+    return channel
+  }
+  const driver = nativeDriver({ ...driverPorts(), connect, seeds: addresses, direct: true })
+  // Timers keep no process alive; a client that waits for a node to come back does.
+  const alive = setInterval(() => {}, 2 ** 30)
+  return createTroupe({ driver, clock: new RealClock(), close: async () => clearInterval(alive) })
+}
+
+function driverPorts(): { clock: RealClock; scheduler: RealScheduler; random: SeededRandom } {
+  const clock = new RealClock()
+  return { clock, scheduler: new RealScheduler(clock), random: new SeededRandom(randomSeed()) }
+}
+
+async function connectTo(engine: Engine): Promise<Channel> {
+  engine.failed.throwIfAborted()
+  return engine.connect()
+}
+
+async function firstOf(
+  addresses: readonly string[],
+  dial: (address: string) => Promise<Connected>,
+): Promise<{ readonly address: string; readonly channel: Channel }> {
+  const errors: unknown[] = []
+  for (const address of addresses) {
+    try {
+      return { address, channel: (await dial(address)).channel }
+    } catch (error) {
+      errors.push(error)
+    }
+  }
+  // A node that answers and refuses says more than one that does not answer.
+  const refusal = errors.find((error) => !isTroupeError(error, 'UNREACHABLE'))
+  if (refusal !== undefined) throw refusal
+  throw new TroupeError('UNREACHABLE', `no node answers at ${addresses.join(', ')}: check that one is running`, {
+    details: { addresses },
+    cause: errors[0],
+  })
+}
+
+function fatalError(reason: unknown): TroupeError {
+  if (isTroupeError(reason)) return reason
+  return new TroupeError('INTERNAL', reason instanceof Error ? reason.message : String(reason), { cause: reason })
+}
+
+function exitWith(error: TroupeError, exitCode: number): void {
+  const cause = error.code === 'INTERNAL' && error.cause instanceof Error ? `\n${error.cause.stack}` : ''
+  writeSync(2, `troupe: the node has stopped: ${error.code}: ${error.message}${cause}\n`)
+  process.exit(exitCode)
+}

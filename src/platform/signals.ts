@@ -1,0 +1,56 @@
+/** Signals ask a process to end; this is how it ends well. */
+
+import { invalidArgument } from '../base/argument.ts'
+import type { Millis } from '../base/time.ts'
+import type { Troupe } from '../runtime/troupe.ts'
+
+export interface SignalOptions {
+  /** Milliseconds for draining; default 25,000, so that a supervisor's 30 s suffice. */
+  readonly timeout?: Millis
+}
+
+/** Beyond the drain: closing takes less, and a process that hangs is of no use to anybody. */
+const CLOSE_MS: Millis = 5_000
+/** As shells count them: 128 and the signal's number. */
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGBREAK: 149, shutdown: 143 } as const
+type Ending = keyof typeof EXIT_CODES
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGBREAK'] as const
+
+/**
+ * Ends the process well when it is asked to end: on `SIGTERM`, `SIGINT` (Ctrl-C), `SIGBREAK` (Windows) or pm2's message
+ * `'shutdown'` it drains and closes, then exits with code 0. A second request exits at once, with 128 and the signal's
+ * number; so does closing that hangs, with code 1.
+ *
+ * @returns takes the handlers away again
+ *
+ * @example
+ * const troupe = await open()
+ * handleSignals(troupe, { timeout: 10_000 })
+ */
+export function handleSignals(troupe: Troupe, options: SignalOptions = {}): () => void {
+  const { timeout = 25_000 } = options
+  if (!(typeof timeout === 'number' && timeout >= 0)) throw invalidArgument('timeout is a number of milliseconds')
+  let isEnding = false
+  const end = (ending: Ending): void => {
+    if (isEnding) process.exit(EXIT_CODES[ending])
+    isEnding = true
+    setTimeout(() => process.exit(1), timeout + CLOSE_MS).unref()
+    troupe.drain({ timeout }).then(
+      () => process.exit(),
+      () => process.exit(1),
+    )
+  }
+  const listen = (message: unknown): void => {
+    if (message === 'shutdown') end('shutdown')
+  }
+  for (const signal of SIGNALS) process.on(signal, end)
+  if (process.channel !== undefined) {
+    process.on('message', listen)
+    // Listening for messages alone must not keep the process alive.
+    process.channel.unref()
+  }
+  return () => {
+    for (const signal of SIGNALS) process.off(signal, end)
+    process.off('message', listen)
+  }
+}

@@ -1,0 +1,155 @@
+/** Storage is what a node finds when it starts and leaves when it ends: who it is, its log, its snapshots and its charter. */
+
+import { randomBytes } from 'node:crypto'
+import { crc32 } from 'node:zlib'
+import { TroupeError } from '../base/error.ts'
+import type { NodeId } from '../base/identity.ts'
+import type { CharterStore } from '../cluster/charter.ts'
+import { claimDirectory, readIdentity } from '../host/data-directory.ts'
+import { MemoryLog } from '../host/log/memory-log.ts'
+import { openLog } from '../host/log/write-ahead-log.ts'
+import type { LogDevice, SnapshotStore } from '../host/log-device.ts'
+import type { Disk } from '../host/port.ts'
+import { SealedFile } from '../host/sealed-file.ts'
+import { MemorySnapshots } from '../host/snapshot/memory-snapshots.ts'
+import { SnapshotFiles } from '../host/snapshot/snapshot-files.ts'
+import { type DirectoryDisk, openDirectory } from './disk.ts'
+
+export interface StorageSettings {
+  /** Undefined: everything is kept in memory. */
+  readonly dataDir: string | undefined
+  readonly durability: 'disk' | 'os' | 'memory'
+  readonly cluster: string
+  /** Undefined: whoever the directory says, or a name that is made up. */
+  readonly node: NodeId | undefined
+}
+
+/** Who a node is. */
+export interface NodeIdentity {
+  readonly node: NodeId
+  readonly cluster: string
+  /** A random name of the data directory. */
+  readonly directory: string
+  readonly generation: number
+}
+
+export interface Storage {
+  readonly identity: NodeIdentity
+  readonly log: LogDevice
+  readonly snapshots: SnapshotStore
+  readonly charter: CharterStore
+  close(): Promise<void>
+}
+
+/**
+ * Opens what the settings name, and counts a start of the node.
+ *
+ * Rejects with `DIRECTORY_UNUSABLE`, `DIRECTORY_IN_USE`, `WRONG_CLUSTER`, `DATA_DAMAGED`, `VERSION_SKEW`, `DISK_FAILED`,
+ * and then holds nothing.
+ */
+export async function openStorage(settings: StorageSettings): Promise<Storage> {
+  const { dataDir, durability } = settings
+  if (dataDir === undefined || durability === 'memory') return memoryStorage(settings)
+  const disk = openDirectory(dataDir)
+  try {
+    return await diskStorage(disk, durability, settings)
+  } catch (error) {
+    disk.close()
+    throw error
+  }
+}
+
+function memoryStorage({ cluster, node }: StorageSettings): Storage {
+  const snapshots = new MemorySnapshots()
+  const log = new MemoryLog({ checksum: crc32, snapshots })
+  return {
+    identity: { node: node ?? inventNode(), cluster, directory: randomName(16), generation: 1 },
+    log,
+    snapshots,
+    charter: { read: () => undefined, replace: (_, done) => done(undefined) },
+    close: async () => log.close(),
+  }
+}
+
+async function diskStorage(
+  disk: DirectoryDisk,
+  durability: 'disk' | 'os',
+  settings: StorageSettings,
+): Promise<Storage> {
+  const found = readIdentity(disk)
+  const node = settings.node ?? found?.node ?? inventNode()
+  const charter = new CharterFile(disk)
+  // What cannot be read is refused before the start is counted.
+  charter.read()
+  const directory = await directoryName(disk, found === undefined)
+  const identity = { ...(await claimDirectory(disk, { cluster: settings.cluster, node })), directory }
+  const snapshots = new SnapshotFiles(disk)
+  const log = await openLog({ disk, snapshots, durability })
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      log.close(() => {
+        disk.close()
+        resolve()
+      })
+    })
+  return { identity, log, snapshots, charter, close }
+}
+
+/** Written before the directory is claimed, so that a claimed directory without one is a damaged one. */
+async function directoryName(disk: Disk, isNew: boolean): Promise<string> {
+  const file = new SealedFile(disk, { name: 'directory', format: 1 })
+  const stored = file.read()
+  if (stored !== undefined) return new TextDecoder().decode(stored)
+  if (!isNew) {
+    throw new TroupeError(
+      'DATA_DAMAGED',
+      'the data directory has lost its file `directory`. Nothing was changed. Put it back from a copy, or move the data ' +
+        'directory away and let the node join anew.',
+      { details: { file: 'directory' } },
+    )
+  }
+  const name = randomName(16)
+  await new Promise<void>((resolve, reject) => {
+    file.replace(new TextEncoder().encode(name), (error) => (error === undefined ? resolve() : reject(error)))
+  })
+  return name
+}
+
+/** Replaces the charter one at a time; of what waits, only the newest is written. */
+class CharterFile implements CharterStore {
+  readonly #file: SealedFile
+  #isWriting = false
+  #waiting: { readonly bytes: Uint8Array; readonly done: ((error: Error | undefined) => void)[] } | undefined
+
+  constructor(disk: Disk) {
+    this.#file = new SealedFile(disk, { name: 'charter', format: 1 })
+  }
+
+  read(): Uint8Array | undefined {
+    return this.#file.read()
+  }
+
+  replace(bytes: Uint8Array, done: (error: Error | undefined) => void): void {
+    this.#waiting = { bytes, done: [...(this.#waiting?.done ?? []), done] }
+    if (!this.#isWriting) this.#next()
+  }
+
+  #next(): void {
+    const next = this.#waiting
+    this.#waiting = undefined
+    this.#isWriting = next !== undefined
+    if (next === undefined) return
+    this.#file.replace(next.bytes, (error) => {
+      for (const done of next.done) done(error)
+      this.#next()
+    })
+  }
+}
+
+function inventNode(): NodeId {
+  return `n-${randomName(4)}` as NodeId
+}
+
+function randomName(bytes: number): string {
+  return randomBytes(bytes).toString('hex')
+}

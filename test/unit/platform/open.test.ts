@@ -1,0 +1,113 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { defineMap } from '../../../src/data/map.ts'
+import { memoryDriver } from '../../../src/driver/memory.ts'
+import { open } from '../../../src/platform/open.ts'
+import { connectChannel } from '../../../src/platform/tcp-channel.ts'
+import type { OpenOptions } from '../../../src/runtime/options.ts'
+import type { Troupe } from '../../../src/runtime/troupe.ts'
+
+const opened: Troupe[] = []
+afterEach(async () => {
+  for (const troupe of opened.splice(0).reverse()) await troupe.close()
+})
+
+async function start(options: OpenOptions): Promise<Troupe> {
+  const troupe = await open(options)
+  opened.push(troupe)
+  return troupe
+}
+
+async function addressOf(troupe: Troupe): Promise<string> {
+  return (await troupe.status()).members[0]?.address ?? ''
+}
+
+const users = defineMap('users')
+const secret = 'a secret of at least thirty-two bytes'
+
+describe('open', () => {
+  test('without a place to listen opens no port', async () => {
+    const troupe = await start({ engine: 'inline' })
+    expect(await addressOf(troupe)).toBe('')
+    await troupe.map(users).set('ann', { name: 'Ann' })
+    expect(await troupe.map(users).get('ann')).toMatchObject({ value: { name: 'Ann' } })
+  })
+
+  test('with connect is a client of a node that listens', async () => {
+    const node = await start({ engine: 'inline', listen: '127.0.0.1:0', cluster: 'shop' })
+    const address = await addressOf(node)
+    const client = await start({ connect: [address] })
+    await client.map(users).set('ann', 1)
+    expect(await node.map(users).get('ann')).toMatchObject({ value: 1 })
+    expect(await client.status()).toMatchObject({ cluster: 'shop' })
+  })
+
+  test('as a client goes on to the next address, and fails at once when nobody is there', async () => {
+    const node = await start({ engine: 'inline', listen: '127.0.0.1:0' })
+    const gone = await start({ engine: 'inline', listen: '127.0.0.1:0' })
+    const [address, nobody] = [await addressOf(node), await addressOf(gone)]
+    await gone.close()
+    const client = await start({ connect: [nobody, address] })
+    await client.map(users).set('ann', 1)
+    await expect(open({ connect: [nobody] })).rejects.toMatchObject({
+      code: 'UNREACHABLE',
+      details: { addresses: [nobody] },
+    })
+  })
+
+  test('as a client without the secret, or of another cluster, is refused', async () => {
+    const node = await start({ engine: 'inline', listen: '127.0.0.1:0', secret, cluster: 'shop' })
+    const connect = [await addressOf(node)]
+    await expect(open({ connect })).rejects.toMatchObject({ code: 'UNAUTHENTICATED' })
+    await expect(open({ connect, secret: secret.toUpperCase() })).rejects.toMatchObject({ code: 'UNAUTHENTICATED' })
+    await expect(open({ connect, secret, cluster: 'bank' })).rejects.toMatchObject({ code: 'WRONG_CLUSTER' })
+    await (await start({ connect, secret, cluster: 'shop' })).map(users).set('ann', 1)
+  })
+
+  test('on a busy port fails and leaves nothing behind', async () => {
+    const node = await start({ engine: 'inline', listen: '127.0.0.1:0' })
+    const listen = await addressOf(node)
+    await expect(open({ engine: 'inline', listen })).rejects.toMatchObject({ code: 'ADDRESS_IN_USE' })
+    await node.close()
+    await start({ engine: 'inline', listen })
+  })
+
+  test('with a driver needs no engine', async () => {
+    const troupe = await start({ driver: memoryDriver() })
+    await troupe.map(users).set('ann', 1)
+    expect((await troupe.status()).members).toEqual([])
+  })
+
+  test('of three nodes that list each other forms a cluster, which any of them serves', {
+    timeout: 20_000,
+  }, async () => {
+    const join = await freeAddresses(3)
+    const nodes = await Promise.all(join.map((listen, at) => start({ engine: 'inline', node: `n${at}`, listen, join })))
+    await nodes[0]?.map(users).set('ann', 1)
+    for (const node of nodes) expect(await node.map(users).get('ann')).toMatchObject({ value: 1 })
+    expect((await nodes[1]?.status())?.members.map(({ node, state }) => [node, state])).toEqual([
+      ['n0', 'up'],
+      ['n1', 'up'],
+      ['n2', 'up'],
+    ])
+  })
+})
+
+describe('close', () => {
+  test('ends calls, connections and the listening socket', async () => {
+    const node = await start({ engine: 'inline', listen: '127.0.0.1:0' })
+    const address = await addressOf(node)
+    await node.drain()
+    await expect(node.map(users).get('ann')).rejects.toMatchObject({ code: 'CLOSED' })
+    await expect(connectChannel(address)).rejects.toMatchObject({ code: 'UNREACHABLE' })
+  })
+})
+
+/** Addresses that were free a moment ago. */
+async function freeAddresses(count: number): Promise<string[]> {
+  const nodes = await Promise.all(
+    Array.from({ length: count }, () => open({ engine: 'inline', listen: '127.0.0.1:0' })),
+  )
+  const addresses = await Promise.all(nodes.map(addressOf))
+  await Promise.all(nodes.map((node) => node.close()))
+  return addresses
+}
