@@ -43,8 +43,8 @@ export async function serve(site, profileDirectory) {
 
 /** @param {string[]} addresses */
 export async function connect(addresses) {
-  /** @type {typeof import('../src/index.ts')} */
-  const { open } = await built('index')
+  /** @type {typeof import('../src/platform/open.ts')} */
+  const { open } = await built('platform/open')
   /** @type {typeof import('../src/cli/workload.ts')} */
   const { operationOf } = await built('cli/workload')
   const troupe = await eventually(() => open({ connect: addresses }), 20_000)
