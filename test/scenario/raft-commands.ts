@@ -1,6 +1,6 @@
 /** The commands of Raft scenarios: each does one thing to a cluster of cores and tells what can be seen of it. */
 
-import { required } from '../../src/base/assert.ts'
+import { assert, required } from '../../src/base/assert.ts'
 import type { NodeId } from '../../src/base/identity.ts'
 import type { LogPosition } from '../../src/protocol/core.ts'
 import type { RaftOutput } from '../../src/protocol/raft/message.ts'
@@ -12,6 +12,9 @@ export interface Command {
   readonly words: readonly string[]
   readonly options: ReadonlyMap<string, string>
 }
+
+/** Messages that follow from one another without any time passing; a story needs a few dozen. */
+const ENDLESS = 10_000
 
 type Pass = (envelope: Envelope) => boolean
 
@@ -74,7 +77,8 @@ export class RaftScenario {
   settle(pass: Pass = () => true, upTo = Infinity): void {
     if (this.#isManual) return
     const { network } = this.cluster
-    while (network.length > 0) {
+    for (let count = 0; network.length > 0; count++) {
+      assert(count < ENDLESS, 'a conversation comes to an end')
       const envelope = required(network[0], 'a message under way')
       network[0] = shorten(envelope, upTo)
       if (pass(envelope)) this.deliver(0)
