@@ -2,6 +2,7 @@
 
 export type { ErrorCode, ErrorDetails, Outcome } from './base/error.ts'
 export { isTroupeError, TroupeError } from './base/error.ts'
+export type { Millis } from './base/time.ts'
 export type { ConformanceCase, ConformanceContext } from './driver/conformance/case.ts'
 export { keyValueConformance } from './driver/conformance/key-value.ts'
 export type {

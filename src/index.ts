@@ -2,7 +2,7 @@
 
 export type { ErrorCode, ErrorDetails, Outcome } from './base/error.ts'
 export { isTroupeError, TroupeError } from './base/error.ts'
-export type { Clock, Millis, WallMillis } from './base/time.ts'
+export type { Millis } from './base/time.ts'
 export type {
   MapChange,
   MapDefinition,
@@ -47,5 +47,4 @@ export type { SignalOptions } from './platform/signals.ts'
 export { handleSignals } from './platform/signals.ts'
 export type { Durability, EngineMode } from './runtime/option-table.ts'
 export type { OpenOptions } from './runtime/options.ts'
-export type { DrainOptions, Troupe, TroupeParts } from './runtime/troupe.ts'
-export { createTroupe } from './runtime/troupe.ts'
+export type { DrainOptions, Troupe } from './runtime/troupe.ts'

@@ -15,7 +15,7 @@ export const NO_OPTIONS: Readonly<Record<string, never>> = Object.freeze({})
 const CALL = ['signal', 'timeout'] as const
 export const CALL_OPTIONS: ReadonlySet<string> = new Set(CALL)
 export const READ_OPTIONS: ReadonlySet<string> = new Set([...CALL, 'read'])
-export const WRITE_OPTIONS: ReadonlySet<string> = new Set([...CALL, 'ifRevision'])
+const WRITE_OPTIONS: ReadonlySet<string> = new Set([...CALL, 'ifRevision'])
 
 /** Throws `INVALID_ARGUMENT` for what is unknown or out of range, and the signal's reason when it has aborted already. */
 export function checkCall(call: string, options: CallOptions, known: ReadonlySet<string>): void {
