@@ -318,6 +318,10 @@ export class RaftCluster {
   }
 
   #send(from: string, to: string, message: Envelope['message']): void {
+    if (message.type === 'vote-reply' && message.granted) {
+      const { term, vote } = this.machine(from).disk
+      assert(term > message.term || vote === to, 'a vote that is told is on disk')
+    }
     if (!this.isCut(from, to)) this.network.push({ from, to, message })
     else if (message.type === 'snapshot') this.#reportSnapshot(from, to, false)
   }
