@@ -83,6 +83,7 @@ export class SimulatedChannel implements Channel {
   }
 
   close(): void {
+    if (this.#isClosed) return
     this.#end(undefined)
     this.other?.break()
   }

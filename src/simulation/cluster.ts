@@ -177,7 +177,11 @@ export class SimulatedCluster implements Victim {
   }
 
   failDisk(node: NodeId): void {
-    this.#site(node).storage.failNextSync()
+    this.#site(node).storage.failNextSync(true)
+  }
+
+  mendDisk(node: NodeId): void {
+    this.#site(node).storage.failNextSync(false)
   }
 
   cut(from: NodeId, to: NodeId): void {

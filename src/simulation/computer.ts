@@ -38,7 +38,10 @@ export class Computer implements Clock, Scheduler, EventOwner {
   }
 
   at(at: Millis, task: () => void): Timer {
-    return this.#queue.schedule(at / this.#rate, task, this)
+    let due = at / this.#rate
+    // Rounding must not let a timer fire before its time.
+    while (due * this.#rate < at) due *= 1 + Number.EPSILON
+    return this.#queue.schedule(due, task, this)
   }
 
   defer(task: () => void): void {

@@ -39,6 +39,8 @@ export class Invariants {
   readonly #seen = new Map<Group, Seen>()
   /** What each node had on disk when it was last running. */
   readonly #durable = new Map<NodeId, ReadonlyMap<GroupId, Durable>>()
+  /** How far the log of each node that is down reaches, its snapshots included. */
+  readonly #reach = new Map<NodeId, ReadonlyMap<GroupId, LogIndex>>()
   readonly #running = new Map<NodeId, Inspected>()
 
   constructor(coverage: Coverage) {
@@ -66,7 +68,9 @@ export class Invariants {
     const inspected = this.#running.get(id)
     if (inspected === undefined) return
     if (inspected.log.isAhead) this.#coverage.reached('recovered-less-than-staged')
+    const groups = [...inspected.node.groups.keys()]
     this.#durable.set(id, new Map(inspected.log.groups))
+    this.#reach.set(id, new Map(groups.map((group) => [group, onDisk(inspected, group)])))
     for (const group of inspected.node.groups.values()) this.#seen.delete(group)
     this.#running.delete(id)
   }
@@ -77,6 +81,10 @@ export class Invariants {
     if (inspected === undefined) return
     for (const group of inspected.node.groups.values()) {
       const { core } = group
+      const { last } = core
+      const end = inspected.log.end(group.id)
+      // In the middle of a turn: the replica has decided what its log will be told at the end of it.
+      if (end.index !== last.index || end.term !== last.term) continue
       const seen = this.#seen.get(group)
       if (
         seen === undefined ||
@@ -84,8 +92,8 @@ export class Invariants {
         core.term !== seen.term ||
         core.role !== seen.role ||
         group.applied.index !== seen.applied ||
-        core.last.index !== seen.lastIndex ||
-        core.last.term !== seen.lastTerm
+        last.index !== seen.lastIndex ||
+        last.term !== seen.lastTerm
       ) {
         this.#checkReplica(inspected, group, seen)
       }
@@ -112,7 +120,8 @@ export class Invariants {
     }
   }
 
-  #checkReplica({ id, log }: Inspected, group: Group, before: Seen | undefined): void {
+  #checkReplica(inspected: Inspected, group: Group, before: Seen | undefined): void {
+    const { id, log } = inspected
     const { core } = group
     const { last, term, role, commit } = core
     const ledger = this.#ledger(group.id)
@@ -125,7 +134,7 @@ export class Invariants {
     if (commit > (before?.commit ?? 0) && ledger.commits(replica, before?.commit ?? 0, commit)) {
       this.#checkQuorum(group, ledger, commit)
     }
-    if (core.persistedIndex > log.durable(group.id).last) {
+    if (core.persistedIndex > onDisk(inspected, group.id)) {
       throw new Violation(
         `${id} takes entry ${core.persistedIndex} of group ${group.id} for durable, its disk confirmed ${log.durable(group.id).last}`,
       )
@@ -145,9 +154,11 @@ export class Invariants {
   }
 
   #checkApplied(id: NodeId, group: Group, before: Seen | undefined): void {
-    const { applied, core } = group
-    if (applied.index > core.commit)
-      throw new Violation(`${id} applied ${applied.index} of group ${group.id}, committed is ${core.commit}`)
+    const { applied } = group
+    const { decided } = this.#ledger(group.id)
+    if (applied.index > decided) {
+      throw new Violation(`${id} applied ${applied.index} of group ${group.id}, committed is ${decided}`)
+    }
     const isDue = Math.floor(applied.index / DIGEST_EVERY) > Math.floor((before?.applied ?? 0) / DIGEST_EVERY)
     if (isDue) this.#ledger(group.id).digests(id, applied.index, group.machine.digest())
   }
@@ -157,8 +168,8 @@ export class Invariants {
     const { incoming } = group.core.configuration
     const holders = incoming.filter((voter) => {
       const running = this.#running.get(voter)
-      if (running === undefined) return (this.#durable.get(voter)?.get(group.id)?.last ?? 0) >= commit
-      const isThere = running.log.durable(group.id).last >= commit
+      if (running === undefined) return (this.#reach.get(voter)?.get(group.id) ?? 0) >= commit
+      const isThere = onDisk(running, group.id) >= commit
       return isThere && ledger.has({ chainAt: (index) => running.log.chainAt(group.id, index) }, commit)
     })
     if (holders.length * 2 <= incoming.length) {
@@ -168,7 +179,8 @@ export class Invariants {
     }
   }
 
-  #checkMessage({ id, node, log }: Inspected, to: NodeId, group: GroupId, message: RaftMessage): void {
+  #checkMessage(inspected: Inspected, to: NodeId, group: GroupId, message: RaftMessage): void {
+    const { id, node, log } = inspected
     const durable = log.durable(group)
     if (message.type === 'vote-reply' && message.granted) {
       this.#ledger(group).voted(id, message.term, to)
@@ -178,7 +190,7 @@ export class Invariants {
     }
     // A confirmation of an older term may be late, when the entries have been replaced already.
     const isCurrent = message.term === node.groups.get(group)?.core.term
-    if (message.type === 'append-reply' && message.accepted && isCurrent && durable.last < message.match) {
+    if (message.type === 'append-reply' && message.accepted && isCurrent && onDisk(inspected, group) < message.match) {
       throw new Violation(`${id} confirmed entry ${message.match} of group ${group}, its disk only ${durable.last}`)
     }
   }
@@ -199,6 +211,11 @@ export class Invariants {
     this.#ledgers.set(group, ledger)
     return ledger
   }
+}
+
+/** An installed snapshot is durable before the log knows of it. */
+function onDisk({ node, log }: Inspected, group: GroupId): LogIndex {
+  return Math.max(log.durable(group).last, node.groups.get(group)?.core.first.index ?? 0)
 }
 
 function seenOf({ core, applied }: Group): Seen {

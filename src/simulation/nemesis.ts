@@ -23,8 +23,9 @@ export interface Victim {
   stepClock(node: NodeId, by: Millis): void
   /** Adds to the duration of each sync. */
   slowDisk(node: NodeId, byMs: Millis): void
-  /** The next sync fails. */
+  /** The next sync fails, unless the disk is mended before. */
   failDisk(node: NodeId): void
+  mendDisk(node: NodeId): void
   cut(from: NodeId, to: NodeId): void
   heal(from: NodeId, to: NodeId): void
 }
@@ -118,7 +119,13 @@ export class Nemesis {
         break
       case 'failing-disk':
         victim.failDisk(node)
-        this.#wound(kind, [node], { for: 10_000, heal: () => victim.restart(node) })
+        this.#wound(kind, [node], {
+          for: 10_000,
+          heal() {
+            victim.mendDisk(node)
+            victim.restart(node)
+          },
+        })
         break
       default:
         this.#ports.trace.record(`fault clock ${node}`)

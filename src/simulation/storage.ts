@@ -52,8 +52,8 @@ export class Storage {
     this.#slowMs = byMs
   }
 
-  failNextSync(): void {
-    this.#failsNext = true
+  failNextSync(fails: boolean): void {
+    this.#failsNext = fails
   }
 
   #reopen(computer: Computer): VirtualDisk {

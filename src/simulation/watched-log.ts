@@ -12,12 +12,14 @@ export interface Durable {
   readonly last: LogIndex
 }
 
+const BEGINNING: LogPosition = { index: 0, term: 0 }
 const NOTHING: Durable = { term: 0, vote: undefined, last: 0 }
 
 export class WatchedLog implements LogDevice {
   readonly recovered: ReadonlyMap<GroupId, RecoveredGroup>
   readonly #log: LogDevice
   readonly #durable = new Map<GroupId, Durable>()
+  readonly #ends = new Map<GroupId, LogPosition>()
   #staged = new Map<GroupId, Durable>()
   #underWay = new Map<GroupId, Durable>()
 
@@ -25,12 +27,19 @@ export class WatchedLog implements LogDevice {
     this.#log = log
     this.recovered = log.recovered
     for (const [group, { term, vote, start, log: entries }] of log.recovered) {
-      this.#durable.set(group, { term, vote, last: start.index + entries.length })
+      const last = start.index + entries.length
+      this.#durable.set(group, { term, vote, last })
+      this.#ends.set(group, { index: last, term: entries.at(-1)?.term ?? start.term })
     }
   }
 
   durable(group: GroupId): Durable {
     return this.#durable.get(group) ?? NOTHING
+  }
+
+  /** The end of the group's log, whether on disk already or on its way. */
+  end(group: GroupId): LogPosition {
+    return this.#ends.get(group) ?? BEGINNING
   }
 
   get groups(): Iterable<readonly [GroupId, Durable]> {
@@ -50,6 +59,8 @@ export class WatchedLog implements LogDevice {
     this.#log.stage(group, write)
     const before = this.#staged.get(group) ?? this.#underWay.get(group) ?? this.durable(group)
     this.#staged.set(group, after(before, write))
+    const end = write.type === 'entries' ? write.entries.at(-1) : write.type === 'snapshot' ? write.position : undefined
+    if (end !== undefined) this.#ends.set(group, end)
     // What replaces entries on disk takes them back at once: nobody may count them any more.
     const durable = this.durable(group)
     const kept = write.type === 'entries' ? (write.entries[0]?.index ?? 1) - 1 : durable.last

@@ -90,6 +90,16 @@ describe('a computer', () => {
     expect(seen).toEqual([5, 10])
   })
 
+  test('never fires a timer before its own clock has reached the time', () => {
+    const queue = new EventQueue()
+    for (let step = 1; step < 300; step++) {
+      const computer = new Computer(queue, 'c', 0.9 + step / 1500)
+      const at = computer.now() + step / 7
+      computer.at(at, () => expect(computer.now()).toBeGreaterThanOrEqual(at))
+      run(queue)
+    }
+  })
+
   test('has a calendar that can be set without touching its timers', () => {
     const queue = new EventQueue()
     const computer = new Computer(queue, 'c')
