@@ -84,10 +84,11 @@ export class KeyValue {
     const map = reader.text(KEY_LIMIT_BYTES)
     const key = reader.text(KEY_LIMIT_BYTES)
     if (reader.remaining > 0) return false
-    const record = this.#maps.get(map)?.get(key)
+    const table = this.#maps.get(map)
+    const record = table?.get(key)
     reply.u8(record === undefined ? STATUS.absent : STATUS.ok)
     reply.u53(record === undefined ? this.#revision : record.revision)
-    if (record?.bytes !== undefined) reply.raw(record.bytes)
+    if (table !== undefined && record !== undefined) reply.raw(table.valueOf(record))
     return true
   }
 
@@ -102,14 +103,20 @@ export class KeyValue {
     const records: MemtableRecord[] = []
     let bytes = 0
     let next: string | undefined
-    this.#maps.get(map)?.scan(range, reverse === 1, (record) => {
-      bytes += record.key.length + (record.bytes?.length ?? 0)
+    const table = this.#maps.get(map)
+    table?.scan(range, reverse === 1, (record) => {
+      bytes += record.key.length + record.length
       const isFull = records.length >= limit || (bytes > byteLimit && records.length > 0)
       if (isFull) next = reverse === 1 ? records.at(-1)?.key : record.key
       else records.push(record)
       return !isFull
     })
-    this.#encodePage(records, next, reply)
+    this.#encodeBeginning(records.length, next, reply)
+    for (const record of records) {
+      reply.text(record.key)
+      reply.u53(record.revision)
+      if (table !== undefined) reply.blob(table.valueOf(record))
+    }
     return true
   }
 
@@ -124,17 +131,12 @@ export class KeyValue {
     this.#mapOf(map).set(key, value, revision)
   }
 
-  #encodePage(records: readonly MemtableRecord[], next: string | undefined, reply: ByteWriter): void {
+  #encodeBeginning(entries: number, next: string | undefined, reply: ByteWriter): void {
     reply.u8(STATUS.ok)
     reply.u53(this.#revision)
     reply.u8(next === undefined ? 0 : 1)
     reply.text(next ?? '')
-    reply.u32(records.length)
-    for (const { key, revision, bytes } of records) {
-      reply.text(key)
-      reply.u53(revision)
-      reply.blob(bytes ?? new Uint8Array(0))
-    }
+    reply.u32(entries)
   }
 
   #mapOf(name: string): Memtable {
