@@ -126,17 +126,15 @@ export class Groups {
     const { log, random, liveness, clock } = this.#resources
     const { node, timing, limits } = this.#settings
     const recovered = log.recovered.get(id) ?? EMPTY
-    const end = recovered.start.index + recovered.log.length
-    // A snapshot that was installed just before a crash may end beyond the log, which then begins anew after it.
-    const isBeyond = applied.index > end
-    if (isBeyond) log.stage(id, { type: 'snapshot', position: applied })
+    const isReplaced = !reaches(recovered, applied)
+    if (isReplaced) log.stage(id, { type: 'snapshot', position: applied })
     return new Raft({
       self: node,
       configuration: { incoming: [...replicas].sort(), outgoing: [], learners: [] },
       term: recovered.term,
       vote: recovered.vote,
-      snapshot: isBeyond ? applied : recovered.start,
-      log: isBeyond ? [] : recovered.log,
+      snapshot: isReplaced ? applied : recovered.start,
+      log: isReplaced ? [] : recovered.log,
       timing,
       limits,
       random,
@@ -151,6 +149,16 @@ export class Groups {
     group.machine.restore(chunksOf(snapshot))
     snapshot.close()
   }
+}
+
+/**
+ * Whether the log leads up to, and agrees with, what the machine has executed. A snapshot may be ahead of the log: it was
+ * installed just before a crash, or made of entries that were decided before this node's own disk had them. Then what the
+ * log holds after it may have been overwritten since, and the log begins anew.
+ */
+function reaches({ start, log }: RecoveredGroup, applied: LogPosition): boolean {
+  if (applied.index === start.index) return true
+  return log[applied.index - start.index - 1]?.term === applied.term
 }
 
 const READ_BYTES = 64 * 1024
