@@ -18,6 +18,7 @@ import {
 } from '../../wire/request.ts'
 import { readTopology, type Topology } from '../../wire/topology.ts'
 import type { Carrier, Operation } from './operation.ts'
+import { RequestTable } from './request-table.ts'
 
 /** A frame that has grown beyond this leaves before the turn ends, so that no frame comes near the channel's limit. */
 const FRAME_BYTES = 1024 * 1024
@@ -57,13 +58,12 @@ export class Link implements Carrier {
   readonly #ports: LinkPorts
   readonly #channel: Channel
   readonly #writer = new ByteWriter(4096)
-  readonly #operations = new Map<number, Operation<unknown>>()
+  readonly #operations = new RequestTable()
   readonly #watches = new Map<number, WatchSink>()
   readonly #leave = (): void => this.#flush()
   /** Frames that the channel had no room for, oldest first. */
   #unsent: Uint8Array[] = []
   #offer: Timer | undefined
-  #lastId = TOPOLOGY_REQUEST
   /** Requests up to this id have left; compared as serial numbers, for ids begin again after 2^32. */
   #lastSent = TOPOLOGY_REQUEST
   #isOpen = true
@@ -88,20 +88,18 @@ export class Link implements Carrier {
 
   /** Operations under way. */
   get count(): number {
-    return this.#operations.size
+    return this.#operations.count
   }
 
   /** Those under way, as they are now. */
   operations(): Operation<unknown>[] {
-    return [...this.#operations.values()]
+    return this.#operations.all()
   }
 
   send(operation: Operation<unknown>): void {
-    const id = this.#nextId()
     operation.link = this
-    operation.requestId = id
-    this.#operations.set(id, operation)
-    const start = this.#open(id, operation.verb.operation, Math.max(0, operation.group))
+    this.#operations.add(operation, this.#nextId())
+    const start = this.#open(operation.requestId, operation.verb.operation, Math.max(0, operation.group))
     operation.verb.encode(this.#writer, operation)
     this.#seal(start)
   }
@@ -141,10 +139,11 @@ export class Link implements Carrier {
     this.#closed()
   }
 
+  /** An id that neither an operation nor a watch has. */
   #nextId(): number {
-    do this.#lastId = (this.#lastId + 1) >>> 0
-    while (this.#lastId === TOPOLOGY_REQUEST || this.#operations.has(this.#lastId) || this.#watches.has(this.#lastId))
-    return this.#lastId
+    let id = this.#operations.nextId()
+    while (this.#watches.has(id)) id = this.#operations.nextId()
+    return id
   }
 
   /** Begins a request; returns where its length stands, which `#seal` fills in. */
@@ -172,7 +171,7 @@ export class Link implements Carrier {
     if (!this.#isOpen || this.#writer.length === 0) return
     const frame = this.#writer.copy()
     if (!this.isCongested && this.#channel.send(frame)) {
-      this.#lastSent = this.#lastId
+      this.#lastSent = this.#operations.lastId
       return
     }
     this.#unsent.push(frame)
@@ -186,7 +185,7 @@ export class Link implements Carrier {
       const refused = this.#unsent.findIndex((frame) => !this.#channel.send(frame))
       this.#unsent = refused < 0 ? [] : this.#unsent.slice(refused)
       // Which requests were in the frames that have left is not kept: all count as sent.
-      if (refused !== 0) this.#lastSent = this.#lastId
+      if (refused !== 0) this.#lastSent = this.#operations.lastId
       if (this.isCongested && this.#isOpen) this.#offerAgain()
     })
   }
@@ -237,7 +236,7 @@ export class Link implements Carrier {
     this.#offer?.cancel()
     const operations = this.operations()
     const watches = [...this.#watches.values()]
-    this.#operations.clear()
+    for (const { requestId } of operations) this.#operations.delete(requestId)
     this.#watches.clear()
     for (const operation of operations) {
       operation.link = undefined
