@@ -105,7 +105,7 @@ class OpenTroupe implements Troupe {
     const { timeout = DEFAULT_DRAIN_MS } = options
     if (!(typeof timeout === 'number' && timeout >= 0)) throw invalidArgument('timeout is a number of milliseconds')
     this.#end()
-    this.#drained ??= this.#closed ?? Promise.resolve(this.#parts.drain?.(timeout))
+    this.#drained ??= this.#closed ?? Promise.resolve().then(() => this.#parts.drain?.(timeout))
     // A node that cannot hand over is closed all the same: the others elect a leader without it.
     await this.#drained.catch(() => undefined)
     await this.close()
