@@ -17,7 +17,7 @@ import { Invariants } from './invariants.ts'
 import type { Victim } from './nemesis.ts'
 import { SimulatedNetwork } from './network.ts'
 import type { Scenario } from './scenario.ts'
-import { type OpenStorage, Storage } from './storage.ts'
+import { CLUSTER, type OpenStorage, Storage } from './storage.ts'
 import { Trace } from './trace.ts'
 import type { WatchedLog } from './watched-log.ts'
 
@@ -28,7 +28,6 @@ interface Site {
   readonly storage: Storage
   readonly random: SeededRandom
   computer: Computer
-  generation: number
   /** What runs there now; undefined while it is down or starting. */
   running: { readonly node: ClusterNode; readonly log: WatchedLog } | undefined
 }
@@ -143,14 +142,13 @@ export class SimulatedCluster implements Victim {
   restart(node: NodeId): void {
     const site = this.#site(node)
     if (!site.computer.isOff) return
-    site.generation++
-    this.trace.record(`start ${node} ${site.generation}`)
+    this.trace.record(`start ${node}`)
     site.computer = new Computer(this.queue, node, this.scenario.clockRates[site.number])
     this.#owners.set(site.computer, site)
     const { computer } = site
     computer.hasPromises = true
     computer.defer(() => {
-      site.storage.open(computer).then(
+      site.storage.open(site.id, computer).then(
         (storage) => {
           computer.hasPromises = false
           if (!computer.isOff) this.#guard(() => this.#begin(site, storage))
@@ -203,13 +201,13 @@ export class SimulatedCluster implements Victim {
       storage,
       random: this.#random.fork(),
       computer,
-      generation: 0,
       running: undefined,
     })
   }
 
   #begin(site: Site, storage: OpenStorage): void {
-    const { id, computer, generation } = site
+    const { id, computer } = site
+    const { generation } = storage
     const network = this.network.join(id, computer, generation)
     const ports = {
       ...storage,
@@ -226,7 +224,7 @@ export class SimulatedCluster implements Victim {
       node: id,
       directory: `directory-of-${id}`,
       generation,
-      cluster: 'simulated',
+      cluster: CLUSTER,
       address: addressOf(id),
       join: this.nodes.length > 1 ? this.nodes.map(addressOf) : [],
       shards: this.scenario.shards,

@@ -1,18 +1,26 @@
 /** Storage is what a node keeps over a restart: its log, its snapshots and its charter, all on one virtual disk. */
 
 import { TroupeError } from '../base/error.ts'
-import type { GroupId } from '../base/identity.ts'
+import type { NodeId } from '../base/identity.ts'
 import type { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
 import type { CharterStore } from '../cluster/charter.ts'
+import { CharterFile } from '../host/charter-file.ts'
+import { claimDirectory } from '../host/data-directory.ts'
 import { openLog } from '../host/log/write-ahead-log.ts'
-import type { SnapshotHeader, SnapshotStore, StoredSnapshot } from '../host/log-device.ts'
+import type { SnapshotStore } from '../host/log-device.ts'
+import { SnapshotFiles } from '../host/snapshot/snapshot-files.ts'
 import type { Computer } from './computer.ts'
 import { VirtualDisk } from './disk.ts'
 import type { Scenario } from './scenario.ts'
 import { WatchedLog } from './watched-log.ts'
 
+/** The name of every simulated cluster. */
+export const CLUSTER = 'simulated'
+
 export interface OpenStorage {
+  /** How often the node has started. */
+  readonly generation: number
   readonly log: WatchedLog
   readonly snapshots: SnapshotStore
   readonly charter: CharterStore
@@ -25,20 +33,21 @@ export class Storage {
   #disk: VirtualDisk | undefined
   #slowMs: Millis = 0
   #failsNext = false
-  readonly #snapshots = new Map<GroupId, StoredSnapshot>()
-  #charter: Uint8Array | undefined
 
   constructor(scenario: Scenario, random: SeededRandom) {
     this.#scenario = scenario
     this.#random = random
   }
 
-  async open(computer: Computer): Promise<OpenStorage> {
+  /** Opens what is there, as the next process does. */
+  async open(node: NodeId, computer: Computer): Promise<OpenStorage> {
     const { segmentBytes, logBytes } = this.#scenario
     const disk = this.#reopen(computer)
-    const snapshots = this.#snapshotStore(computer)
+    const charter = new CharterFile(disk)
+    const { generation } = await claimDirectory(disk, { cluster: CLUSTER, node })
+    const snapshots = new SnapshotFiles(disk)
     const log = await openLog({ disk, snapshots, durability: 'disk', segmentBytes, limitBytes: logBytes })
-    return { log: new WatchedLog(log), snapshots, charter: this.#charterStore(computer) }
+    return { generation, log: new WatchedLog(log), snapshots, charter }
   }
 
   /** The power fails. */
@@ -71,46 +80,5 @@ export class Storage {
     }
     this.#disk = this.#disk === undefined ? new VirtualDisk(options) : this.#disk.reopen(options)
     return this.#disk
-  }
-
-  #snapshotStore(computer: Computer): SnapshotStore {
-    const stored = this.#snapshots
-    return {
-      newest: (group) => stored.get(group),
-      begin(group: GroupId, header: SnapshotHeader) {
-        const chunks: Uint8Array[] = []
-        return {
-          write: (chunk) => {
-            chunks.push(chunk.slice())
-          },
-          finish(done) {
-            const body = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
-            let at = 0
-            for (const chunk of chunks) {
-              body.set(chunk, at)
-              at += chunk.length
-            }
-            computer.at(computer.now() + 1, () => {
-              const read = (offset: number, length: number) => body.slice(offset, offset + length)
-              stored.set(group, { header, bytes: body.length, read, close: () => {} })
-              done(undefined)
-            })
-          },
-          abandon: () => {},
-        }
-      },
-    }
-  }
-
-  #charterStore(computer: Computer): CharterStore {
-    return {
-      read: () => this.#charter,
-      replace: (bytes, done) => {
-        computer.at(computer.now() + 1, () => {
-          this.#charter = bytes
-          done(undefined)
-        })
-      },
-    }
   }
 }

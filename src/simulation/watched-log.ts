@@ -93,8 +93,8 @@ export class WatchedLog implements LogDevice {
     return this.#log.groupsToCompact()
   }
 
-  close(): void {
-    this.#log.close()
+  close(done: () => void): void {
+    this.#log.close(done)
   }
 
   /** Entries that were replaced again while they travelled are not counted. */
