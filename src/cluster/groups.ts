@@ -1,6 +1,7 @@
 /** The groups of a node: a replica of the meta group, and of each group that the shard map gives this node a part in. */
 
 import { required } from '../base/assert.ts'
+import { TroupeError } from '../base/error.ts'
 import { type GroupId, META_GROUP, type NodeId } from '../base/identity.ts'
 import type { Random } from '../base/random.ts'
 import type { Host } from '../host/host.ts'
@@ -157,8 +158,14 @@ export class Groups {
  * log holds after it may have been overwritten since, and the log begins anew.
  */
 function reaches({ start, log }: RecoveredGroup, applied: LogPosition): boolean {
+  if (applied.index < start.index) throw snapshotMissing(start, applied)
   if (applied.index === start.index) return true
   return log[applied.index - start.index - 1]?.term === applied.term
+}
+
+function snapshotMissing(start: LogPosition, applied: LogPosition): TroupeError {
+  const message = `the log begins after entry ${start.index}, but the newest snapshot ends at ${applied.index}: a snapshot file is missing`
+  return new TroupeError('DATA_DAMAGED', `${message}. Restore it, or let this node's place be taken by a new one.`)
 }
 
 const READ_BYTES = 64 * 1024
