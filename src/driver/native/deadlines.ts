@@ -11,7 +11,7 @@ interface Line {
 
 /**
  * A doubly linked line for each timeout in use: adding and removing cost a few assignments, which suits operations that
- * nearly all finish long before their deadline (the timeout lists of Mogul and Ramakrishnan's and Linux's earlier timers).
+ * nearly all finish long before their deadline.
  */
 export class Deadlines {
   readonly #clock: Clock

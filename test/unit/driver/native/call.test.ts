@@ -364,6 +364,30 @@ describe('a closed driver', () => {
   })
 })
 
+describe('bytes that no engine would send', () => {
+  test('close the channel and cost no call its answer', async () => {
+    const world = new World({ shards: 1, seed: 3 })
+    const { keyValue } = world.driver()
+    await world.time.until(keyValue.set('m', 'a', text('0'), {}))
+    for (let round = 0; round < 200; round++) {
+      const engine = world.engines[0]
+      const hostile = Uint8Array.from({ length: 1 + world.random.below(40) }, () => world.random.below(256))
+      // Half of them begin like replies, to requests that are under way.
+      if (round % 2 === 0) hostile.set([2, world.random.below(20), 0, 0, 0, round & 255].slice(0, hostile.length))
+      const call = codeOf(keyValue.set('m', `${round}`, text('1'), {}))
+      engine?.channels[0]?.send(hostile)
+      expect(await world.time.until(call)).toBe('resolved')
+    }
+    const scanned = []
+    const entries = keyValue.scan('m', { from: '', until: '' }, { reverse: false, limit: 1000 })
+    const scan = async (): Promise<void> => {
+      for await (const { key } of entries) scanned.push(key)
+    }
+    await world.time.until(scan())
+    expect(scanned.length).toBe(201)
+  })
+})
+
 describe('status', () => {
   test('is answered by any node', async () => {
     const world = new World()
