@@ -67,7 +67,9 @@ class DiskThread {
     const { port1, port2 } = new MessageChannel()
     const data: ThreadData = { control: this.#control.buffer as SharedArrayBuffer, port: port2 }
     // The code travels as text, so that it is found from sources, from the built package and from a bundle alike.
-    this.#worker = new Worker(`(${syncForEver.toString()})()`, { eval: true, workerData: data, transferList: [port2] })
+    // The flags of the process are about its own entry file: --input-type would make a module of it.
+    const options = { eval: true, execArgv: [], workerData: data, transferList: [port2] }
+    this.#worker = new Worker(`(${syncForEver.toString()})()`, options)
     this.#worker.on('error', (error) => this.#finish(error))
     this.#worker.unref()
     this.#port = port1

@@ -9,7 +9,7 @@ import { type OpenOptions, parseOptions, type Settings } from '../runtime/option
 import { createTroupe, type Troupe } from '../runtime/troupe.ts'
 import type { Channel } from '../wire/channel.ts'
 import { RealClock, RealScheduler } from './clock.ts'
-import { type Engine, exitCodeOf } from './engine.ts'
+import { exitCodeOf } from './engine.ts'
 import { startInlineEngine } from './inline-engine.ts'
 import { randomSeed } from './random.ts'
 import { type Connected, connectChannel } from './tcp-channel.ts'
@@ -19,7 +19,8 @@ export interface OpenHooks {
   /**
    * Called when the engine of this process ends by itself: its disk failed (`DISK_FAILED`) or it contradicted itself
    * (`INTERNAL`). Default: says so on stderr and exits, with code 74 for the disk and 70 otherwise. With a hook of its own
-   * a process lives on: `troupe.signal` aborts with the error, and every call fails.
+   * a process lives on: `troupe.signal` aborts with the error, and calls fail with `CLOSED` or, where they may have
+   * happened, `OUTCOME_UNKNOWN`.
    */
   readonly onFatal?: (error: TroupeError, exitCode: number) => void
 }
@@ -47,15 +48,16 @@ export async function open(options: OpenOptions = {}, hooks: OpenHooks = {}): Pr
 async function openNode(settings: Settings, hooks: OpenHooks): Promise<Troupe> {
   const { driver: _driver, connect: _connect, engine: mode, ...engineSettings } = settings
   const engine = await (mode === 'inline' ? startInlineEngine(engineSettings) : startThreadedEngine(engineSettings))
+  const connect = async (): Promise<Channel> => {
+    engine.failed.throwIfAborted()
+    return engine.connect()
+  }
+  const driver = nativeDriver({ ...driverPorts(), connect, seeds: [engine.address], direct: false })
   const onFatal = hooks.onFatal ?? exitWith
-  engine.failed.addEventListener('abort', () =>
-    onFatal(fatalError(engine.failed.reason), exitCodeOf(engine.failed.reason)),
-  )
-  const driver = nativeDriver({
-    ...driverPorts(),
-    connect: () => connectTo(engine),
-    seeds: [engine.address],
-    direct: false,
+  engine.failed.addEventListener('abort', () => {
+    const error: unknown = engine.failed.reason
+    void driver.close()
+    onFatal(fatalError(error), exitCodeOf(error))
   })
   return createTroupe({
     driver,
@@ -91,11 +93,6 @@ function driverPorts(): { clock: RealClock; scheduler: RealScheduler; random: Se
   return { clock, scheduler: new RealScheduler(clock), random: new SeededRandom(randomSeed()) }
 }
 
-async function connectTo(engine: Engine): Promise<Channel> {
-  engine.failed.throwIfAborted()
-  return engine.connect()
-}
-
 async function firstOf(
   addresses: readonly string[],
   dial: (address: string) => Promise<Connected>,
@@ -124,6 +121,9 @@ function fatalError(reason: unknown): TroupeError {
 
 function exitWith(error: TroupeError, exitCode: number): void {
   const cause = error.code === 'INTERNAL' && error.cause instanceof Error ? `\n${error.cause.stack}` : ''
-  writeSync(2, `troupe: the node has stopped: ${error.code}: ${error.message}${cause}\n`)
-  process.exit(exitCode)
+  try {
+    writeSync(2, `troupe: the node has stopped: ${error.code}: ${error.message}${cause}\n`)
+  } finally {
+    process.exit(exitCode)
+  }
 }

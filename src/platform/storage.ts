@@ -5,6 +5,7 @@ import { crc32 } from 'node:zlib'
 import { TroupeError } from '../base/error.ts'
 import type { NodeId } from '../base/identity.ts'
 import type { CharterStore } from '../cluster/charter.ts'
+import { CharterFile } from '../host/charter-file.ts'
 import { claimDirectory, readIdentity } from '../host/data-directory.ts'
 import { MemoryLog } from '../host/log/memory-log.ts'
 import { openLog } from '../host/log/write-ahead-log.ts'
@@ -113,37 +114,6 @@ async function directoryName(disk: Disk, isNew: boolean): Promise<string> {
     file.replace(new TextEncoder().encode(name), (error) => (error === undefined ? resolve() : reject(error)))
   })
   return name
-}
-
-/** Replaces the charter one at a time; of what waits, only the newest is written. */
-class CharterFile implements CharterStore {
-  readonly #file: SealedFile
-  #isWriting = false
-  #waiting: { readonly bytes: Uint8Array; readonly done: ((error: Error | undefined) => void)[] } | undefined
-
-  constructor(disk: Disk) {
-    this.#file = new SealedFile(disk, { name: 'charter', format: 1 })
-  }
-
-  read(): Uint8Array | undefined {
-    return this.#file.read()
-  }
-
-  replace(bytes: Uint8Array, done: (error: Error | undefined) => void): void {
-    this.#waiting = { bytes, done: [...(this.#waiting?.done ?? []), done] }
-    if (!this.#isWriting) this.#next()
-  }
-
-  #next(): void {
-    const next = this.#waiting
-    this.#waiting = undefined
-    this.#isWriting = next !== undefined
-    if (next === undefined) return
-    this.#file.replace(next.bytes, (error) => {
-      for (const done of next.done) done(error)
-      this.#next()
-    })
-  }
 }
 
 function inventNode(): NodeId {

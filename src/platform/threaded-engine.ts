@@ -14,7 +14,8 @@ const CLOSE_MS = 5_000
 
 /** Starts an engine in a thread. Rejects with what kept it from starting. */
 export function startThreadedEngine(settings: EngineSettings): Promise<Engine> {
-  const worker = new Worker(threadFile(), { workerData: settings, name: 'troupe engine' })
+  // The flags of the process are about its own entry file; some of them (--input-type) would keep the thread from starting.
+  const worker = new Worker(threadFile(), { workerData: settings, name: 'troupe engine', execArgv: [] })
   return new Promise((resolve, reject) => {
     const engine = new ThreadedEngine(worker, resolve)
     engine.failed.addEventListener('abort', () => reject(engine.failed.reason), { once: true })
