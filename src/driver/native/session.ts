@@ -3,8 +3,8 @@
 import type { SessionId } from '../../base/identity.ts'
 import type { Random } from '../../base/random.ts'
 
-/** A machine keeps the replies of this many unacknowledged commands of a session; the rest is room for what is under way. */
-export const SESSION_WINDOW = 2048
+/** Writes of one session from the oldest unanswered on; a machine takes twice as many. */
+const SESSION_WINDOW = 2048
 
 /**
  * Invariant: every sequence below `#lowest` is settled, and `#settled` holds those above it.
