@@ -2,6 +2,7 @@
 
 import { TroupeError } from '../base/error.ts'
 import type { Disk } from './port.ts'
+import { refusalOf } from './refusal.ts'
 
 const MAGIC = 0x46505254 // 'TRPF'
 const HEAD = 16
@@ -38,19 +39,20 @@ export class SealedFile {
   /** Makes this the content, durably and atomically: after a crash it is the old or the new one. */
   replace(content: Uint8Array, done: (error: Error | undefined) => void): void {
     const fresh = `${this.#kind.name}.new`
-    const bytes = this.#seal(content)
-    const file = this.#disk.open(fresh, 0)
-    file.write(0, bytes)
-    file.sync((error) => {
-      file.close()
-      if (error !== undefined) {
-        done(error)
-        return
-      }
-      this.#disk.rename(fresh, this.#kind.name)
-      this.#disk.syncDirectory()
-      done(undefined)
+    const refusal = refusalOf(() => {
+      const file = this.#disk.open(fresh, 0)
+      file.write(0, this.#seal(content))
+      file.sync((error) => {
+        file.close()
+        done(error ?? refusalOf(() => this.#putInPlace(fresh)))
+      })
     })
+    if (refusal !== undefined) done(refusal)
+  }
+
+  #putInPlace(fresh: string): void {
+    this.#disk.rename(fresh, this.#kind.name)
+    this.#disk.syncDirectory()
   }
 
   #seal(content: Uint8Array): Uint8Array {

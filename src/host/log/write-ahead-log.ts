@@ -1,12 +1,12 @@
 /** The write-ahead log is the log device on a disk: batches of records, appended to segments, recovered after a crash. */
 
 import { assert } from '../../base/assert.ts'
-import { isTroupeError, TroupeError } from '../../base/error.ts'
 import type { GroupId } from '../../base/identity.ts'
 import type { LogIndex, LogPosition } from '../../protocol/core.ts'
 import type { Entry, RaftWrite } from '../../protocol/raft/message.ts'
 import type { LogDevice, RecoveredGroup, SnapshotStore } from '../log-device.ts'
 import type { Disk } from '../port.ts'
+import { refusalOf } from '../refusal.ts'
 import { Batch } from './batch.ts'
 import type { LogContent } from './content.ts'
 import { type EntryRange, readEntries } from './entries.ts'
@@ -134,10 +134,9 @@ class WriteAheadLog implements LogDevice {
     const batch = this.#staged
     this.#staged = this.#written
     this.#written = batch
-    try {
-      this.#append(batch)
-    } catch (error) {
-      this.#committed(asError(error), [], done)
+    const refusal = refusalOf(() => this.#append(batch))
+    if (refusal !== undefined) {
+      this.#committed(refusal, [], done)
       return
     }
     const free = this.#segments.free((segment) => this.#content.usage.entriesIn(segment.number) === 0)
@@ -237,7 +236,7 @@ class WriteAheadLog implements LogDevice {
     this.#isCommitting = false
     this.#written.clear()
     if (error === undefined) this.#settle(free)
-    else this.#failure = asError(error)
+    else this.#failure = error
     done(this.#failure)
     this.#finishClosing()
   }
@@ -251,19 +250,11 @@ class WriteAheadLog implements LogDevice {
   #settle(free: readonly Segment[]): void {
     if (this.#durability === 'disk') this.#synced = this.#sequence
     this.#content.cache.trim()
-    try {
+    this.#failure = refusalOf(() => {
       this.#segments.recycle(free)
       if (this.#end * 2 > this.#segments.current.file.size) this.#segments.prepare()
-    } catch (error) {
-      this.#failure = asError(error)
-    }
+    })
   }
-}
-
-/** Hands the disk's own errors on, and wraps what else may come. */
-function asError(error: unknown): Error {
-  if (isTroupeError(error)) return error
-  return new TroupeError('DISK_FAILED', 'the log cannot be written', { cause: error })
 }
 
 function settled(start: (done: Done) => void): Promise<void> {

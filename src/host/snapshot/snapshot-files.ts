@@ -5,6 +5,7 @@ import type { GroupId } from '../../base/identity.ts'
 import type { LogIndex } from '../../protocol/core.ts'
 import type { SnapshotHeader, SnapshotStore, SnapshotWriter, StoredSnapshot } from '../log-device.ts'
 import type { Disk, DiskFile } from '../port.ts'
+import { refusalOf } from '../refusal.ts'
 import {
   BLOCK_BYTES,
   BLOCK_STRIDE,
@@ -164,7 +165,7 @@ class FileWriter implements SnapshotWriter {
       if (this.#file === undefined) return
       this.#file = undefined
       file.close()
-      done(error ?? attempt(this.#finished))
+      done(error ?? refusalOf(this.#finished))
     })
   }
 
@@ -190,14 +191,5 @@ class FileWriter implements SnapshotWriter {
     )
     this.#blocks++
     this.#filled = 0
-  }
-}
-
-function attempt(action: () => void): Error | undefined {
-  try {
-    action()
-    return
-  } catch (error) {
-    return error instanceof Error ? error : new Error(String(error))
   }
 }

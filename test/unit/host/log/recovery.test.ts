@@ -23,13 +23,15 @@ function overwrite(disk: VirtualDisk, name: string, bytes: Uint8Array): void {
   disk.open(name).write(0, bytes)
 }
 
-async function refusal(disk: VirtualDisk): Promise<unknown> {
-  try {
-    await open(disk)
-  } catch (error) {
-    return error
-  }
-  return
+function refusal(disk: VirtualDisk): Promise<unknown> {
+  return failure(open(disk))
+}
+
+function failure(action: Promise<unknown>): Promise<unknown> {
+  return action.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
 }
 
 describe('a torn tail', () => {
@@ -178,7 +180,8 @@ describe('a crash at every operation of the disk', () => {
     for (let at = 1; at <= total; at++) {
       const run: Run = { acknowledged: NOTHING, staged: NOTHING }
       const disk = diskThat((_, count) => (count >= at ? 'fail' : 'work'))
-      await workload(disk, run).catch((error: unknown) => expect(isTroupeError(error, 'DISK_FAILED')).toBe(true))
+      const error = await failure(workload(disk, run))
+      expect(error === undefined || isTroupeError(error, 'DISK_FAILED')).toBe(true)
       disk.crash()
       await expectKept(disk.reopen({ random: new SeededRandom(at) }), [run.acknowledged, run.staged])
     }
@@ -193,7 +196,7 @@ describe('a crash at every operation of the disk', () => {
   async function crashAt(at: number, seed: number): Promise<void> {
     const run: Run = { acknowledged: NOTHING, staged: NOTHING }
     const disk = diskThat((_, count) => (count === at ? 'cut' : 'work'), seed)
-    await workload(disk, run).catch((error: unknown) => expect(error).toBeInstanceOf(PowerCut))
+    expect(await failure(workload(disk, run))).toBeInstanceOf(PowerCut)
     disk.crash()
     const second = disk.reopen({ random: new SeededRandom(seed) })
     const found = await expectKept(second, [run.acknowledged, run.staged])
@@ -264,6 +267,8 @@ describe('a log', () => {
         for (const step of operations) {
           term++
           const last = start + model.length
+          const chain = log.chainAt(group(1), last)
+          let chainAgain = chain
           if (step.type === 'append' || step.type === 'truncate') {
             const from = step.type === 'append' ? last + 1 : Math.max(start + 1, last - step.back)
             const count = step.type === 'append' ? step.count : 1
@@ -283,13 +288,13 @@ describe('a log', () => {
             model = model.slice(upTo.index - start)
             start = upTo.index
           } else {
-            const chain = log.chainAt(group(1), last)
             if (step.type === 'restart') log.close()
             disk.crash()
             disk = disk.reopen()
             log = await open(disk, { segmentBytes: 4096, cacheBytes: 1000 })
-            expect(log.chainAt(group(1), last)).toBe(chain)
+            chainAgain = log.chainAt(group(1), last)
           }
+          expect(chainAgain).toBe(chain)
           expect(contents(log, 1, start)).toEqual(model.map(({ text }) => text))
         }
       }),
