@@ -13,7 +13,8 @@ const LOG_BYTES = 256 << 20
  * @param {(frame: Buffer) => void} handle
  */
 export function onFrames(socket, handle) {
-  let rest = Buffer.alloc(0)
+  /** @type {Uint8Array} */
+  let rest = new Uint8Array(0)
   socket.setNoDelay(true)
   socket.on('data', (/** @type {Buffer} */ chunk) => {
     const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
