@@ -4,7 +4,7 @@ import { malformed } from './bytes.ts'
 
 export const FRAME_HEADER_BYTES = 4
 /** Frames beyond this are refused unless another limit is given. */
-export const FRAME_LIMIT_BYTES: number = 4 * 1024 * 1024
+const FRAME_LIMIT_BYTES: number = 4 * 1024 * 1024
 
 /** Writes the header of a frame of `length` bytes to the start of `bytes`. */
 export function writeFrameHeader(bytes: Uint8Array, length: number): void {

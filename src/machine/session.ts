@@ -5,7 +5,7 @@ import type { LeaderMicros } from './batch.ts'
 import { type CommandHead, type Outcome, type Resolution, STATUS } from './command.ts'
 
 /** A session that sends nothing for this long expires. */
-export const SESSION_IDLE_MICROS: LeaderMicros = 3_600_000_000
+const SESSION_IDLE_MICROS: LeaderMicros = 3_600_000_000
 /** Commands of one session that may wait for their answers at once, counted from the oldest. */
 export const SESSION_WINDOW = 4096
 

@@ -16,7 +16,7 @@ export interface ShardLimits {
   readonly sessions: SessionLimits
 }
 
-export const SHARD_LIMITS: ShardLimits = { changes: CHANGE_LIMITS, sessions: SESSION_LIMITS }
+const SHARD_LIMITS: ShardLimits = { changes: CHANGE_LIMITS, sessions: SESSION_LIMITS }
 
 /** `[status u8, revision u53]` */
 const REPLY_BYTES = 9
