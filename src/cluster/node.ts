@@ -19,7 +19,7 @@ import { Leaders } from './leaders.ts'
 import { NodeLiveness } from './liveness.ts'
 import { Router } from './router.ts'
 import { SnapshotExchange } from './snapshot-exchange.ts'
-import { Snapshotter } from './snapshotter.ts'
+import { type CompactionLimits, DEFAULT_COMPACTION, Snapshotter } from './snapshotter.ts'
 import { statusOf, topologyOf } from './status.ts'
 import { Transport } from './transport.ts'
 
@@ -51,6 +51,7 @@ export interface NodeSettings {
   readonly durability: 'disk' | 'os' | 'memory'
   readonly timing: RaftTiming
   readonly limits: RaftLimits
+  readonly compaction?: CompactionLimits
 }
 
 export type NodeEvent =
@@ -99,7 +100,8 @@ export class ClusterNode {
       sendFrame: (to, frame) => this.#transport.sendFrame(to, frame),
       submit: (group, request) => this.#groups.get(group)?.submit(request),
     })
-    this.#snapshotter = new Snapshotter({ ...ports, store: ports.snapshots, fatal: (error) => this.#fail(error) })
+    const snapshotPorts = { ...ports, store: ports.snapshots, fatal: (error: Error) => this.#fail(error) }
+    this.#snapshotter = new Snapshotter(snapshotPorts, settings.compaction ?? DEFAULT_COMPACTION)
     this.#groups = this.#newGroups()
     this.#leaders = new Leaders(this.#groups, this.#liveness, settings.node)
     this.#router = this.#newRouter()

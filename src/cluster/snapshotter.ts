@@ -14,21 +14,28 @@ export interface SnapshotterPorts {
 
 /** Bytes written in one turn. */
 const TURN_BYTES = 512 * 1024
-/** Entries that stay in the log behind a snapshot, so that a follower that is a little behind needs no snapshot. */
-const KEPT_ENTRIES = 4096
-/** Entries after which a group is worth a snapshot, whatever their size. */
-const ENTRIES_BETWEEN = 65_536
+export interface CompactionLimits {
+  /** Entries after which a group is worth a snapshot, whatever their size. Default 65,536. Fewer: a faster start, more writing. */
+  readonly entriesBetween: number
+  /** Entries that stay in the log behind a snapshot, so that a follower that is a little behind needs no snapshot. Default 4,096. */
+  readonly entriesKept: number
+}
+
+export const DEFAULT_COMPACTION: CompactionLimits = { entriesBetween: 65_536, entriesKept: 4096 }
+
 /** How often the log is asked which groups keep it long. */
 const REVIEW_MS: Millis = 1000
 
 export class Snapshotter {
   readonly #ports: SnapshotterPorts
+  readonly #limits: CompactionLimits
   readonly #lastTaken = new Map<Group, number>()
   #active: Group | undefined
   #isStopped = false
 
-  constructor(ports: SnapshotterPorts) {
+  constructor(ports: SnapshotterPorts, limits: CompactionLimits) {
     this.#ports = ports
+    this.#limits = limits
   }
 
   /** Looks for groups whose log is worth a snapshot: one at a time. */
@@ -38,8 +45,8 @@ export class Snapshotter {
     for (const group of groups.values()) {
       const isPinning = pinning.includes(group.id) && group.core.first.index < group.applied.index
       const since = group.applied.index - (this.#lastTaken.get(group) ?? group.core.first.index)
-      if (since < ENTRIES_BETWEEN && !isPinning) continue
-      this.#take(group, isPinning ? 0 : KEPT_ENTRIES)
+      if (since < this.#limits.entriesBetween && !isPinning) continue
+      this.#take(group, isPinning ? 0 : this.#limits.entriesKept)
       return
     }
   }
