@@ -60,6 +60,11 @@ export class Memtable {
     return this.#size
   }
 
+  /** Bytes of memory that values take, those of frozen generations included. */
+  get valueBytes(): number {
+    return this.#values.size
+  }
+
   get(key: string): MemtableRecord | undefined {
     const record = this.#records.get(key)
     return record === undefined || record.length === ABSENT ? undefined : record
