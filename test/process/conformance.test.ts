@@ -1,10 +1,10 @@
-import { createServer } from 'node:net'
 import type { Connect } from '../../src/driver/native/links.ts'
 import { type InlineEngine, startInlineEngine } from '../../src/platform/inline-engine.ts'
 import { connectChannel } from '../../src/platform/tcp-channel.ts'
 import { parseOptions } from '../../src/runtime/options.ts'
 import { conform } from '../conformance/conform.ts'
 import { driverOf } from '../conformance/native-driver.ts'
+import { freePorts } from './os-process.ts'
 
 conform('native (three nodes, through one that forwards)', async () => {
   const engines = await threeNodes()
@@ -31,22 +31,4 @@ async function threeNodes(): Promise<readonly [InlineEngine, ...InlineEngine[]]>
   const join = [first, ...others]
   const start = (listen: string): Promise<InlineEngine> => startInlineEngine(parseOptions({ listen, join }))
   return [await start(first), ...(await Promise.all(others.map(start)))]
-}
-
-/** Ports that were free a moment ago: the members must know each other's before any of them starts. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  const ports = await Promise.all(
-    servers.map((server) => {
-      return new Promise<number>((resolve, reject) => {
-        server.once('error', reject)
-        server.listen({ host: '127.0.0.1', port: 0 }, () => {
-          const address = server.address()
-          if (typeof address === 'object' && address !== null) resolve(address.port)
-        })
-      })
-    }),
-  )
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
 }
