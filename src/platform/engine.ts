@@ -23,9 +23,9 @@ export interface Engine {
 export type EngineSettings = Omit<Settings, 'driver' | 'connect' | 'engine'>
 
 /** `EX_IOERR` of sysexits.h: the disk failed, and what is on it can no longer be known. */
-export const EXIT_DISK_FAILED = 74
+const EXIT_DISK_FAILED = 74
 /** `EX_SOFTWARE` of sysexits.h: an internal error. */
-export const EXIT_INTERNAL = 70
+const EXIT_INTERNAL = 70
 
 /** The exit code of a process whose engine ended with this error. */
 export function exitCodeOf(error: unknown): number {

@@ -1,8 +1,9 @@
 /** An inline engine runs on the event loop of whoever starts it: an engine's own thread, or a process that computes nothing else. */
 
+import type { NodeId } from '../base/identity.ts'
 import { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
-import { ClusterNode, type NodeSettings } from '../cluster/node.ts'
+import { ClusterNode, type NodeEvent, type NodeSettings } from '../cluster/node.ts'
 import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../protocol/raft/config.ts'
 import { type Address, formatAddress } from '../runtime/address.ts'
 import type { Channel } from '../wire/channel.ts'
@@ -28,6 +29,7 @@ export async function startInlineEngine(settings: EngineSettings): Promise<Inlin
     advertise: optionalAddress(settings.advertise),
     secret: settings.secret === undefined ? undefined : new TextEncoder().encode(settings.secret),
     random: new SeededRandom(randomSeed()),
+    refused: (address, error) => warn(`no connection to the node at ${address}: ${error.message}`, error.code),
   })
   try {
     const cluster = settings.cluster ?? DEFAULT_CLUSTER
@@ -48,6 +50,8 @@ export class InlineEngine implements Engine {
   readonly #failure = new AbortController()
   /** The scheduler's timers keep no process alive, but a node that is not closed does. */
   readonly #alive: NodeJS.Timeout = setInterval(() => {}, 2 ** 30)
+  /** Why each node was turned away last. */
+  readonly #strangers = new Map<NodeId, string>()
   #closed: Promise<void> | undefined
 
   constructor(settings: EngineSettings, network: TcpNetwork, storage: Storage) {
@@ -68,7 +72,7 @@ export class InlineEngine implements Engine {
       charter,
     }
     this.#node = new ClusterNode(
-      { ...ports, fatal: (error) => this.#failure.abort(error), observe: () => {} },
+      { ...ports, fatal: (error) => this.#failure.abort(error), observe: (event) => this.#observe(event) },
       nodeSettings(settings, storage, this.address),
     )
     network.onClient((channel) => this.#node.accept(channel))
@@ -95,12 +99,23 @@ export class InlineEngine implements Engine {
     return new Promise((resolve) => this.#node.drain(timeout, resolve))
   }
 
+  #observe(event: NodeEvent): void {
+    if (event.type !== 'stranger' || this.#strangers.get(event.node) === event.reason) return
+    this.#strangers.set(event.node, event.reason)
+    warn(`the node ${event.node} is turned away: ${event.reason}`, 'WRONG_CLUSTER')
+  }
+
   close(): Promise<void> {
     clearInterval(this.#alive)
     this.#node.stop()
     this.#closed ??= this.#storage.close()
     return this.#closed
   }
+}
+
+/** Tells the people who run the process, in the way of the platform: on stderr, unless it listens to `'warning'`. */
+function warn(message: string, code: string): void {
+  process.emitWarning(message, { type: 'TroupeWarning', code })
 }
 
 function nodeSettings(settings: EngineSettings, { identity }: Storage, address: string): NodeSettings {

@@ -12,7 +12,7 @@ import { HANDSHAKE_LIMITS, hangUp, plainBytes, shakeHands } from './handshake.ts
 import { systemCrypto } from './random.ts'
 
 /** The longest frame that an authenticated side may send. */
-export const MOST_FRAME_BYTES: number = 16 * 2 ** 20
+const MOST_FRAME_BYTES: number = 16 * 2 ** 20
 
 /** What a client may have on its way to a node that does not read; the other direction has the same limit. */
 export const CLIENT_BUDGET_BYTES: number = 16 * 2 ** 20

@@ -24,6 +24,8 @@ export interface TcpNetworkOptions {
   /** Spreads the attempts of many nodes. */
   readonly random: Random
   readonly limits?: Partial<NetworkLimits>
+  /** Told once when a node that this one dials refuses it, or must be refused: trying again will not help. */
+  readonly refused?: (address: string, error: TroupeError) => void
 }
 
 export interface NetworkLimits {
@@ -41,7 +43,7 @@ export interface NetworkLimits {
   readonly lastRetryMs: Millis
 }
 
-export const NETWORK_LIMITS: NetworkLimits = {
+const NETWORK_LIMITS: NetworkLimits = {
   peerBudgetBytes: 32 * 2 ** 20,
   clientBudgetBytes: CLIENT_BUDGET_BYTES,
   clients: 4_096,
@@ -231,13 +233,26 @@ export class TcpNetwork implements Network {
     }
     // A knock: the other side now dials back. Should it fail, the dialer knocks again.
     hangUp(socket)
-    if (own === peer.node) dialer.stop()
+    if (own === peer.node) this.#metOwnName(peer, dialer)
+  }
+
+  #metOwnName(peer: Party, dialer: Dialer): void {
+    if (peer.address === this.#self?.address) {
+      dialer.stop()
+      return
+    }
+    const message = `it calls itself '${peer.node}' as this node does: give each node a name of its own`
+    this.#failed(dialer.address, new TroupeError('INVALID_ARGUMENT', message))
   }
 
   #failed(address: string, error: TroupeError): void {
-    if (error.code === 'UNREACHABLE') this.counters.dialFailures++
-    else this.counters.refused++
+    const isFirst = this.troubles.get(address)?.code !== error.code
     this.troubles.set(address, error)
+    if (error.code === 'UNREACHABLE') this.counters.dialFailures++
+    else {
+      this.counters.refused++
+      if (isFirst) this.#options.refused?.(address, error)
+    }
   }
 
   #answer(socket: Socket): void {

@@ -17,7 +17,7 @@ import { type ErrorCode, TroupeError } from '../base/error.ts'
 import { isNodeId } from '../base/identity.ts'
 
 /** The versions of the frame formats that this code can speak. */
-export const PROTOCOL_VERSIONS: VersionRange = { min: 1, max: 1 }
+const PROTOCOL_VERSIONS: VersionRange = { min: 1, max: 1 }
 
 export const NONCE_BYTES = 32
 const PROOF_BYTES = 32
@@ -57,7 +57,7 @@ export interface Party {
 export interface HandshakeSettings extends Party {
   /** Both sides have the same, or both have none. */
   readonly secret?: Uint8Array | undefined
-  /** Default {@link PROTOCOL_VERSIONS}. */
+  /** Default: 1 to 1. */
   readonly versions?: VersionRange
   /** Bits of optional abilities; both sides use those that both have. */
   readonly features?: number

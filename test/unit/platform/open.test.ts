@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { defineMap } from '../../../src/data/map.ts'
 import { memoryDriver } from '../../../src/driver/memory.ts'
 import { open } from '../../../src/platform/open.ts'
@@ -80,6 +80,7 @@ describe('open', () => {
   test('of three nodes that list each other forms a cluster, which any of them serves', {
     timeout: 20_000,
   }, async () => {
+    const warnings = warningsOfNow()
     const join = await freeAddresses(3)
     const nodes = await Promise.all(join.map((listen, at) => start({ engine: 'inline', node: `n${at}`, listen, join })))
     await nodes[0]?.map(users).set('ann', 1)
@@ -89,6 +90,18 @@ describe('open', () => {
       ['n1', 'up'],
       ['n2', 'up'],
     ])
+    expect(warnings).toEqual([])
+  })
+
+  test('as a member whose secret or list differs warns about it', { timeout: 20_000 }, async () => {
+    const warnings = warningsOfNow()
+    const [one = '', two = '', three = ''] = await freeAddresses(3)
+    const member = { engine: 'inline', secret } as const
+    await start({ ...member, node: 'n1', listen: one, join: [one, two] })
+    await start({ ...member, node: 'n2', listen: two, join: [one, two], secret: secret.toUpperCase() })
+    await vi.waitFor(() => expect(warnings).toContainEqual(expect.stringContaining('different secrets')))
+    await start({ ...member, node: 'n3', listen: three, join: [one, two, three] })
+    await vi.waitFor(() => expect(warnings).toContainEqual(expect.stringContaining('n3 expects 3 nodes')))
   })
 })
 
@@ -101,6 +114,17 @@ describe('close', () => {
     await expect(connectChannel(address)).rejects.toMatchObject({ code: 'UNREACHABLE' })
   })
 })
+
+/** What the process is warned of from now on, until the test ends. */
+function warningsOfNow(): string[] {
+  const warnings: string[] = []
+  const listen = ({ name, message }: Error): void => {
+    if (name === 'TroupeWarning') warnings.push(message)
+  }
+  process.on('warning', listen)
+  onTestFinished(() => void process.off('warning', listen))
+  return warnings
+}
 
 /** Addresses that were free a moment ago. */
 async function freeAddresses(count: number): Promise<string[]> {

@@ -192,6 +192,13 @@ describe('peers', () => {
     expect([a.log, b.log, c.log]).toEqual([[], [], []])
   })
 
+  test('of one name stay apart and say why', async () => {
+    const [one, other] = [await startNode('a'), await startNode('a')]
+    introduce(one, other)
+    await until(() => expect(one.network.troubles.get(other.address)?.message).toContain("calls itself 'a'"))
+    expect([one.log, other.log]).toEqual([[], []])
+  })
+
   test('refuse a frame beyond the byte budget, and take frames again once it drains', async () => {
     const [a, b] = await pair({ limits: { peerBudgetBytes: 2 ** 20 } })
     const frame = new Uint8Array(300_000)
