@@ -40,6 +40,8 @@ export interface HandleParts {
   readonly store: KeyValueFacet
   readonly codec: ValueCodec
   readonly clock: Clock
+  /** Aborts when the Troupe ends: with `CLOSED` when it was asked to. */
+  readonly ending: AbortSignal
 }
 
 export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
@@ -48,13 +50,15 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
   readonly #store: KeyValueFacet
   readonly #codec: ValueCodec
   readonly #clock: Clock
+  readonly #ending: AbortSignal
 
-  constructor(definition: MapDefinition<Value, Input>, { store, codec, clock }: HandleParts) {
+  constructor(definition: MapDefinition<Value, Input>, { store, codec, clock, ending }: HandleParts) {
     this.name = definition.name
     this.#schema = definition.schema
     this.#store = store
     this.#codec = codec
     this.#clock = clock
+    this.#ending = ending
   }
 
   // Point calls hand their options on as they came and add no `async` frame of their own: they are the hot path.
@@ -142,6 +146,7 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
     return mapStream(
       () => this.#store.watch(this.name, selected, watch),
       (change) => this.#changed(change),
+      (error) => this.#isOrderlyEnd(error),
     )
   }
 
@@ -166,6 +171,11 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
     return value instanceof Promise
       ? value.then((late) => ({ value: late, revision, receipt }))
       : { value, revision, receipt }
+  }
+
+  /** A loop over changes ends with the Troupe, rather than throw while the process is about to end well. */
+  #isOrderlyEnd(error: unknown): boolean {
+    return this.#ending.aborted && isTroupeError(this.#ending.reason, 'CLOSED') && isTroupeError(error, 'CLOSED')
   }
 
   async #changed(change: Change): Promise<MapChange<Value>> {

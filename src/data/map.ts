@@ -122,7 +122,7 @@ export interface MapWatchOptions {
    * as far as the clocks agree. A cursor is exact for all of them.
    */
   readonly from?: Revision | string
-  /** Ends the watch: the consumer's loop throws the signal's reason. */
+  /** Ends the watch: the consumer's loop throws the signal's reason, unless it is `troupe.signal` that ends in order. */
   readonly signal?: AbortSignal
 }
 
@@ -185,7 +185,8 @@ export interface TroupeMap<Value, Input = Value> {
 
   /**
    * Changes as they happen, without gaps, those of one key in order. A watch that falls too far behind ends with
-   * `COMPACTED`: scan again and watch from there. The watch stands once the first `next` was called.
+   * `COMPACTED`: scan again and watch from there. The watch stands once the first `next` was called. When
+   * the Troupe is closed or drained, the loop ends.
    *
    * @example
    * for await (const change of map.watch({ from: cursor, signal })) cursor = change.cursor

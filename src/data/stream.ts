@@ -1,19 +1,23 @@
 /** A stream is an async iterable whose items are made, one for one, from those of another; each walk starts the other anew. */
 
+/** @param isEnd tells the errors of the source that are its orderly end */
 export function mapStream<From, To>(
   start: () => AsyncIterable<From>,
   make: (item: From) => To | Promise<To>,
+  isEnd: (error: unknown) => boolean = () => false,
 ): AsyncIterable<To> {
-  return { [Symbol.asyncIterator]: () => new MappedIterator(start()[Symbol.asyncIterator](), make) }
+  return { [Symbol.asyncIterator]: () => new MappedIterator(start()[Symbol.asyncIterator](), make, isEnd) }
 }
 
 /** No generator: its `return` would wait for a pending `next`, and each item would cost three promises more. */
 class MappedIterator<From, To> implements AsyncIterator<To, undefined> {
   readonly #source: AsyncIterator<From>
+  readonly #isEnd: (error: unknown) => boolean
   readonly #step: (result: IteratorResult<From, unknown>) => Promise<IteratorResult<To, undefined>>
 
-  constructor(source: AsyncIterator<From>, make: (item: From) => To | Promise<To>) {
+  constructor(source: AsyncIterator<From>, make: (item: From) => To | Promise<To>, isEnd: (error: unknown) => boolean) {
     this.#source = source
+    this.#isEnd = isEnd
     this.#step = async (result) => {
       if (result.done === true) return { done: true, value: undefined }
       try {
@@ -27,7 +31,10 @@ class MappedIterator<From, To> implements AsyncIterator<To, undefined> {
   }
 
   next(): Promise<IteratorResult<To, undefined>> {
-    return this.#source.next().then(this.#step)
+    return this.#source.next().then(this.#step, (error: unknown) => {
+      if (this.#isEnd(error)) return { done: true, value: undefined }
+      throw error
+    })
   }
 
   async return(): Promise<IteratorResult<To, undefined>> {

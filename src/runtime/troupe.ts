@@ -74,7 +74,12 @@ class OpenTroupe implements Troupe {
 
   constructor(parts: TroupeParts) {
     this.#parts = parts
-    this.#handleParts = { store: parts.driver.keyValue, codec: new ValueCodec(), clock: parts.clock }
+    this.#handleParts = {
+      store: parts.driver.keyValue,
+      codec: new ValueCodec(),
+      clock: parts.clock,
+      ending: this.signal,
+    }
     const { failed } = parts
     if (failed?.aborted === true) this.#ending.abort(failed.reason)
     else failed?.addEventListener('abort', () => this.#ending.abort(failed.reason), { once: true })

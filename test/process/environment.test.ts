@@ -45,6 +45,9 @@ test('one file is a lone node, three nodes of one cluster, or their client, by i
   const client = start({ TROUPE_CONNECT: members })
   await Promise.all([client, ...nodes].map((node) => node.says('start number 4')))
   expect(alone.stdout).toBe('start number 1\n')
+
+  // Asked to end, its loop ends, too, and throws nothing.
+  expect(await alone.end('SIGTERM')).toMatchObject({ code: 0, stderr: '' })
 })
 
 test('a variable that nobody knows ends the start with its nearest known name', async () => {

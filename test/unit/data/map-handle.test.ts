@@ -11,6 +11,7 @@ import type { Driver, KeyValueFacet } from '../../../src/driver/contract.ts'
 import { memoryDriver } from '../../../src/driver/memory.ts'
 
 const codec = new ValueCodec()
+const ending = new AbortController().signal
 const clock = { now: () => 0, wallTime: () => 0 }
 const counted = defineMap<number>('counted')
 
@@ -28,7 +29,7 @@ function handleOf<Value, Input>(
     watch: keyValue.watch.bind(keyValue),
     ...overrides,
   }
-  return new MapHandle(definition, { store, codec, clock })
+  return new MapHandle(definition, { store, codec, clock, ending })
 }
 
 async function collect<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
@@ -201,7 +202,7 @@ describe('update', () => {
   test('ends with TIMEOUT when rivals win for as long as it may take, and says which conflict was the last', async () => {
     let now = 0
     const { keyValue } = memoryDriver()
-    const map = new MapHandle(counted, { store: keyValue, codec, clock: { now: () => now, wallTime: () => 0 } })
+    const map = new MapHandle(counted, { store: keyValue, codec, clock: { now: () => now, wallTime: () => 0 }, ending })
     const attempt = map.update(
       'n',
       async () => {

@@ -63,6 +63,34 @@ describe('close', () => {
   })
 })
 
+describe('a loop over changes', () => {
+  async function follow(troupe: Troupe, signal?: AbortSignal): Promise<string> {
+    const changes = troupe.map(numbers).watch(signal === undefined ? {} : { signal })
+    for await (const change of changes) return change.key
+    return 'ended'
+  }
+
+  test('ends when the Troupe is closed or drained, with its signal or without', async () => {
+    for (const end of ['close', 'drain'] as const) {
+      const troupe = troupeOf()
+      const loops = [follow(troupe), follow(troupe, troupe.signal)]
+      await troupe[end]()
+      expect(await Promise.all(loops)).toEqual(['ended', 'ended'])
+    }
+  })
+
+  test('throws when the engine fails, and when a signal of its own aborts', async () => {
+    const engine = new AbortController()
+    const troupe = troupeOf({ failed: engine.signal })
+    const own = new AbortController()
+    const loops = [follow(troupe, troupe.signal), follow(troupe, own.signal)]
+    engine.abort(new Error('the disk is gone'))
+    own.abort(new Error('enough'))
+    await expect(loops[0]).rejects.toThrow('the disk is gone')
+    await expect(loops[1]).rejects.toThrow('enough')
+  })
+})
+
 describe('drain', () => {
   test('aborts the signal, hands over within its time, and closes', async () => {
     const steps: string[] = []
