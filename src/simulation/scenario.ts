@@ -66,7 +66,7 @@ export function drawScenario(seed: number, choice: ScenarioChoice, random: Seede
     logBytes: segmentBytes * pick(random, [2, 4, 64]),
     workload: {
       keys: 1 + random.below(6),
-      pauseMs: pick(random, [20, 50, 100, 200]),
+      pauseMs: ((choice.clients ?? clients) * 1000) / pick(random, [5, 20, 50, 100]),
       timeoutMs: pick(random, [500, 2000, 5000]),
       paddingBytes: pick(random, [0, 50, 2000]),
     },

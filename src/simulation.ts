@@ -1,0 +1,14 @@
+/** The simulation: a whole cluster in one process on virtual time, with faults drawn from a seed. */
+
+export type { RareState } from './simulation/coverage.ts'
+export { STATES } from './simulation/coverage.ts'
+export type { History, Nanos, Operation, RegisterCall, RegisterReply } from './simulation/history.ts'
+export type { CheckOptions, Stuck, Verdict } from './simulation/linearizability.ts'
+export { checkLinearizable } from './simulation/linearizability.ts'
+export type { LinkQuality } from './simulation/link.ts'
+export type { PartitionKind } from './simulation/partition.ts'
+export type { FaultKind, Scenario, ScenarioChoice } from './simulation/scenario.ts'
+export { FAULTS } from './simulation/scenario.ts'
+export type { SimulationOptions, SimulationResult } from './simulation/simulate.ts'
+export { simulate } from './simulation/simulate.ts'
+export type { WorkloadShape } from './simulation/workload.ts'
