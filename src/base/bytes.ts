@@ -178,11 +178,32 @@ export class ByteReader {
   }
 
   text(limit: number = this.remaining): string {
-    const bytes = this.blob(limit)
-    if (bytes.length > SHORT_TEXT) return decode(bytes)
+    const length = this.u32()
+    if (length > limit) throw malformed(`a text of ${length} bytes is over its limit of ${limit}`)
+    const from = this.#advance(length)
+    return length > SHORT_TEXT ? decode(this.bytes.subarray(from, this.at)) : this.#short(from, this.at)
+  }
+
+  /** Eight characters at a time: strings built one by one are trees, which a map has to flatten first. */
+  #short(from: number, end: number): string {
+    const { bytes } = this
     let text = ''
-    for (const code of bytes) {
-      if (code > 127) return decode(bytes)
+    let at = from
+    for (; at + 8 <= end; at += 8) {
+      const a = bytes[at] ?? 0
+      const b = bytes[at + 1] ?? 0
+      const c = bytes[at + 2] ?? 0
+      const d = bytes[at + 3] ?? 0
+      const e = bytes[at + 4] ?? 0
+      const f = bytes[at + 5] ?? 0
+      const g = bytes[at + 6] ?? 0
+      const h = bytes[at + 7] ?? 0
+      if ((a | b | c | d | e | f | g | h) > 127) return decode(bytes.subarray(from, end))
+      text += String.fromCharCode(a, b, c, d, e, f, g, h)
+    }
+    for (; at < end; at++) {
+      const code = bytes[at] ?? 0
+      if (code > 127) return decode(bytes.subarray(from, end))
       text += String.fromCharCode(code)
     }
     return text
