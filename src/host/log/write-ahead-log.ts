@@ -91,9 +91,7 @@ class WriteAheadLog implements LogDevice {
   /** Confirms what was recovered, begins a segment, and gives up the files that hold nothing. */
   async begin(recovered: RecoveredLog): Promise<void> {
     // Written without syncs by 'os', or a crash came early: what is kept must be as good as acknowledged.
-    for (const segment of recovered.sequence > recovered.synced + 1 ? this.#segments.all : []) {
-      await settled((done) => segment.file.sync(done))
-    }
+    if (recovered.sequence > recovered.synced + 1) await settled((done) => syncAll(this.#segments.all, done))
     for (const { head, payload } of recovered.unconfirmed) {
       if (head.kind !== RECORD.checkpoint) this.#staged.record(head, payload)
     }
@@ -140,8 +138,7 @@ class WriteAheadLog implements LogDevice {
       return
     }
     const free = this.#segments.free((segment) => this.#content.usage.entriesIn(segment.number) === 0)
-    if (this.#durability === 'os') this.#committed(undefined, free, done)
-    else this.#segments.current.file.sync((error) => this.#committed(error, free, done))
+    syncAll(this.#unsynced(free), (error) => this.#committed(error, free, done))
   }
 
   entries(group: GroupId, range: EntryRange): readonly Entry[] {
@@ -241,6 +238,12 @@ class WriteAheadLog implements LogDevice {
     this.#finishClosing()
   }
 
+  /** What a commit has to sync: with `'os'` nothing, until segments go of which only later ones say that nobody needs them. */
+  #unsynced(free: readonly Segment[]): readonly Segment[] {
+    if (this.#durability === 'disk') return [this.#segments.current]
+    return free.length === 0 ? [] : this.#segments.all
+  }
+
   #finishClosing(): void {
     const closed = this.#closed
     this.#closed = undefined
@@ -248,13 +251,24 @@ class WriteAheadLog implements LogDevice {
   }
 
   #settle(free: readonly Segment[]): void {
-    if (this.#durability === 'disk') this.#synced = this.#sequence
+    if (this.#unsynced(free).length > 0) this.#synced = this.#sequence
     this.#content.cache.trim()
     this.#failure = refusalOf(() => {
       this.#segments.recycle(free)
       if (this.#end * 2 > this.#segments.current.file.size) this.#segments.prepare()
     })
   }
+}
+
+function syncAll([first, ...others]: readonly Segment[], done: Done): void {
+  if (first === undefined) {
+    done(undefined)
+    return
+  }
+  first.file.sync((error) => {
+    if (error === undefined) syncAll(others, done)
+    else done(error)
+  })
 }
 
 function settled(start: (done: Done) => void): Promise<void> {

@@ -88,6 +88,58 @@ describe('a torn tail', () => {
   })
 })
 
+describe('a batch that the operating system shows and the disk does not have', () => {
+  test('is on the disk once a restart has served it', async () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      let refuse = false
+      const before = (operation: DiskOperation) => {
+        if (operation === 'sync' && refuse) throw new TroupeError('DISK_FAILED', 'EIO')
+      }
+      const disk = new VirtualDisk({ random: new SeededRandom(seed), before })
+      const log = await open(disk)
+      append(log, 1, entry(1, 1))
+      refuse = true
+      expect(isTroupeError(append(log, 1, entry(2, 1)), 'DISK_FAILED')).toBe(true)
+      disk.kill()
+      const second = disk.reopen({ random: new SeededRandom(seed) })
+      expect(contents(await open(second), 1)).toEqual(['1@1', '2@1'])
+      second.crash()
+      expect(contents(await open(second.reopen()), 1)).toEqual(['1@1', '2@1'])
+    }
+  })
+})
+
+describe('a log that leaves syncing to the operating system', () => {
+  test('keeps a prefix of its batches over a power cut, however often, and is never taken for damaged', async () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      let disk = virtualDisk({ random: new SeededRandom(seed) })
+      let kept: string[] = []
+      for (let round = 1; round <= 4; round++) {
+        const log = await open(disk, { durability: 'os', segmentBytes: 4096 })
+        let start = log.recovered.get(group(1))?.start.index ?? 0
+        expect(contents(log, 1, start)).toEqual(kept)
+        const before = start + kept.length
+        for (let index = before + 1; index <= before + 15; index++) {
+          append(log, 1, entry(index, round, `${index}@${round}`.padEnd(seed * 10)))
+        }
+        const upTo = { index: before + 5, term: round }
+        const written = [...Array.from({ length: start }, () => ''), ...kept, ...contents(log, 1, before)]
+        if (seed % 2 === 0) log.compact(group(1), upTo)
+        commit(log)
+        disk.crash()
+        disk = disk.reopen()
+        const again = await open(disk, { durability: 'os', segmentBytes: 4096 })
+        start = again.recovered.get(group(1))?.start.index ?? 0
+        kept = contents(again, 1, start)
+        expect(start + kept.length).toBeGreaterThanOrEqual(before)
+        expect(kept).toEqual(written.slice(start, start + kept.length))
+        disk.kill()
+        disk = disk.reopen()
+      }
+    }
+  })
+})
+
 describe('damage below the marker', () => {
   test('is refused wherever it is, by file and offset, and changes nothing', async () => {
     const disk = virtualDisk()
