@@ -6,7 +6,6 @@ import type { Clock, Millis, Scheduler, Timer } from '../base/time.ts'
 import { Host } from '../host/host.ts'
 import type { LogDevice, SnapshotStore } from '../host/log-device.ts'
 import type { Network } from '../host/port.ts'
-import type { RaftLimits, RaftTiming } from '../protocol/raft/config.ts'
 import type { RaftEvent, RaftMessage, RaftOutput, RaftRequest, RaftWrite } from '../protocol/raft/message.ts'
 import type { Channel } from '../wire/channel.ts'
 import type { Introduction } from '../wire/introduction.ts'
@@ -18,8 +17,9 @@ import { Groups } from './groups.ts'
 import { Leaders } from './leaders.ts'
 import { NodeLiveness } from './liveness.ts'
 import { Router } from './router.ts'
+import type { NodeSettings } from './settings.ts'
 import { SnapshotExchange } from './snapshot-exchange.ts'
-import { type CompactionLimits, DEFAULT_COMPACTION, Snapshotter } from './snapshotter.ts'
+import { DEFAULT_COMPACTION, Snapshotter } from './snapshotter.ts'
 import { statusOf, topologyOf } from './status.ts'
 import { Transport } from './transport.ts'
 
@@ -35,23 +35,6 @@ export interface NodePorts {
   fatal(error: unknown): void
   /** What happened, for logs, traces and checkers. */
   observe(event: NodeEvent): void
-}
-
-export interface NodeSettings {
-  readonly node: NodeId
-  /** A random name of the data directory. */
-  readonly directory: string
-  readonly generation: number
-  readonly cluster: string
-  /** Where others reach this node, `host:port`; `''` for a node that nobody can reach. */
-  readonly address: string
-  /** The addresses of all first members, this node's own included or not; empty for a cluster of one. */
-  readonly join: readonly string[]
-  readonly shards: number
-  readonly durability: 'disk' | 'os' | 'memory'
-  readonly timing: RaftTiming
-  readonly limits: RaftLimits
-  readonly compaction?: CompactionLimits
 }
 
 export type NodeEvent =

@@ -6,7 +6,7 @@ import { type TopologyGroup, writeTopology } from '../wire/topology.ts'
 import type { Groups } from './groups.ts'
 import type { Leaders } from './leaders.ts'
 import type { NodeLiveness } from './liveness.ts'
-import type { NodeSettings } from './node.ts'
+import type { NodeSettings } from './settings.ts'
 
 export interface NodeView {
   readonly settings: Pick<NodeSettings, 'cluster' | 'node' | 'durability'>

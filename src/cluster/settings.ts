@@ -1,0 +1,22 @@
+/** The settings of a node: who it is, whom it meets, and how it keeps time and bounds. */
+
+import type { NodeId } from '../base/identity.ts'
+import type { RaftLimits, RaftTiming } from '../protocol/raft/config.ts'
+import type { CompactionLimits } from './snapshotter.ts'
+
+export interface NodeSettings {
+  readonly node: NodeId
+  /** A random name of the data directory. */
+  readonly directory: string
+  readonly generation: number
+  readonly cluster: string
+  /** Where others reach this node, `host:port`; `''` for a node that nobody can reach. */
+  readonly address: string
+  /** The addresses of all first members, this node's own included or not; empty for a cluster of one. */
+  readonly join: readonly string[]
+  readonly shards: number
+  readonly durability: 'disk' | 'os' | 'memory'
+  readonly timing: RaftTiming
+  readonly limits: RaftLimits
+  readonly compaction?: CompactionLimits
+}
