@@ -21,6 +21,10 @@ export type ErrorCode =
   | 'TOO_LARGE'
   | 'CONFLICT'
   | 'COMPACTED'
+  | 'FENCED'
+  | 'LEASE_LOST'
+  | 'LOCKED'
+  | 'FULL'
   | 'CLOSED'
   | 'ABORTED'
   | 'UNSUPPORTED'
@@ -67,6 +71,16 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, CodeFacts>> = {
     false,
     'The changes after this revision are no longer kept. Scan for the present state and watch from there.',
   ),
+  FENCED: failed(
+    false,
+    'A newer token has been seen, so somebody else holds the lock, message or partition that this relied on. Stop what it belongs to.',
+  ),
+  LEASE_LOST: failed(
+    false,
+    'The lease of a lock, message or partition is over or could not be kept alive. Stop what it belongs to, and begin anew.',
+  ),
+  LOCKED: failed(true, 'Somebody else holds the lock, and the call was not to wait. Try again later, or wait for it.'),
+  FULL: failed(true, 'The queue has reached its limit. Slow down, add workers, or choose another overflow.'),
   CLOSED: failed(false, 'The handle, connection or node has been closed. Open a new one.'),
   ABORTED: failed(false, 'The operation was ended by its AbortSignal before it was sent.'),
   UNSUPPORTED: failed(false, 'This driver or version cannot do this; the message names what can.'),

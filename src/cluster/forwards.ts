@@ -55,10 +55,10 @@ export class Forwards {
   /** Passes on what concerns a watch that was forwarded earlier. False when this source has no such watch here. */
   forwardWatch(source: Source, request: Request, watch: number): boolean {
     for (const [number, forward] of this.#pending) {
-      if (forward.operation !== OPERATION.watch || forward.source !== source || forward.id !== watch) continue
+      if (!isStream(forward.operation) || forward.source !== source || forward.id !== watch) continue
       const bytes = new ByteWriter(8)
       bytes.u32(number)
-      if (request.operation === OPERATION.watchCredit) bytes.raw(request.bytes.subarray(4))
+      if (request.operation === OPERATION.credit) bytes.raw(request.bytes.subarray(4))
       else this.#pending.delete(number)
       this.#write(forward.node, { id: 0, operation: request.operation, group: request.group, bytes: bytes.take() })
       return true
@@ -70,12 +70,8 @@ export class Forwards {
   abandon(source: Source): void {
     for (const [number, forward] of this.#pending) {
       if (forward.source !== source) continue
-      if (forward.operation !== OPERATION.watch) continue
-      this.forwardWatch(
-        source,
-        { id: 0, operation: OPERATION.unwatch, group: forward.group, bytes: NO_BYTES },
-        forward.id,
-      )
+      if (!isStream(forward.operation)) continue
+      this.forwardWatch(source, { id: 0, operation: OPERATION.end, group: forward.group, bytes: NO_BYTES }, forward.id)
       this.#pending.delete(number)
     }
   }
@@ -139,7 +135,12 @@ export class Forwards {
   }
 }
 
+function isStream(operation: number): boolean {
+  return operation === OPERATION.watch || operation === OPERATION.consume || operation === OPERATION.subscribe
+}
+
 function isMoreToCome(reply: Reply): boolean {
+  if (reply.status === REPLY.event) return true
   if (reply.status !== REPLY.watchEvent) return false
   const { type } = readWatchEvent(new ByteReader(reply.bytes))
   return type === 'standing' || type === 'changes'

@@ -124,8 +124,8 @@ export class Router {
       case OPERATION.localQuery:
         this.#toReplica(source, request)
         break
-      case OPERATION.watchCredit:
-      case OPERATION.unwatch:
+      case OPERATION.credit:
+      case OPERATION.end:
         this.#toWatch(source, request)
         break
       case OPERATION.topology:
@@ -168,7 +168,7 @@ export class Router {
     const watch = reader.u32()
     if (this.#forwards.forwardWatch(source, request, watch)) return
     const group = this.#ports.group(request.group as GroupId)
-    if (request.operation === OPERATION.unwatch) group?.closeWatch(source, watch)
+    if (request.operation === OPERATION.end) group?.closeWatch(source, watch)
     else group?.creditWatch(source, watch, reader.u32())
   }
 

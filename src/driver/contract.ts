@@ -1,27 +1,12 @@
 /** The driver contract is all that the front doors know of an engine: typed facets, each a set of promises kept or refused. */
 
 import type { Millis } from '../base/time.ts'
+import type { CallOptions, Fence, Receipt, Revision } from './contract-call.ts'
+import type { LeaseFacet } from './contract-lease.ts'
+import type { QueueFacet } from './contract-queue.ts'
+import type { TopicFacet } from './contract-topic.ts'
 
-/** Taken by every call that waits. */
-export interface CallOptions {
-  /** Ends the wait. Aborted before anything was sent: rejects with the signal's reason. Afterwards the outcome is unknown. */
-  readonly signal?: AbortSignal
-  /** Milliseconds until the call gives up; default 10,000. */
-  readonly timeout?: Millis
-}
-
-/** A number that grows with every change: microseconds of the shard leader's clock, forced to increase strictly within a shard. */
-export type Revision = bigint
-
-/** What an operation can show for itself: which guarantee was really given. */
-export interface Receipt {
-  readonly guarantee: 'linearizable' | 'local'
-  readonly shard: number
-  /** Milliseconds since this replica last heard from its shard's leader; 0 for `'linearizable'`. */
-  readonly ageMs: Millis
-  /** What an acknowledged write has survived: a majority's disks, their operating systems' caches, or their memory. */
-  readonly durability: 'disk' | 'os' | 'memory'
-}
+export type { CallOptions, Fence, Receipt, Revision } from './contract-call.ts'
 
 /** A value with its revision, still encoded: the front decodes it. */
 export interface StoredValue {
@@ -54,6 +39,8 @@ export interface ReadOptions extends CallOptions {
 export interface WriteOptions extends CallOptions {
   /** Only when the key's present revision is this one; `0n`: only when the key is absent. Otherwise `CONFLICT`. */
   readonly ifRevision?: Revision
+  /** Refused with `FENCED` when the key's shard has seen a newer token of this name. */
+  readonly fence?: Fence
 }
 
 /** Keys in [from, until) of one map, in the order of their UTF-8 bytes; `until: ''` means to the end. */
@@ -112,8 +99,11 @@ export type OperationOutcome = 'committed' | 'not-committed' | 'unknown'
 
 export interface Driver {
   readonly name: string
-  /** Absent facets are compile errors at their users; engines without one omit the property. */
   readonly keyValue: KeyValueFacet
+  /** Engines without a facet omit it; what needs it then rejects with `UNSUPPORTED`. */
+  readonly queue?: QueueFacet
+  readonly topic?: TopicFacet
+  readonly lease?: LeaseFacet
   /** Asks about `error.details.operationId`. After `'not-committed'` it certainly never happens. */
   outcome(operationId: string, options: CallOptions): Promise<OperationOutcome>
   /** Facts about the cluster, for people and tools; see `ClusterStatus`. */

@@ -7,9 +7,22 @@ import type { SessionId } from '../base/identity.ts'
  * What a command does. Command: `[kind u8, session u53, sequence u53, acknowledged u53, body]`. A kind never changes its
  * body: a new body is a new kind, and a machine that does not know it answers `'unsupported'`. Ranges by type of table:
  * 1–31 the machine itself · 32–63 map · 64–95 queue · 96–127 topic · 128–159 lease · 160–191 registry · 192–223 entity ·
- * 224–255 kept free.
+ * 224–255 schedule. Kinds of the tables are in their own files (`queue-command.ts` and so on).
+ *
+ * - `transaction` several parts, all or none: see `transaction.ts`.
+ * - `refuse` in the place of a command that the leader refused: `fenced`, unless the command has run before.
+ * - `emit`, `relay`, `relayed` carry commands to other shards: see `outbox.ts`.
  */
-export const COMMAND = { resolve: 1, set: 32, delete: 33 } as const
+export const COMMAND = {
+  resolve: 1,
+  transaction: 2,
+  refuse: 3,
+  emit: 4,
+  relay: 5,
+  relayed: 6,
+  set: 32,
+  delete: 33,
+} as const
 
 /** What a query asks; the ranges are those of {@link COMMAND}. Query: `[kind u8, body]`. */
 export const QUERY = { get: 32, scan: 33 } as const
@@ -24,6 +37,11 @@ export const QUERY = { get: 32, scan: 33 } as const
  * - `cancelled` a `resolve` has settled that this command never happens.
  * - `unsupported` this version does not know the kind.
  * - `overloaded` a limit of the sessions is reached; nothing was done, and the same command may be sent again.
+ * - `fenced` a newer token has been seen, or the lease or generation that the command relies on is over; the reply carries
+ *   the newer token, or 0.
+ * - `full` a limit that somebody set is reached; nothing was done.
+ * - `duplicate` it has been done before under the same deduplication id; the reply carries what it was then.
+ * - `waiting` it stands in line; the reply carries its place's revision.
  */
 export const STATUS = {
   ok: 1,
@@ -34,7 +52,21 @@ export const STATUS = {
   cancelled: 6,
   unsupported: 7,
   overloaded: 8,
+  fenced: 9,
+  full: 10,
+  duplicate: 11,
+  waiting: 12,
 } as const
+
+/** Whether a command with this status has come to its end: its reply is kept, and sending it again changes nothing. */
+export function isSettled(status: number): boolean {
+  return (status >= STATUS.ok && status <= STATUS.conflict) || (status >= STATUS.fenced && status <= STATUS.waiting)
+}
+
+/** Whether a command with this status took effect, now or before. */
+export function isCommitted(status: number): boolean {
+  return status === STATUS.ok || status === STATUS.absent || status === STATUS.duplicate || status === STATUS.waiting
+}
 
 export type Status = keyof typeof STATUS
 
@@ -129,7 +161,8 @@ export function encodeScan(writer: ByteWriter, query: ScanQuery): void {
   writer.u32(query.byteLimit)
 }
 
-function encodeHead(writer: ByteWriter, kind: number, envelope: Envelope): void {
+/** What comes before a command's body. */
+export function encodeHead(writer: ByteWriter, kind: number, envelope: Envelope): void {
   writer.u8(kind)
   writer.u53(envelope.session)
   writer.u53(envelope.sequence)

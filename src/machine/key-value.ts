@@ -1,13 +1,14 @@
 /** The key-value tables of a shard: maps from keys to values, each change of which has a revision. */
 
 import { assert } from '../base/assert.ts'
-import { type ByteReader, type ByteWriter, malformed } from '../base/bytes.ts'
+import { type ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
 import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../base/limit.ts'
 import type { LeaderMicros } from './batch.ts'
 import type { ChangeLog } from './changes.ts'
 import { COMMAND, type Outcome, readCondition, STATUS } from './command.ts'
 import { compareKeys } from './key-index.ts'
 import { Memtable, type MemtableRecord } from './memtable.ts'
+import type { Announcement, Task } from './table.ts'
 
 const MOST_PAGE_ENTRIES = 10_000
 const MOST_PAGE_BYTES = 1024 * 1024
@@ -21,6 +22,7 @@ export class KeyValue {
   readonly #maps: Map<string, Memtable> = new Map()
   readonly #changes: ChangeLog
   #revision = 0
+  #isChecked = false
 
   constructor(changes: ChangeLog) {
     this.#changes = changes
@@ -37,7 +39,7 @@ export class KeyValue {
 
   /** Executes the body of a `set`, which must end at `end`. */
   set(reader: ByteReader, end: number, time: LeaderMicros, outcome: Outcome): void {
-    const demanded = readCondition(reader)
+    const demanded = this.#condition(reader)
     const map = reader.text(KEY_LIMIT_BYTES)
     const tail = reader.at
     const key = reader.text(KEY_LIMIT_BYTES)
@@ -49,7 +51,7 @@ export class KeyValue {
       outcome.revision = present
       return
     }
-    const revision = this.#nextRevision(time)
+    const revision = this.revise(time)
     // The change keeps a key that lives anyway: a string for each would outlive its batch and burden the collector.
     const ownKey = this.#mapOf(map).set(key, value, revision)
     this.#changes.add({ kind: COMMAND.set, map, key: ownKey, revision }, reader.bytes.subarray(tail, end))
@@ -59,7 +61,7 @@ export class KeyValue {
 
   /** Executes the body of a `delete`, which must end at `end`. */
   delete(reader: ByteReader, end: number, time: LeaderMicros, outcome: Outcome): void {
-    const demanded = readCondition(reader)
+    const demanded = this.#condition(reader)
     const map = reader.text(KEY_LIMIT_BYTES)
     const tail = reader.at
     const key = reader.text(KEY_LIMIT_BYTES)
@@ -72,11 +74,57 @@ export class KeyValue {
       outcome.revision = isConflict ? present : this.#revision
       return
     }
-    const revision = this.#nextRevision(time)
+    const revision = this.revise(time)
     table.delete(key, revision)
     this.#changes.add({ kind: COMMAND.delete, map, key, revision }, reader.bytes.subarray(tail, end))
     outcome.status = STATUS.ok
     outcome.revision = revision
+  }
+
+  /** What a `set` or a `delete` as part of a transaction would come to; changes nothing. */
+  check({ kind, reader, end, outcome }: Task): void {
+    const demanded = readCondition(reader)
+    const map = reader.text(KEY_LIMIT_BYTES)
+    const key = reader.text(KEY_LIMIT_BYTES)
+    if (kind === COMMAND.set) reader.blob(VALUE_LIMIT_BYTES)
+    if (reader.at !== end) throw malformed('a command is longer than its content')
+    const present = demanded < 0 ? demanded : (this.#maps.get(map)?.get(key)?.revision ?? 0)
+    outcome.status = present === demanded ? STATUS.ok : STATUS.conflict
+    outcome.revision = present === demanded ? 0 : present
+  }
+
+  /** Executes a part that has been checked, whatever its condition. */
+  apply({ kind, reader, end, time, outcome }: Task): void {
+    this.#isChecked = true
+    if (kind === COMMAND.set) this.set(reader, end, time, outcome)
+    else this.delete(reader, end, time, outcome)
+    this.#isChecked = false
+  }
+
+  /** See `Neighbours.deleteKey`. */
+  deleteKey(map: string, key: string, time: LeaderMicros): void {
+    const table = this.#maps.get(map)
+    if (table?.get(key) === undefined) return
+    const revision = this.revise(time)
+    table.delete(key, revision)
+    const encoded = new ByteWriter(key.length + 8)
+    encoded.text(key)
+    this.#changes.add({ kind: COMMAND.delete, map, key, revision }, encoded.take())
+  }
+
+  /** See `Neighbours.announce`. */
+  announce({ map, key, revision, value }: Announcement): void {
+    const encoded = new ByteWriter(key.length + value.length + 16)
+    encoded.text(key)
+    if (value.length > 0) encoded.blob(value)
+    const kind = value.length > 0 ? COMMAND.set : COMMAND.delete
+    this.#changes.add({ kind, map, key, revision }, encoded.take())
+  }
+
+  /** See `Neighbours.revise`. */
+  revise(time: LeaderMicros): number {
+    this.#revision = Math.max(this.#revision + 1, Math.min(time, LATEST_MICROS))
+    return this.#revision
   }
 
   /** Answers the body of a `get`; false when it is none. */
@@ -131,6 +179,11 @@ export class KeyValue {
     this.#mapOf(map).set(key, value, revision)
   }
 
+  #condition(reader: ByteReader): number {
+    const demanded = readCondition(reader)
+    return this.#isChecked ? -1 : demanded
+  }
+
   #encodeBeginning(entries: number, next: string | undefined, reply: ByteWriter): void {
     reply.u8(STATUS.ok)
     reply.u53(this.#revision)
@@ -146,10 +199,5 @@ export class KeyValue {
       this.#maps.set(name, table)
     }
     return table
-  }
-
-  #nextRevision(time: LeaderMicros): number {
-    this.#revision = Math.max(this.#revision + 1, Math.min(time, LATEST_MICROS))
-    return this.#revision
   }
 }

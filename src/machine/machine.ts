@@ -1,5 +1,8 @@
 /** A machine is what the replicas of a group execute: equal entries in equal order give equal states on every replica. */
 
+import type { LeaderMicros } from './batch.ts'
+import type { LeaderView } from './leader-view.ts'
+
 /** Receives the reply to each command of an entry; `reply` is only valid during the call. */
 export type ReplySink = (position: number, reply: Uint8Array) => void
 
@@ -10,6 +13,12 @@ export interface Machine {
   query(query: Uint8Array): Uint8Array
   /** The revision of the newest change; 0 before the first. */
   readonly revision: number
+  /** The time of the newest batch. */
+  readonly time: LeaderMicros
+  /** When something falls due: the leader then proposes a batch, which may be empty. Infinity when nothing does. */
+  readonly dueAt: LeaderMicros
+  /** What only a leader looks at. Replaced by `restore`: do not keep it. */
+  readonly view: LeaderView
   /** The state as it is now, as chunks that stay the same while later entries are applied. Release it when done. */
   freeze(): FrozenState
   /** Replaces the state by one that was written by `freeze`. Throws `DATA_DAMAGED` when it is none. */

@@ -2,7 +2,7 @@
 
 import { assert, required } from '../base/assert.ts'
 import type { LeaderMicros } from './batch.ts'
-import { type CommandHead, type Outcome, type Resolution, STATUS } from './command.ts'
+import { type CommandHead, isCommitted, type Outcome, type Resolution, STATUS } from './command.ts'
 
 /** A session that sends nothing for this long expires. */
 const SESSION_IDLE_MICROS: LeaderMicros = 3_600_000_000
@@ -93,7 +93,7 @@ export class Sessions {
       return 'not-committed'
     }
     if (scratch.status === STATUS.expired || scratch.status === STATUS.overloaded) return 'unknown'
-    return scratch.status === STATUS.ok || scratch.status === STATUS.absent ? 'committed' : 'not-committed'
+    return isCommitted(scratch.status) ? 'committed' : 'not-committed'
   }
 
   /** Begins to put back what a snapshot holds; sessions follow in its order. */

@@ -5,11 +5,15 @@ import { isTroupeError } from '../base/error.ts'
 import { hashBytes } from '../base/hash.ts'
 import { BatchReader, type LeaderMicros } from './batch.ts'
 import { CHANGE_LIMITS, type ChangeLimits, ChangeLog } from './changes.ts'
-import { COMMAND, type CommandHead, type Outcome, QUERY, RESOLUTIONS, readHead, STATUS } from './command.ts'
+import { COMMAND, type CommandHead, isSettled, type Outcome, QUERY, RESOLUTIONS, readHead, STATUS } from './command.ts'
 import { KeyValue } from './key-value.ts'
+import type { LeaderView } from './leader-view.ts'
 import type { FrozenState, Machine, ReplySink } from './machine.ts'
 import { SESSION_LIMITS, type SessionLimits, Sessions } from './session.ts'
 import { encodeBeginning, encodeSnapshot, readSnapshot } from './snapshot.ts'
+import { TABLE, type Task, tableOf } from './table.ts'
+import { Tables } from './tables.ts'
+import { forEachPart } from './transaction.ts'
 
 export interface ShardLimits {
   readonly changes: ChangeLimits
@@ -27,6 +31,7 @@ export class Shard implements Machine {
   readonly #limits: ShardLimits
   #keyValue: KeyValue
   #sessions: Sessions
+  #tables: Tables
   /** The latest time of any batch: a leader whose clock is behind does not turn it back. */
   #time: LeaderMicros = 0
   // Filled again for every command, so that none allocates.
@@ -41,6 +46,19 @@ export class Shard implements Machine {
     this.changes = new ChangeLog(limits.changes)
     this.#keyValue = new KeyValue(this.changes)
     this.#sessions = new Sessions(limits.sessions)
+    this.#tables = new Tables(this.#keyValue)
+  }
+
+  get time(): LeaderMicros {
+    return this.#time
+  }
+
+  get dueAt(): LeaderMicros {
+    return this.#tables.dueAt
+  }
+
+  get view(): LeaderView {
+    return this.#tables
   }
 
   get revision(): number {
@@ -50,6 +68,7 @@ export class Shard implements Machine {
   apply(entry: Uint8Array, reply: ReplySink): void {
     const batch = new BatchReader(entry)
     this.#time = Math.max(this.#time, batch.time)
+    if (this.#time >= this.#tables.dueAt) this.#tables.advance(this.#time)
     while (batch.next()) {
       this.#execute(batch)
       reply(batch.position, this.#encodeReply())
@@ -69,6 +88,9 @@ export class Shard implements Machine {
         return answers.bytes.subarray(start, answers.length)
       if (kind === QUERY.scan && this.#keyValue.scan(reader, answers))
         return answers.bytes.subarray(start, answers.length)
+      if (this.#tables.of(kind).query(kind, reader, answers)) {
+        return answers.bytes.subarray(start, answers.length)
+      }
       this.#fail(kind === QUERY.get || kind === QUERY.scan ? STATUS.malformed : STATUS.unsupported)
     } catch (error) {
       this.#failWith(error)
@@ -83,9 +105,11 @@ export class Shard implements Machine {
       this.#sessions,
     )
     const maps = this.#keyValue.maps().map(([name, table]) => ({ name, table: table.freeze(revision) }))
+    const tables = this.#tables.all.map((table) => ({ type: table.type, table: table.freeze() }))
     return {
-      chunks: () => encodeSnapshot(beginning, maps),
+      chunks: () => encodeSnapshot(beginning, { maps, tables }),
       release() {
+        for (const { table } of tables) table.release()
         for (const { table } of maps) table.release()
       },
     }
@@ -94,6 +118,7 @@ export class Shard implements Machine {
   restore(chunks: Iterable<Uint8Array>): void {
     const keyValue = new KeyValue(this.changes)
     const sessions = new Sessions(this.#limits.sessions)
+    const tables = new Tables(keyValue)
     let time = 0
     readSnapshot(chunks, {
       header(header) {
@@ -104,9 +129,11 @@ export class Shard implements Machine {
       session: (session) => sessions.load(session),
       expired: (id, touched) => sessions.loadExpired(id, touched),
       record: (map, key, revision, value) => keyValue.load(map, key, revision, value),
+      section: (type, section) => tables.load(type, section),
     })
     this.#keyValue = keyValue
     this.#sessions = sessions
+    this.#tables = tables
     this.#time = time
     this.changes.reset(keyValue.revision)
   }
@@ -125,20 +152,64 @@ export class Shard implements Machine {
       readHead(batch.reader, head)
       const isAnonymous = head.session === 0
       if (!isAnonymous && !this.#sessions.admit(head, this.#time, this.#outcome)) return
-      this.#run(head.kind, batch)
-      const isSettled = this.#outcome.status <= STATUS.conflict
-      if (!isAnonymous && isSettled) this.#sessions.settle(head.sequence, this.#outcome)
+      this.#run(head.kind, batch.reader, batch.end)
+      if (!isAnonymous && isSettled(this.#outcome.status)) this.#sessions.settle(head.sequence, this.#outcome)
     } catch (error) {
       this.#failWith(error)
     }
   }
 
-  #run(kind: number, batch: BatchReader): void {
-    const { reader, end } = batch
+  #run(kind: number, reader: ByteReader, end: number): void {
     if (kind === COMMAND.set) this.#keyValue.set(reader, end, this.#time, this.#outcome)
     else if (kind === COMMAND.delete) this.#keyValue.delete(reader, end, this.#time, this.#outcome)
+    else if (tableOf(kind) !== TABLE.machine) this.#tables.of(kind).run(this.#task(kind, reader, end))
+    else if (kind === COMMAND.transaction) this.#transact(reader, end)
     else if (kind === COMMAND.resolve) this.#resolve(reader, end)
-    else this.#fail(STATUS.unsupported)
+    else if (kind === COMMAND.refuse) this.#fail(STATUS.fenced)
+    else if (kind === COMMAND.relay) this.#relay(reader, end)
+    else this.#tables.outbox.run(this.#task(kind, reader, end))
+  }
+
+  #transact(reader: ByteReader, end: number): void {
+    const outcome = this.#outcome
+    const start = reader.at
+    outcome.status = STATUS.ok
+    forEachPart(reader, end, (kind, partEnd) => {
+      if (outcome.status !== STATUS.ok) return
+      const task = this.#task(kind, reader, partEnd)
+      if (kind === COMMAND.set || kind === COMMAND.delete) this.#keyValue.check(task)
+      else this.#tables.of(kind).check(task)
+    })
+    if (outcome.status !== STATUS.ok) return
+    reader.at = start
+    forEachPart(reader, end, (kind, partEnd) => {
+      const task = this.#task(kind, reader, partEnd)
+      if (kind === COMMAND.set || kind === COMMAND.delete) this.#keyValue.apply(task)
+      else this.#tables.of(kind).apply(task)
+    })
+  }
+
+  /** See `OutboxTable`. */
+  #relay(reader: ByteReader, end: number): void {
+    const source = reader.u32()
+    const sequence = reader.u53()
+    const next = this.#tables.outbox.admit(source, sequence)
+    if (next === sequence) {
+      const kind = reader.u8()
+      if (kind === COMMAND.relay || kind === COMMAND.resolve || kind === COMMAND.emit) this.#unsupported()
+      else this.#run(kind, reader, end)
+      return
+    }
+    this.#outcome.status = next === 0 ? STATUS.duplicate : STATUS.conflict
+    this.#outcome.revision = next
+  }
+
+  #task(kind: number, reader: ByteReader, end: number): Task {
+    return { kind, reader, end, time: this.#time, outcome: this.#outcome }
+  }
+
+  #unsupported(): void {
+    this.#fail(STATUS.unsupported)
   }
 
   #resolve(reader: ByteReader, end: number): void {

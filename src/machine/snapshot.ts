@@ -6,18 +6,19 @@ import { FRAME_HEADER_BYTES, FrameReader } from '../base/frame.ts'
 import { hashBytes } from '../base/hash.ts'
 import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../base/limit.ts'
 import type { LeaderMicros } from './batch.ts'
-import { STATUS } from './command.ts'
+import { isSettled, STATUS } from './command.ts'
 import { compareKeys } from './key-index.ts'
 import type { FrozenMemtable } from './memtable.ts'
 import { SESSION_WINDOW, Session, type Sessions } from './session.ts'
+import type { FrozenTable } from './table.ts'
 
 const VERSION = 1
 /** A frame is closed once it has grown beyond this, so that with one small record more it is below 64 KiB. */
 const FULL_BYTES = 60_000
 const FRAME_LIMIT_BYTES: number = 2 * 1024 * 1024
 
-/** What a frame holds; its first byte. Frames come in this order. */
-const FRAME = { header: 1, sessions: 2, expired: 3, records: 4, end: 5 } as const
+/** What a frame holds; its first byte. Frames come in this order, but for the end. */
+const FRAME = { header: 1, sessions: 2, expired: 3, records: 4, end: 5, table: 6 } as const
 
 export interface SnapshotHeader {
   readonly revision: number
@@ -33,6 +34,20 @@ export interface SnapshotSink {
   expired(id: number, touched: LeaderMicros): void
   /** Keys of a map come in order, and so do maps. */
   record(map: string, key: string, revision: number, value: Uint8Array): void
+  /** A section of a table (see `Table.load`), which must read all of it. */
+  section(type: number, section: ByteReader): void
+}
+
+/** A table as it was when it was frozen. */
+export interface FrozenSections {
+  readonly type: number
+  readonly table: FrozenTable
+}
+
+/** What follows the beginning. */
+export interface FrozenContent {
+  readonly maps: readonly FrozenMap[]
+  readonly tables: readonly FrozenSections[]
 }
 
 /** A map as it was when it was frozen. */
@@ -67,10 +82,10 @@ export function encodeBeginning(header: SnapshotHeader, sessions: Sessions): rea
   return encoded
 }
 
-/** The whole snapshot: the beginning, the maps in order of their names, and the hash over all. */
-export function* encodeSnapshot(beginning: readonly Uint8Array[], maps: readonly FrozenMap[]): Generator<Uint8Array> {
+/** The whole snapshot: the beginning, the maps in order of their names, the tables, and the hash over all. */
+export function* encodeSnapshot(beginning: readonly Uint8Array[], content: FrozenContent): Generator<Uint8Array> {
   let hash = 0
-  for (const frame of encodeContent(beginning, maps)) {
+  for (const frame of encodeContent(beginning, content)) {
     hash = hashBytes(frame.subarray(FRAME_HEADER_BYTES), hash)
     yield frame
   }
@@ -80,11 +95,11 @@ export function* encodeSnapshot(beginning: readonly Uint8Array[], maps: readonly
   yield frames.close()
 }
 
-function* encodeContent(beginning: readonly Uint8Array[], maps: readonly FrozenMap[]): Generator<Uint8Array> {
+function* encodeContent(beginning: readonly Uint8Array[], content: FrozenContent): Generator<Uint8Array> {
   yield* beginning
   const frames = new FrameWriter()
   const { writer } = frames
-  for (const { name, table } of maps) {
+  for (const { name, table } of content.maps) {
     for (const { key, revision, bytes } of table.records()) {
       if (frames.isOpen && writer.length + key.length * 3 + bytes.length > FULL_BYTES) yield frames.close()
       if (!frames.isOpen) {
@@ -96,6 +111,14 @@ function* encodeContent(beginning: readonly Uint8Array[], maps: readonly FrozenM
       writer.blob(bytes)
     }
     if (frames.isOpen) yield frames.close()
+  }
+  for (const { type, table } of content.tables) {
+    for (const section of table.sections()) {
+      frames.open(FRAME.table)
+      writer.u8(type)
+      writer.raw(section)
+      yield frames.close()
+    }
   }
 }
 
@@ -160,13 +183,15 @@ class SnapshotParser {
   frame(frame: Uint8Array): void {
     const reader = new ByteReader(frame)
     const kind = reader.u8()
-    const isNext = this.#kind === 0 ? kind === FRAME.header : kind > FRAME.header && kind >= this.#kind
+    const isNext =
+      this.#kind === 0 ? kind === FRAME.header : kind === FRAME.end || (kind > FRAME.header && kind >= this.#kind)
     if (!isNext || this.#kind === FRAME.end) throw malformed(`a snapshot's frame of kind ${kind} is out of place`)
     this.#kind = kind
     if (kind === FRAME.header) this.#readHeader(reader)
     else if (kind === FRAME.sessions) while (reader.remaining > 0) this.#readSession(reader)
     else if (kind === FRAME.expired) while (reader.remaining > 0) this.#sink.expired(reader.u53(), this.#time(reader))
     else if (kind === FRAME.records) this.#readRecords(reader)
+    else if (kind === FRAME.table) this.#sink.section(reader.u8(), reader)
     else if (kind !== FRAME.end) throw malformed(`a snapshot has no frames of kind ${kind}`)
     else if (reader.u32() !== this.#hash) throw malformed('the hash of the snapshot differs')
     if (reader.remaining > 0) throw malformed("a snapshot's frame is longer than its content")
@@ -192,7 +217,7 @@ class SnapshotParser {
     for (let left = reader.u32(); left > 0; left--) {
       const distance = reader.u16()
       const status = reader.u8()
-      if (distance <= last || distance >= SESSION_WINDOW || status === 0 || status > STATUS.overloaded) {
+      if (distance <= last || distance >= SESSION_WINDOW || !isKept(status)) {
         throw malformed('no such reply')
       }
       last = distance
@@ -223,4 +248,9 @@ class SnapshotParser {
     if (time > this.#header.time) throw malformed('a session is newer than its shard')
     return time
   }
+}
+
+/** A cancelled command is not settled by itself but by a `resolve`. */
+function isKept(status: number): boolean {
+  return isSettled(status) || status === STATUS.cancelled
 }

@@ -6,8 +6,9 @@ import type { ShardId } from '../base/identity.ts'
 import type { ShardingStrategy } from './strategy.ts'
 
 /**
- * The shard of a key is the MurmurHash3 of `map`, a zero character and `key`, modulo the number of shards. This is part of
- * the format: data is where it says, so it never changes.
+ * The shard of a key is the MurmurHash3 of its placement, a zero character and `key`, modulo the number of shards. The
+ * placement of `name@placement` is what follows the `@`, that of any other name the name itself: what shares a placement
+ * has its equal keys in the same shard. This is part of the format: data is where it says, so it never changes.
  */
 export class HashSharding implements ShardingStrategy {
   readonly shards: number
@@ -20,10 +21,14 @@ export class HashSharding implements ShardingStrategy {
   }
 
   shardOf(map: string, key: string): ShardId {
-    return (hashText(`${map}\0${key}`) % this.shards) as ShardId
+    return (hashText(`${placementOf(map)}\0${key}`) % this.shards) as ShardId
   }
 
   shardsOf(): readonly ShardId[] {
     return this.#all
   }
+}
+
+function placementOf(name: string): string {
+  return name.slice(name.lastIndexOf('@') + 1)
 }

@@ -22,14 +22,26 @@ export const OPERATION = {
   localQuery: 3,
   /** See `WatchRequest`. The request's id names the watch from then on. */
   watch: 4,
-  /** The id (u32) of the watch that may send more, and how many bytes (u32). */
-  watchCredit: 5,
-  /** The id (u32) of the watch that ends. */
-  unwatch: 6,
+  /** The id (u32) of the stream (a watch, consumer or subscription) that may send more, and how much (u32). */
+  credit: 5,
+  /** The id (u32) of the stream that ends. */
+  end: 6,
   /** Nothing. Answered with the topology, and again whenever it changes. */
   topology: 7,
   /** Nothing. Answered with the status as JSON text. */
   status: 8,
+  /** See `ConsumeRequest` in `wire/delivery.ts`. A stream of queue deliveries; credit counts messages. */
+  consume: 9,
+  /** See `SettleRequest`. A machine command that is proposed only while this leader's leases with these tokens stand. */
+  settle: 10,
+  /** See `ExtendRequest`. Prolongs leases of deliveries; answered with a machine reply, `fenced` for a token that is stale. */
+  extend: 11,
+  /** See `SubscribeRequest` in `wire/subscription.ts`. A stream of topic records; credit counts bytes. */
+  subscribe: 12,
+  /** Lease ids (u53 each) that live on; answered with those (u53 each) that do not exist here. Nothing is logged. */
+  keepAlive: 13,
+  /** See `ConsumersRequest`: who consumes a queue here, as JSON text for people and tools. */
+  consumers: 14,
 } as const
 
 /** How a request ended; the bytes that follow each are given beside it. */
@@ -48,6 +60,10 @@ export const REPLY = {
   topology: 5,
   /** JSON text. */
   status: 6,
+  /** What a consumer or a subscription sends; more will come. */
+  event: 7,
+  /** A consumer or a subscription has ended here: the code of the reason (text), `'moved'` when another node can go on. */
+  ended: 8,
 } as const
 
 /** A request as it lies in its frame; `bytes` is a view. */

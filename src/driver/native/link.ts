@@ -121,7 +121,7 @@ export class Link implements Carrier {
   /** Lets a watch send this many bytes more. */
   credit(group: number, watch: number, bytes: number): void {
     if (!this.#watches.has(watch)) return
-    const start = this.#open(this.#nextId(), OPERATION.watchCredit, group)
+    const start = this.#open(this.#nextId(), OPERATION.credit, group)
     this.#writer.u32(watch)
     this.#writer.u32(bytes)
     this.#seal(start)
@@ -129,7 +129,7 @@ export class Link implements Carrier {
 
   unwatch(group: number, watch: number): void {
     if (!this.#watches.delete(watch)) return
-    const start = this.#open(this.#nextId(), OPERATION.unwatch, group)
+    const start = this.#open(this.#nextId(), OPERATION.end, group)
     this.#writer.u32(watch)
     this.#seal(start)
   }

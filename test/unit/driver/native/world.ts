@@ -307,7 +307,7 @@ export class Engine {
     const { operation, id, bytes } = request
     if (operation === OPERATION.topology) this.#sendTopology(channel)
     else if (operation === OPERATION.status) this.#reply(channel, id, REPLY.status, text(statusText(this.node)))
-    else if (operation === OPERATION.watchCredit || operation === OPERATION.unwatch) this.#adjust(channel, request)
+    else if (operation === OPERATION.credit || operation === OPERATION.end) this.#adjust(channel, request)
     else {
       const conduct = this.world.conduct(this, request)
       if (conduct === 'not-leader') this.#reply(channel, id, REPLY.notLeader, blob(''))
@@ -356,7 +356,7 @@ export class Engine {
     const id = reader.u32()
     for (const watch of this.world.watches) {
       if (watch.channel !== channel || watch.id !== id) continue
-      if (operation === OPERATION.unwatch) this.world.watches.delete(watch)
+      if (operation === OPERATION.end) this.world.watches.delete(watch)
       else {
         watch.credit += reader.u32()
         this.serve(watch)

@@ -1,0 +1,204 @@
+/** The queue facet is what the front knows of message queues and schedules. */
+
+import type { Millis, WallMillis } from '../base/time.ts'
+import type { CallOptions, Fence, Receipt, Revision } from './contract-call.ts'
+
+export type QueueOrder = 'key' | 'none'
+export type Overflow = 'reject' | 'drop-oldest' | 'block'
+export type DeduplicationMode = 'drop' | 'replace' | 'debounce' | 'requeue'
+export type DeathReason = 'attempts' | 'rejected' | 'expired' | 'overflow' | 'validation'
+
+/** The rules of a queue that the engine keeps. Infinity for no limit. */
+export interface QueueRules {
+  /** Default `'key'`: one message of a key at a time, oldest first, also through retries. */
+  readonly order: QueueOrder
+  /** Default 5. */
+  readonly maxAttempts: number
+  /** Default 30,000. */
+  readonly leaseMs: Millis
+  /** Default 1,000,000 waiting messages of each shard. */
+  readonly limit: number
+  readonly overflow: Overflow
+  readonly concurrency: number
+  readonly keyConcurrency: number
+  readonly rate: number
+  readonly ratePeriodMs: Millis
+  readonly keyRate: number
+  readonly keyRatePeriodMs: Millis
+  /** Default 14 days. */
+  readonly deadKeepMs: Millis
+  /** All messages in one shard: follows from `concurrency` or `rate`, or is asked for to have priorities across all keys. */
+  readonly single: boolean
+}
+
+/** Names a queue to the engine; its rules are made known with the first call, and whenever they change. */
+export interface QueueName {
+  /** With its placement: `name` or `name@placement`. */
+  readonly name: string
+  readonly rules: QueueRules
+}
+
+export interface OutgoingMessage {
+  /** `''` for none: then any shard takes it. */
+  readonly key: string
+  readonly payload: Uint8Array
+  /** Texts; `traceparent` and `tracestate` are W3C trace context. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Milliseconds from now, or a point of the calendar; 0 for now. */
+  readonly delay: Millis | { readonly at: WallMillis }
+  /** Milliseconds until a message that nobody has begun expires; Infinity for never. */
+  readonly ttl: Millis
+  /** 0 to 9, higher first. */
+  readonly priority: number
+  readonly deduplication: { readonly id: string; readonly mode: DeduplicationMode; readonly window: Millis } | undefined
+}
+
+export interface Sent {
+  /** Names the message for `inspect` and `remove`: `shard.number`. */
+  readonly id: string
+  /** True when a message with this deduplication id was there. */
+  readonly isDuplicate: boolean
+  readonly receipt: Receipt
+}
+
+export interface Delivered {
+  readonly id: string
+  readonly key: string
+  readonly payload: Uint8Array
+  readonly headers: Readonly<Record<string, string>>
+  /** 1 for the first; may lag by one for each change of leader in the middle of a delivery. */
+  readonly attempt: number
+  readonly sentAt: WallMillis
+  readonly leaseMs: Millis
+  /** Aborts with `LEASE_LOST` when the lease is known to be over. */
+  readonly lost: AbortSignal
+  /** Each settles once; all reject with `FENCED` when the lease is over. */
+  acknowledge(options: CallOptions): Promise<void>
+  retry(delay: Millis, error: Uint8Array, options: CallOptions): Promise<void>
+  reject(reason: DeathReason, error: Uint8Array, options: CallOptions): Promise<void>
+  release(options: CallOptions): Promise<void>
+  extend(lease: Millis, options: CallOptions): Promise<void>
+  progress(value: Uint8Array, options: CallOptions): Promise<void>
+  /** Acknowledges, and makes the effects happen with it: all or nothing. */
+  commit(effects: readonly Effect[], options: CallOptions): Promise<void>
+}
+
+/**
+ * What happens along with an acknowledgement. Effects on keys of the same shard are one entry with it; sends to other shards
+ * follow by outbox, each exactly once. A map change or a condition whose key lives in another shard is `INVALID_ARGUMENT`: give map and queue the same placement and key.
+ */
+export type Effect =
+  | {
+      readonly type: 'set'
+      readonly map: string
+      readonly key: string
+      readonly value: Uint8Array
+      readonly ifRevision?: Revision
+    }
+  | { readonly type: 'delete'; readonly map: string; readonly key: string; readonly ifRevision?: Revision }
+  | { readonly type: 'send'; readonly queue: QueueName; readonly message: OutgoingMessage }
+  | {
+      readonly type: 'publish'
+      readonly topic: string
+      readonly partitions: number
+      readonly key: string
+      readonly payload: Uint8Array
+      readonly headers: Readonly<Record<string, string>>
+    }
+  | { readonly type: 'result'; readonly value: Uint8Array; readonly keep: Millis }
+
+export interface ConsumeOptions {
+  readonly signal?: AbortSignal
+  /** Names the worker for people. */
+  readonly consumer: string
+  /** Most messages that are delivered and unsettled at once, over all shards. */
+  readonly credit: number
+}
+
+export interface QueueStats {
+  readonly waiting: number
+  readonly delayed: number
+  readonly leased: number
+  readonly dead: number
+  readonly isPaused: boolean
+  readonly oldestWaitingMs: Millis
+  readonly consumers: readonly ConsumerStatus[]
+}
+
+export interface ConsumerStatus {
+  readonly consumer: string
+  readonly lastPollMs: Millis
+  readonly unsettled: number
+  readonly oldestUnsettledMs: Millis
+}
+
+export type MessageState = 'waiting' | 'delayed' | 'leased' | 'dead' | 'done'
+
+export interface InspectedMessage {
+  readonly id: string
+  readonly key: string
+  readonly state: MessageState
+  readonly payload: Uint8Array
+  readonly headers: Readonly<Record<string, string>>
+  readonly attempts: number
+  readonly sentAt: WallMillis
+  readonly dueAt: WallMillis
+  readonly priority: number
+  readonly death: DeathReason | undefined
+  readonly firstError: Uint8Array | undefined
+  readonly lastError: Uint8Array | undefined
+  readonly progress: Uint8Array | undefined
+  readonly result: Uint8Array | undefined
+}
+
+export interface ScheduleRule {
+  readonly rule:
+    | { readonly cron: string; readonly timeZone: string }
+    | { readonly every: Millis; readonly from?: WallMillis }
+    | { readonly at: WallMillis }
+  readonly until: WallMillis | undefined
+  readonly missed: 'skip' | 'latest' | 'all'
+  readonly payload: Uint8Array
+  readonly headers: Readonly<Record<string, string>>
+}
+
+export interface ScheduleStatus extends ScheduleRule {
+  readonly id: string
+  readonly queue: string
+  readonly isPaused: boolean
+  readonly nextAt: WallMillis | undefined
+  readonly lastFiring: string | undefined
+  readonly missedCount: number
+}
+
+/**
+ * Promises: a message whose `send` resolved is delivered until it is settled, at least once, whatever fails; with order
+ * `'key'` no message of a key is delivered before an older one is settled or dead; what a stale lease settles is refused.
+ * `send` rejects with `FULL` under overflow `'reject'`, and waits for room under `'block'`.
+ */
+export interface QueueFacet {
+  send(queue: QueueName, message: OutgoingMessage, options: CallOptions & { readonly fence?: Fence }): Promise<Sent>
+  /** Ends with `lost` leases when the consumer returns: what is unsettled is released. */
+  consume(queue: QueueName, options: ConsumeOptions): AsyncIterable<Delivered>
+  stats(queue: string, options: CallOptions): Promise<QueueStats>
+  peek(
+    queue: string,
+    state: 'waiting' | 'delayed' | 'dead',
+    options: CallOptions & { readonly limit: number },
+  ): AsyncIterable<InspectedMessage>
+  inspect(queue: string, id: string, options: CallOptions): Promise<InspectedMessage | undefined>
+  move(queue: string, id: string, to: { readonly dueAt: WallMillis }, options: CallOptions): Promise<boolean>
+  remove(queue: string, id: string, options: CallOptions): Promise<boolean>
+  pause(queue: string, isPaused: boolean, options: CallOptions): Promise<void>
+  purge(queue: string, what: 'waiting' | 'dead' | 'all', options: CallOptions): Promise<number>
+  redrive(
+    queue: string,
+    filter: { readonly limit: number; readonly reason?: DeathReason },
+    options: CallOptions,
+  ): Promise<number>
+  queues(options: CallOptions): Promise<readonly string[]>
+  /** Exactly one firing per due time and cluster; the message carries the header `troupe-firing`. A cron that is none is `INVALID_ARGUMENT`. */
+  schedule(queue: QueueName, id: string, rule: ScheduleRule, options: CallOptions): Promise<void>
+  unschedule(queue: string, id: string, options: CallOptions): Promise<boolean>
+  schedules(options: CallOptions): Promise<readonly ScheduleStatus[]>
+}

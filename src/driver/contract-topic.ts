@@ -1,0 +1,92 @@
+/** The topic facet is what the front knows of partitioned logs that many read. */
+
+import type { Millis, WallMillis } from '../base/time.ts'
+import type { CallOptions, Receipt } from './contract-call.ts'
+
+/** Infinity for no limit. */
+export interface TopicRules {
+  readonly partitions: number
+  readonly keepMs: Millis
+  readonly keepBytes: number
+  readonly keepCount: number
+  readonly compact: boolean
+}
+
+export interface TopicName {
+  readonly name: string
+  readonly rules: TopicRules
+}
+
+export interface OutgoingRecord {
+  /** Records of a key share a partition; `''` spreads. */
+  readonly key: string
+  readonly payload: Uint8Array
+  readonly headers: Readonly<Record<string, string>>
+}
+
+export interface ReadRecord extends OutgoingRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: bigint
+  readonly time: WallMillis
+}
+
+export interface Published {
+  readonly partition: number
+  readonly offset: bigint
+  readonly receipt: Receipt
+}
+
+export type Position =
+  | 'earliest'
+  | 'latest'
+  | { readonly time: WallMillis }
+  | { readonly offsets: ReadonlyMap<number, bigint> }
+
+export interface SubscribeOptions {
+  readonly signal?: AbortSignal
+  /** A durable consumer group; without one the subscription is ephemeral and begins at `from`. */
+  readonly group?: string
+  /** Where a group without an offset begins. Default `'latest'`; `'earliest'` for a group. */
+  readonly from?: Position
+  /** Most records in one batch. */
+  readonly batch: number
+}
+
+/** Records of one partition. */
+export interface RecordBatch {
+  readonly topic: string
+  readonly partition: number
+  readonly records: readonly ReadRecord[]
+  /** Records, and milliseconds, that lie between this batch and the partition's end. */
+  readonly lag: { readonly records: number; readonly ms: Millis }
+  /** Aborts with `LEASE_LOST` when the partition belongs to another member. */
+  readonly lost: AbortSignal
+  /** Everything up to and with this batch is done; rejects with `FENCED` when the partition belongs to another. Without a group nothing happens. */
+  commit(options: CallOptions): Promise<void>
+}
+
+export interface GroupOffsets {
+  readonly group: string
+  readonly members: readonly { readonly member: string; readonly partitions: readonly number[] }[]
+  readonly partitions: readonly {
+    readonly partition: number
+    readonly committed: bigint
+    readonly end: bigint
+    readonly lagMs: Millis
+  }[]
+}
+
+/**
+ * Promises: offsets of a partition begin at 0 and grow; every reader sees the same records in the same order; within a group
+ * each partition has one owner at a time, and what a former owner commits is refused.
+ */
+export interface TopicFacet {
+  publish(topic: TopicName, record: OutgoingRecord, options: CallOptions): Promise<Published>
+  /** An ephemeral one may name topics by a pattern: `*` stands for one part between dots, `>` for the rest. */
+  subscribe(topic: TopicName, options: SubscribeOptions): AsyncIterable<RecordBatch>
+  groups(topic: string, options: CallOptions): Promise<readonly GroupOffsets[]>
+  /** Only while the group has no members, else `CONFLICT`. */
+  reset(topic: TopicName, group: string, to: Position, options: CallOptions): Promise<void>
+  topics(options: CallOptions): Promise<readonly string[]>
+}

@@ -1,0 +1,77 @@
+/** The commands and queries of queues: driver and machine agree here on their bytes. */
+
+/**
+ * Bodies (`queue` is a name with its placement, text; times are microseconds u53):
+ * - `send` `[queue, key text, flags u8, priority u8, due u53, expires u53, deduplication text, mode u8, windowMs u53, headers blob, payload blob]`:
+ *   `due` 0 for now; flags: bit 0, `due` is a distance from the batch's time rather than a point; bit 1, the same of `expires` (0: never).
+ *   A higher `priority` goes first, 0–9. Number: the message's id. `duplicate` with the id that has it; `full`.
+ * - `acknowledge` `[queue, id u53]`. `absent` when it is gone. As a part: `fenced` when it is gone, so nothing else happens.
+ * - `retry` `[queue, id u53, delayMs u53, error blob]`: attempts + 1, visible after the delay, its key waits; the
+ *   message dies with reason `'attempts'` when that was the last attempt.
+ * - `reject` `[queue, id u53, reason text, error blob]`: dies at once. `release` `[queue, id u53]`: back with nothing counted.
+ * - `lapse` `[queue, id u53, attempts u32]`: by the leader when a lease ran out: a `retry` without a delay, only while the attempts are these.
+ * - `configure` `[queue, settings]` (see {@link QueueSettings}); `pause` `[queue, paused u8]`.
+ * - `purge` `[queue, what u8]` (0 waiting, 1 dead, 2 all): number: how many. `move` `[queue, id u53, key text, due u53]` changes key or time.
+ * - `redrive` `[queue, limit u32, reason text]` (`''`: any): dead letters back to waiting, oldest first, attempts 0. Number: how many.
+ * - `remove` `[queue, id u53]` cancels a message, waiting or dead. `progress` `[queue, id u53, blob]`.
+ * - `result` (a part beside `acknowledge`) `[queue, id u53, keepMs u53, blob]` is kept that long for `inspect`.
+ */
+export const QUEUE_COMMAND = {
+  send: 64,
+  acknowledge: 65,
+  retry: 66,
+  reject: 67,
+  release: 68,
+  lapse: 69,
+  configure: 70,
+  pause: 71,
+  purge: 72,
+  move: 73,
+  redrive: 74,
+  remove: 75,
+  progress: 76,
+  result: 77,
+} as const
+
+/**
+ * Queries: `stats` `[queue]`, `peek` `[queue, what u8, after u53, limit u32]` (0 waiting, 1 delayed, 2 dead), `inspect`
+ * `[queue, id u53]`, `settings` `[queue]`, `queues` `[after text, limit u32]`. Answers begin `[status u8, revision u53]`.
+ */
+export const QUEUE_QUERY = { stats: 64, peek: 65, inspect: 66, settings: 67, queues: 68 } as const
+
+/** How a new message with a deduplication id meets an earlier one whose window has not passed. Encoded as its position. */
+export const DEDUPLICATION_MODES = ['drop', 'replace', 'debounce', 'requeue'] as const
+
+/** What a queue does with a message that has no room. Encoded as its position. `'block'` is the driver's: it is refused as `full` and sent again. */
+export const OVERFLOWS = ['reject', 'drop-oldest', 'block'] as const
+
+/** Why a message died. */
+export const DEATHS = ['attempts', 'rejected', 'expired', 'overflow', 'validation'] as const
+
+/**
+ * The rules of a queue that its machine and leader keep; the same in all shards. Limits of a queue as a whole (`concurrency`,
+ * `rate`) hold across the cluster because such a queue lives in one shard. Infinity is encoded as 0.
+ *
+ * Layout, with a version before it: `[version u8]` then the fields in this order, numbers u53, order and overflow u8.
+ */
+export interface QueueSettings {
+  /** `'key'`: one message of a key at a time, oldest first. `'none'`: as soon as there is somebody to take it. */
+  readonly order: 'key' | 'none'
+  /** Deliveries before a message dies. */
+  readonly maxAttempts: number
+  /** How long a delivery may go without an extension. */
+  readonly leaseMs: number
+  /** Most waiting and delayed messages of a shard. */
+  readonly limit: number
+  readonly overflow: (typeof OVERFLOWS)[number]
+  /** Deliveries at once, of the queue and of each key. */
+  readonly concurrency: number
+  readonly keyConcurrency: number
+  /** Deliveries in each period, of the queue and of each key: a token bucket that holds one period's worth. */
+  readonly rate: number
+  readonly ratePeriodMs: number
+  readonly keyRate: number
+  readonly keyRatePeriodMs: number
+  /** How long dead letters are kept. */
+  readonly deadKeepMs: number
+}

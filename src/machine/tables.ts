@@ -1,0 +1,66 @@
+/** The tables of a shard beside its maps, one of each type, and the ways between them. */
+
+import { type ByteReader, malformed } from '../base/bytes.ts'
+import type { LeaderMicros } from './batch.ts'
+import { EmptyTable } from './empty-table.ts'
+import type { KeyValue } from './key-value.ts'
+import type { LeaderView } from './leader-view.ts'
+import { LeaseTable } from './lease.ts'
+import { OutboxTable } from './outbox.ts'
+import { QueueTable } from './queue.ts'
+import { ScheduleTable } from './schedule.ts'
+import { type Neighbours, type Table, tableOf } from './table.ts'
+import { TopicTable } from './topic.ts'
+
+const TYPES = 8
+
+export class Tables implements LeaderView {
+  readonly outbox: OutboxTable = new OutboxTable()
+  readonly queues: QueueTable
+  readonly topics: TopicTable
+  readonly leases: LeaseTable
+  readonly schedules: ScheduleTable
+  /** In the order in which they advance: leases end before what relied on them goes on, and schedules send before queues look. */
+  readonly all: readonly Table[]
+  readonly #byType: readonly Table[]
+
+  constructor(keyValue: KeyValue) {
+    const neighbours: Neighbours = {
+      revise: (time) => keyValue.revise(time),
+      announce: (change) => keyValue.announce(change),
+      deleteKey: (map, key, time) => keyValue.deleteKey(map, key, time),
+      enqueue: (message, time) => this.queues.enqueue(message, time),
+      leaseEnded: (lease, time) => this.topics.leaseEnded(lease, time),
+      hasLease: (lease) => this.leases.has(lease),
+    }
+    this.queues = new QueueTable(neighbours)
+    this.topics = new TopicTable(neighbours)
+    this.leases = new LeaseTable(neighbours)
+    this.schedules = new ScheduleTable(neighbours)
+    this.all = [this.outbox, this.leases, this.schedules, this.queues, this.topics]
+    this.#byType = Array.from({ length: TYPES }, (_, type) => {
+      return this.all.find((table) => table.type === type) ?? new EmptyTable(type)
+    })
+  }
+
+  get dueAt(): LeaderMicros {
+    let earliest = Number.POSITIVE_INFINITY
+    for (const { dueAt } of this.all) if (dueAt < earliest) earliest = dueAt
+    return earliest
+  }
+
+  advance(time: LeaderMicros): void {
+    for (const table of this.all) if (table.dueAt <= time) table.advance(time)
+  }
+
+  /** The table of a command or query; one that knows nothing where there is none. */
+  of(kind: number): Table {
+    return this.#byType[tableOf(kind)] ?? this.outbox
+  }
+
+  load(type: number, section: ByteReader): void {
+    const table = this.#byType[type]
+    if (table === undefined) throw malformed(`there are no tables of type ${type}`)
+    table.load(section)
+  }
+}

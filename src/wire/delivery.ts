@@ -1,0 +1,97 @@
+/** A delivery brings a queue's message to a consumer under a lease, whose token settles it. */
+
+import { type ByteReader, type ByteWriter, malformed } from '../base/bytes.ts'
+
+/** Opens a stream of deliveries from the queue's part in one shard. */
+export interface ConsumeRequest {
+  readonly queue: string
+  /** Names the worker for people. */
+  readonly consumer: string
+  /** How many messages may be under lease to this consumer at once; settled ones make room by themselves, `credit` adds to it. */
+  readonly credit: number
+}
+
+export function writeConsumeRequest(writer: ByteWriter, request: ConsumeRequest): void {
+  writer.text(request.queue)
+  writer.text(request.consumer)
+  writer.u32(request.credit)
+}
+
+export function readConsumeRequest(reader: ByteReader): ConsumeRequest {
+  return { queue: reader.text(), consumer: reader.text(), credit: reader.u32() }
+}
+
+/** An `event` of a consumer's stream holds one or more of these. */
+export interface Delivery {
+  /** Of the lease; unique for a shard's leadership and never used again after it: `term * 2^32 + count`, so at most 2^21 terms. */
+  readonly token: number
+  readonly id: number
+  /** 1 for the first delivery. It may lag by one for each change of leader while the message was under lease. */
+  readonly attempt: number
+  readonly leaseMs: number
+  /** Microseconds of the leader's clock when it was sent. */
+  readonly time: number
+  readonly key: string
+  readonly headers: Uint8Array
+  readonly payload: Uint8Array
+}
+
+export function writeDelivery(writer: ByteWriter, delivery: Delivery): void {
+  writer.u53(delivery.token)
+  writer.u53(delivery.id)
+  writer.u32(delivery.attempt)
+  writer.u53(delivery.leaseMs)
+  writer.u53(delivery.time)
+  writer.text(delivery.key)
+  writer.blob(delivery.headers)
+  writer.blob(delivery.payload)
+}
+
+export function readDelivery(reader: ByteReader): Delivery {
+  return {
+    token: reader.u53(),
+    id: reader.u53(),
+    attempt: reader.u32(),
+    leaseMs: reader.u53(),
+    time: reader.u53(),
+    key: reader.text(),
+    headers: reader.blob(),
+    payload: reader.blob(),
+  }
+}
+
+/** `[count u16, token u53 …, machine command]`. With a stale token the leader proposes a `refuse` with the command's head instead. */
+export interface SettleRequest {
+  readonly tokens: readonly number[]
+  /** An acknowledgement, retry, reject, release, or a transaction with such parts. A view. */
+  readonly command: Uint8Array
+}
+
+export function writeTokens(writer: ByteWriter, tokens: readonly number[]): void {
+  writer.u16(tokens.length)
+  for (const token of tokens) writer.u53(token)
+}
+
+export function readSettleRequest(reader: ByteReader): SettleRequest {
+  const tokens: number[] = []
+  for (let left = reader.u16(); left > 0; left--) tokens.push(reader.u53())
+  if (tokens.length === 0) throw malformed('a settlement has a token')
+  return { tokens, command: reader.raw(reader.remaining) }
+}
+
+/** From now on the leases last this long. */
+export interface ExtendRequest {
+  readonly tokens: readonly number[]
+  readonly leaseMs: number
+}
+
+export function writeExtendRequest(writer: ByteWriter, request: ExtendRequest): void {
+  writeTokens(writer, request.tokens)
+  writer.u53(request.leaseMs)
+}
+
+export function readExtendRequest(reader: ByteReader): ExtendRequest {
+  const tokens: number[] = []
+  for (let left = reader.u16(); left > 0; left--) tokens.push(reader.u53())
+  return { tokens, leaseMs: reader.u53() }
+}
