@@ -2,6 +2,7 @@
 
 import type { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
+import { DEFAULT_LIMITS } from '../protocol/raft/config.ts'
 import type { LinkQuality } from './link.ts'
 import { PARTITIONS, type PartitionKind } from './partition.ts'
 import type { WorkloadShape } from './workload.ts'
@@ -34,6 +35,8 @@ export interface Scenario {
   readonly segmentBytes: number
   /** Bytes of log beyond which groups are compacted. */
   readonly logBytes: number
+  /** Bytes of entries in one append message: down to a single entry in each. */
+  readonly appendBytes: number
   readonly workload: WorkloadShape
 }
 
@@ -64,6 +67,7 @@ export function drawScenario(seed: number, choice: ScenarioChoice, random: Seede
     clockRates,
     segmentBytes,
     logBytes: segmentBytes * pick(random, [2, 4, 64]),
+    appendBytes: pick(random, [1, 1000, DEFAULT_LIMITS.appendBytes]),
     workload: {
       keys: 1 + random.below(6),
       pauseMs: ((choice.clients ?? clients) * 1000) / pick(random, [5, 20, 50, 100]),

@@ -7,6 +7,7 @@ import { SimulatedCluster } from './cluster.ts'
 import { Computer } from './computer.ts'
 import type { RareState } from './coverage.ts'
 import { History } from './history.ts'
+import { describeFailure } from './ledger.ts'
 import { checkLinearizable, type Verdict } from './linearizability.ts'
 import { Nemesis } from './nemesis.ts'
 import { drawScenario, type Scenario, type ScenarioChoice } from './scenario.ts'
@@ -106,7 +107,7 @@ class Run {
     const { failure } = this.#cluster
     return {
       ok: failure === undefined,
-      failure: failure === undefined ? undefined : describe(failure),
+      failure: describeFailure(failure),
       scenario,
       traceHash: trace.hash,
       virtualMs: queue.now(),
@@ -127,7 +128,7 @@ class Run {
   /** A new client reads every key: acknowledged writes are there, which the checker will insist on. */
   async #readAll(): Promise<void> {
     const cluster = this.#cluster
-    const reader = this.#client(cluster.scenario.clients, cluster.scenario.clients + 1)
+    const reader = this.#client(2 * cluster.scenario.clients, cluster.scenario.clients + 1)
     const keys = keysOf(cluster.scenario.workload)
     const unread = new Set(keys)
     const read = async (key: string): Promise<void> => {
@@ -147,7 +148,9 @@ class Run {
     const { queue, coverage, scenario } = cluster
     const computer = new Computer(queue, `client-${at}`)
     const random = this.#random.fork()
-    const driver = cluster.connect(computer, cluster.nodes)
+    // Half of the clients are embedded beside one node and see the cluster through it alone, the others talk to each leader.
+    const beside = at % 2 === 1 ? cluster.nodes[at % cluster.nodes.length] : undefined
+    const driver = cluster.connect(computer, beside === undefined ? cluster.nodes : [beside])
     const ports = { computer, driver, random, coverage, history: this.#history, trueNow: () => queue.now() }
     return new Client(scenario.workload, { first: at, step }, ports)
   }
@@ -168,9 +171,4 @@ class Run {
 /** Values are padded, and nobody needs to see with what. */
 function shorten(_: string, value: unknown): unknown {
   return typeof value === 'string' ? value.replace(/x+$/, '') : value
-}
-
-function describe(failure: unknown): string {
-  if (!(failure instanceof Error)) return String(failure)
-  return failure.name === 'Violation' ? failure.message : (failure.stack ?? failure.message)
 }
