@@ -21,6 +21,8 @@ export interface Scenario {
   readonly nodes: number
   readonly shards: number
   readonly clients: number
+  /** Operations that each client may have under way at once. */
+  readonly concurrency: number
   /** How long faults happen; then the liveness phase begins. */
   readonly virtualSeconds: number
   readonly faults: readonly FaultKind[]
@@ -48,6 +50,7 @@ export function drawScenario(seed: number, choice: ScenarioChoice, random: Seede
   const nodes = pick(random, [1, 3, 3, 3, 3, 5, 5])
   const shards = pick(random, [1, 1, 2, 3])
   const clients = 2 + random.below(5)
+  const concurrency = pick(random, [1, 2, 6])
   const drawn = drawFaults(random)
   const faults = choice.faults ?? drawn
   const network = drawNetwork(random)
@@ -58,6 +61,7 @@ export function drawScenario(seed: number, choice: ScenarioChoice, random: Seede
     nodes: choice.nodes ?? nodes,
     shards: choice.shards ?? shards,
     clients: choice.clients ?? clients,
+    concurrency,
     virtualSeconds: choice.virtualSeconds ?? 20 + random.below(30),
     faults,
     partitions: subset(random, PARTITIONS),
@@ -70,7 +74,7 @@ export function drawScenario(seed: number, choice: ScenarioChoice, random: Seede
     appendBytes: pick(random, [1, 1000, DEFAULT_LIMITS.appendBytes]),
     workload: {
       keys: 1 + random.below(6),
-      pauseMs: ((choice.clients ?? clients) * 1000) / pick(random, [5, 20, 50, 100]),
+      pauseMs: ((choice.clients ?? clients) * concurrency * 1000) / pick(random, [5, 20, 50, 100]),
       timeoutMs: pick(random, [500, 2000, 5000]),
       paddingBytes: pick(random, [0, 50, 2000]),
     },
