@@ -84,7 +84,7 @@ test('Ctrl-C ends every node, and the data is there the next time', async () => 
 test('nodes whose dev is killed end by themselves', async () => {
   const { dev, nodes } = await startDev()
   await dev.end('SIGKILL')
-  await until(() => !nodes.some(({ pid }) => isAlive(pid)))
+  await expect.poll(() => nodes.filter(({ pid }) => isAlive(pid)), { timeout: 30_000 }).toEqual([])
 })
 
 test('a second dev in the same directory says that one is running', async () => {
@@ -126,5 +126,5 @@ test('npm start is troupe dev, and says what to try, in words that work', { time
   const pids = [...npm.stdout.matchAll(/pid (\d+)/g)].map(([, pid]) => Number(pid))
   expect(pids.length).toBe(3)
   await npm.end('SIGINT')
-  await until(() => !pids.some(isAlive))
+  expect(pids.filter(isAlive)).toEqual([])
 })

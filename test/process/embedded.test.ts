@@ -87,10 +87,8 @@ await troupe.close()`,
 
 test('the same file is a cluster of three by environment variables only, and each node sees three up', async () => {
   for (const address of await startThree()) {
-    await until(async () => {
-      const found = await status(address)
-      return found?.members.length === 3 && found.members.every((member) => member.state === 'up')
-    })
+    const states = async () => (await status(address))?.members.map((member) => member.state)
+    await expect.poll(states, { timeout: 20_000 }).toEqual(['up', 'up', 'up'])
   }
 })
 
