@@ -8,7 +8,7 @@ import { SimulatedCluster } from './cluster.ts'
 import { Computer } from './computer.ts'
 import { describeFailure } from './ledger.ts'
 import { Nemesis } from './nemesis.ts'
-import { drawScenario, type Scenario, type ScenarioChoice } from './scenario.ts'
+import { drawScenario, QUIET, type Scenario, type ScenarioChoice } from './scenario.ts'
 
 /** What an application is told about where it runs. */
 export interface ApplicationContext {
@@ -74,6 +74,7 @@ export async function simulateApplication(
     queue.at(CALM_MS, () => nemesis.start())
     await cluster.run(CALM_MS + scenario.virtualSeconds * 1000)
     nemesis.makePeace(cluster.nodes)
+    cluster.network.quality = QUIET
     hosts.end()
     await cluster.run(queue.now() + LAST_WORDS_MS, () => hosts.running === 0)
     if (hosts.running > 0) cluster.failure ??= `${hosts.running} applications did not return within a virtual minute`

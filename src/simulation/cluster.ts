@@ -259,7 +259,7 @@ export class SimulatedCluster implements Victim {
         }
         const { queue, trace } = this
         const ports = { queue, trace, random: this.#random.fork() }
-        const [near, far] = connectChannels([computer, site.computer], this.scenario.network, ports)
+        const [near, far] = connectChannels([computer, site.computer], () => this.network.quality, ports)
         this.#channels.add({ node: site.id, far })
         site.running.node.accept(far)
         resolve(near)

@@ -10,7 +10,7 @@ import { History } from './history.ts'
 import { describeFailure } from './ledger.ts'
 import { checkLinearizable, type Verdict } from './linearizability.ts'
 import { Nemesis } from './nemesis.ts'
-import { drawScenario, type Scenario, type ScenarioChoice } from './scenario.ts'
+import { drawScenario, QUIET, type Scenario, type ScenarioChoice } from './scenario.ts'
 import { Client, keysOf } from './workload.ts'
 
 export interface SimulationOptions extends ScenarioChoice {
@@ -91,6 +91,7 @@ class Run {
     const cluster = this.#cluster
     const { queue } = cluster
     this.#nemesis.makePeace(this.#core())
+    cluster.network.quality = QUIET
     for (const client of this.#clients) client.isStopped = true
     await cluster.run(queue.now() + LIVENESS_MS, () => this.#clients.every(({ pending }) => pending === 0))
     this.#require(
