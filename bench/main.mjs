@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { installClients } from './built.mjs'
@@ -108,9 +108,7 @@ async function startAll() {
 async function startSystem(name, system) {
   const isProfiled = options.profile !== undefined && name === 'troupe'
   const connection = await system.serve(site, isProfiled ? options.profile : undefined)
-  const profile = isProfiled
-    ? ['--cpu-prof', `--cpu-prof-dir=${options.profile}`, '--cpu-prof-name=client.cpuprofile']
-    : []
+  const profile = isProfiled ? ['--cpu-prof', `--cpu-prof-dir=${join(options.profile ?? '', 'client')}`] : []
   const client = site.fork(CLIENT, [name, JSON.stringify(connection)], profile)
   await heard(client, name)
   return { system, client }
