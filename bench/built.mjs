@@ -46,16 +46,20 @@ export function installClients() {
 }
 
 /**
- * Whether a program can be found, as a shell would.
+ * Where a program is, as a shell would find it; servers often live where users do not look.
  * @param {string} program
  */
-export function isInstalled(program) {
-  return `${process.env.PATH}${delimiter}/usr/sbin`.split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, program), constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
+export function find(program) {
+  const folders = `${process.env.PATH}${delimiter}/usr/sbin`.split(delimiter)
+  return folders.map((folder) => join(folder, program)).find(isExecutable)
+}
+
+/** @param {string} path */
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
 }

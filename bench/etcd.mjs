@@ -1,13 +1,13 @@
 /** etcd: three members, every write fsynced by a majority. */
 
-import { client, isInstalled, VALUE_BYTES } from './built.mjs'
+import { client, find, VALUE_BYTES } from './built.mjs'
 import { eventually, freePorts } from './site.mjs'
 
 export const name = 'etcd'
 export const workloads = ['map.set', 'map.get linearizable']
 
 export function missing() {
-  return isInstalled('etcd') ? undefined : "'etcd' is not installed (Debian: apt-get install etcd-server)"
+  return find('etcd') ? undefined : "'etcd' is not installed (Debian: apt-get install etcd-server)"
 }
 
 /**

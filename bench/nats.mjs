@@ -2,14 +2,14 @@
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { client, isInstalled, VALUE_BYTES } from './built.mjs'
+import { client, find, VALUE_BYTES } from './built.mjs'
 import { eventually, freePorts } from './site.mjs'
 
 export const name = 'nats'
 export const workloads = ['map.set']
 
 export function missing() {
-  return isInstalled('nats-server') ? undefined : "'nats-server' is not installed (Debian: apt-get install nats-server)"
+  return find('nats-server') ? undefined : "'nats-server' is not installed (Debian: apt-get install nats-server)"
 }
 
 /**
@@ -30,7 +30,7 @@ jetstream { store_dir: "${site.folder(`nats-n${at}`)}" }
 cluster { name: bench, listen: 127.0.0.1:${routes[at]}, routes: [${all}] }
 `,
     )
-    site.start(`nats-n${at}`, 'nats-server', ['-c', path])
+    site.start(`nats-n${at}`, find('nats-server') ?? 'nats-server', ['-c', path])
   }
   return clients.map((port) => `127.0.0.1:${port}`)
 }

@@ -1,22 +1,24 @@
 /** A profile's summary is where a process spent its time, by function, idle time left out. */
 
 import { readdirSync, readFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 
 const SHOWN = 25
 const NOT_WORK = new Set(['(idle)', '(program)', '(root)'])
 
 /** @param {string} directory */
 export function printProfiles(directory) {
-  for (const file of readdirSync(directory).filter((name) => name.endsWith('.cpuprofile'))) {
-    printProfile(join(directory, file))
-  }
+  const files = readdirSync(directory, { recursive: true }).map(String)
+  for (const file of files.filter((name) => name.endsWith('.cpuprofile')).sort()) printProfile(directory, file)
 }
 
-/** @param {string} path */
-function printProfile(path) {
+/**
+ * @param {string} directory
+ * @param {string} file
+ */
+function printProfile(directory, file) {
   /** @type {{ nodes: { id: number, callFrame: { functionName: string, url: string, lineNumber: number } }[], samples: number[], timeDeltas: number[] }} */
-  const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(path, 'utf8'))
+  const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(join(directory, file), 'utf8'))
   const names = new Map(nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]))
   /** @type {Map<string, number>} */
   const self = new Map()
@@ -28,7 +30,7 @@ function printProfile(path) {
   const work = [...self].filter(([name]) => !NOT_WORK.has(name)).sort(([, a], [, b]) => b - a)
   const busy = work.reduce((sum, [, time]) => sum + time, 0)
   console.log(
-    `\n${basename(path)}: ${(total / 1e6).toFixed(1)} s, busy ${percent(busy, total)}, (program) ${percent(self.get('(program)') ?? 0, total)}`,
+    `\n${file}: ${(total / 1e6).toFixed(1)} s, busy ${percent(busy, total)}, (program) ${percent(self.get('(program)') ?? 0, total)}`,
   )
   for (const [name, time] of work.slice(0, SHOWN)) console.log(`  ${percent(time, busy).padStart(6)}  ${name}`)
 }

@@ -1,5 +1,6 @@
 /** Troupe as it is started by default: three nodes with their logs on disk, synced by a majority before an acknowledgement. */
 
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { built, VALUE_BYTES } from './built.mjs'
 import { eventually, freePorts } from './site.mjs'
@@ -22,10 +23,9 @@ export async function serve(site, profileDirectory) {
   const addresses = (await freePorts(3)).map((port) => `127.0.0.1:${port}`)
   for (const [at, address] of addresses.entries()) {
     const node = `n${at + 1}`
+    // A directory for each node: each of its threads writes a profile there.
     const profile =
-      profileDirectory === undefined
-        ? []
-        : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`, `--cpu-prof-name=${node}.cpuprofile`]
+      profileDirectory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${join(profileDirectory, node)}`]
     const place = [
       '--node',
       node,

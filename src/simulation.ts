@@ -1,5 +1,12 @@
 /** The simulation: a whole cluster in one process on virtual time, with faults drawn from a seed. */
 
+export type {
+  Application,
+  ApplicationContext,
+  ApplicationOptions,
+  ApplicationResult,
+} from './simulation/application.ts'
+export { simulateApplication } from './simulation/application.ts'
 export type { RareState } from './simulation/coverage.ts'
 export { STATES } from './simulation/coverage.ts'
 export type { History, Nanos, Operation, RegisterCall, RegisterReply } from './simulation/history.ts'

@@ -1,7 +1,7 @@
 /** A client command talks to a running cluster: it finds it, speaks JSON when asked, and leaves it as it was. */
 
-import type { Client, Flags, Terminal } from './command.ts'
-import type { CommandLine } from './command-line.ts'
+import type { Client, Terminal } from './command.ts'
+import type { CommandLine, Flags } from './command-line.ts'
 import { splitList } from './command-line.ts'
 
 export const DEFAULT_CONNECT: readonly string[] = ['127.0.0.1:7401', '127.0.0.1:7402', '127.0.0.1:7403']
@@ -32,7 +32,7 @@ export async function withClient<Result>(
   }
 }
 
-export function addressesOf(line: CommandLine, terminal: Terminal): readonly string[] {
+function addressesOf(line: CommandLine, terminal: Terminal): readonly string[] {
   const fromEnvironment = splitList(terminal.environment.TROUPE_CONNECT ?? '')
   return line.list('connect') ?? (fromEnvironment.length > 0 ? fromEnvironment : DEFAULT_CONNECT)
 }

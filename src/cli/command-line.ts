@@ -3,7 +3,24 @@
 import { parseArgs } from 'node:util'
 import { nearestName, unknownName } from '../base/argument.ts'
 import type { ReadLevel } from '../driver/contract.ts'
-import type { Command, Flag } from './command.ts'
+
+/** An option of a command; one with a `value` takes an argument, whose placeholder this is. */
+export interface Flag {
+  readonly value?: string
+  readonly short?: string
+  readonly help: string
+}
+
+export type Flags = Readonly<Record<string, Flag>>
+
+/** What a command takes. */
+export interface Syntax {
+  /** The words that call it, such as `map get`. */
+  readonly name: string
+  /** Placeholders in order; those in brackets may be left out. */
+  readonly parameters: readonly string[]
+  readonly flags: Flags
+}
 
 /** The line can't be understood; the message says which part and how it should look. */
 export class UsageError extends Error {
@@ -22,11 +39,11 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 }
 
 /** Typed access to flags and parameters; each accessor throws a {@link UsageError} that names the flag. */
 export class CommandLine {
-  readonly #command: Command
+  readonly #command: Syntax
   readonly #flags: ReadonlyMap<string, string | true>
   readonly #parameters: readonly string[]
 
-  constructor(command: Command, flags: ReadonlyMap<string, string | true>, parameters: readonly string[]) {
+  constructor(command: Syntax, flags: ReadonlyMap<string, string | true>, parameters: readonly string[]) {
     this.#command = command
     this.#flags = flags
     this.#parameters = parameters
@@ -99,7 +116,7 @@ export class CommandLine {
 }
 
 /** The command that the first words name, and the rest of them. */
-export function findCommand(
+export function findCommand<Command extends Syntax>(
   commands: readonly Command[],
   words: readonly string[],
 ): { readonly command: Command; readonly rest: readonly string[] } {
@@ -111,7 +128,7 @@ export function findCommand(
   throw unknownCommand(commands, words)
 }
 
-function unknownCommand(commands: readonly Command[], words: readonly string[]): UsageError {
+function unknownCommand(commands: readonly Syntax[], words: readonly string[]): UsageError {
   const [first = '', second] = words
   if (first.startsWith('-')) return new UsageError(`the command comes first, before '${first}'`, undefined)
   const group = commands.filter((command) => command.name.startsWith(`${first} `))
@@ -128,7 +145,7 @@ function unknownCommand(commands: readonly Command[], words: readonly string[]):
 }
 
 /** Checks the words after the command's name. */
-export function parseCommandLine(command: Command, words: readonly string[]): CommandLine {
+export function parseCommandLine(command: Syntax, words: readonly string[]): CommandLine {
   const flags = new Map<string, string | true>()
   const parameters: string[] = []
   const { tokens } = parseArgs({
@@ -148,7 +165,7 @@ export function parseCommandLine(command: Command, words: readonly string[]): Co
 
 type ParseOptions = Record<string, { type: 'string' | 'boolean'; short?: string }>
 
-function parseOptions(command: Command): ParseOptions {
+function parseOptions(command: Syntax): ParseOptions {
   const options: ParseOptions = {}
   for (const [name, { value, short }] of Object.entries(command.flags)) {
     options[name] = { type: value === undefined ? 'boolean' : 'string', ...(short === undefined ? {} : { short }) }
@@ -162,7 +179,7 @@ interface OptionToken {
   readonly value?: string | undefined
 }
 
-function flagValue(command: Command, { name, rawName, value }: OptionToken): string | true {
+function flagValue(command: Syntax, { name, rawName, value }: OptionToken): string | true {
   const flag: Flag | undefined = Object.hasOwn(command.flags, name) ? command.flags[name] : undefined
   if (flag === undefined) {
     const known = Object.keys(command.flags)
@@ -178,7 +195,7 @@ function flagValue(command: Command, { name, rawName, value }: OptionToken): str
   return value
 }
 
-function checkParameters(command: Command, given: readonly string[]): void {
+function checkParameters(command: Syntax, given: readonly string[]): void {
   const missing = command.parameters.slice(given.length).find((parameter) => !parameter.startsWith('['))
   if (missing !== undefined) {
     throw new UsageError(`'${command.name}' needs ${command.parameters.join(' ')}; ${missing} is missing`, command.name)

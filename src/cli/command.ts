@@ -2,24 +2,10 @@
 
 import type { MapDefinition, TroupeMap } from '../data/map.ts'
 import type { CallOptions, ClusterStatus } from '../driver/contract.ts'
-import type { CommandLine } from './command-line.ts'
+import type { CommandLine, Syntax } from './command-line.ts'
 
-/** An option of a command; one with a `value` takes an argument, whose placeholder this is. */
-export interface Flag {
-  readonly value?: string
-  readonly short?: string
-  readonly help: string
-}
-
-export type Flags = Readonly<Record<string, Flag>>
-
-export interface Command {
-  /** The words that call it, such as `map get`. */
-  readonly name: string
+export interface Command extends Syntax {
   readonly summary: string
-  /** Placeholders in order; those in brackets may be left out. */
-  readonly parameters: readonly string[]
-  readonly flags: Flags
   /** Command lines, each with what it does. */
   readonly examples: readonly (readonly [line: string, meaning: string])[]
   /** What else a reader must know, in paragraphs. */

@@ -60,7 +60,8 @@ async function dev(line: CommandLine, terminal: Terminal): Promise<number> {
       await client.close()
     }
   } finally {
-    await Promise.all(nodes.map((node) => node.stop(DRAIN_PATIENCE_MS)))
+    // One after the other: nodes that end at once would hand their leaderships to each other.
+    for (const node of nodes) await node.stop(DRAIN_PATIENCE_MS)
   }
   return EXIT.done
 }

@@ -1,7 +1,10 @@
 /** Help teaches a command by examples first, then says what it takes. */
 
-import type { Command, Flags } from './command.ts'
+import type { Command } from './command.ts'
+import type { Flags } from './command-line.ts'
 import { columns } from './text.ts'
+
+const WIDTH = 120
 
 const INTRODUCTION = `troupe runs and talks to a cluster of Troupe nodes.
 
@@ -29,11 +32,18 @@ export function overview(commands: readonly Command[], group?: string): string {
 export function commandHelp(command: Command): string {
   const parts = [
     `troupe ${synopsis(command)}: ${command.summary}`,
-    `Examples:\n${columns(command.examples.map(([line, meaning]) => [`  ${line}`, meaning]))}`,
+    `Examples:\n${examples(command)}`,
     ...command.notes,
-    `Options:\n${columns(flagRows(command.flags))}`,
+    `Options:\n${columns(flagRows(command.flags), WIDTH)}`,
   ]
   return parts.join('\n\n')
+}
+
+/** Beside each line what it does, or above it where lines are long. */
+function examples(command: Command): string {
+  const isLong = command.examples.some(([line]) => line.length > WIDTH / 2)
+  if (isLong) return command.examples.map(([line, meaning]) => `  # ${meaning}\n  ${line}`).join('\n')
+  return columns(command.examples.map(([line, meaning]) => [`  ${line}`, meaning]))
 }
 
 function synopsis(command: Command): string {

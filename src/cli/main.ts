@@ -47,6 +47,8 @@ function interruption(): AbortSignal {
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
   process.once('disconnect', () => controller.abort())
+  // Listening alone must not keep the process alive.
+  process.channel?.unref()
   return controller.signal
 }
 

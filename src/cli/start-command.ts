@@ -5,8 +5,8 @@ import type { OptionName } from '../runtime/option-table.ts'
 import { OPTIONS } from '../runtime/option-table.ts'
 import { type Environment, parseOptions, type Settings } from '../runtime/options.ts'
 import { HELP_FLAG } from './client-command.ts'
-import type { Command, Flag, Terminal } from './command.ts'
-import type { CommandLine } from './command-line.ts'
+import type { Command, Terminal } from './command.ts'
+import type { CommandLine, Flag } from './command-line.ts'
 import { EXIT } from './failure.ts'
 import { json } from './text.ts'
 
@@ -91,8 +91,15 @@ function optionsOf(line: CommandLine, environment: Environment): Record<string, 
 
 function flagOf(name: OptionName): Flag {
   const { meaning, type } = OPTIONS[name]
-  const [firstSentence = meaning] = meaning.split(/(?<=\.) /)
-  return { value: type.toUpperCase(), help: `${firstSentence} Default: ${OPTIONS[name].default}` }
+  const [sentence = meaning] = meaning.split(/(?<=\w\.) (?=[A-Z])/)
+  const usual = name === 'listen' ? DEFAULT_LISTEN : OPTIONS[name].default.replaceAll(/['`]/g, '')
+  return { value: placeholder(type), help: `${sentence} Default: ${usual}.` }
+}
+
+/** `'disk' | 'os'` becomes `disk|os`, a range of numbers `N`, any other type its name in capitals. */
+function placeholder(type: string): string {
+  if (type.includes("'")) return type.replaceAll(/[' ]/g, '')
+  return /^(integer|number)/.test(type) ? 'N' : type.toUpperCase()
 }
 
 /** `dataDir` is given as `--data-dir`. */

@@ -2,20 +2,30 @@
 
 import { inspect } from 'node:util'
 
-/** Rows as lines with aligned columns; the last column stays ragged. */
-export function columns(rows: readonly (readonly string[])[]): string {
+/** Rows as lines with aligned columns; the last column is wrapped so that lines keep within `width`, words permitting. */
+export function columns(rows: readonly (readonly string[])[], width: number = Number.POSITIVE_INFINITY): string {
   const widths: number[] = []
   for (const row of rows) {
     for (const [at, cell] of row.slice(0, -1).entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length)
   }
-  return rows
-    .map((row) =>
-      row
-        .map((cell, at) => cell.padEnd(widths[at] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
+  const indent = widths.reduce((sum, each) => sum + each + 2, 0)
+  return rows.map((row) => rowText(row, widths, wrap(row.at(-1) ?? '', width - indent))).join('\n')
+}
+
+function rowText(row: readonly string[], widths: readonly number[], last: readonly string[]): string {
+  const heads = row.slice(0, -1).map((cell, at) => `${cell.padEnd(widths[at] ?? 0)}  `)
+  const blank = ' '.repeat(heads.join('').length)
+  return last.map((text, at) => `${at === 0 ? heads.join('') : blank}${text}`.trimEnd()).join('\n')
+}
+
+function wrap(text: string, width: number): readonly string[] {
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1)
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`
+    else lines.push(word)
+  }
+  return lines
 }
 
 /** A value for a person: texts as they are, what JSON can say as JSON, the rest as Node shows it. */

@@ -13,13 +13,18 @@ const NOTICE_MS: Millis = 5
 /** Two channels that carry each other's frames. The first one belongs to the application. */
 export function connectChannels(
   computers: readonly [Computer, Computer],
-  quality: LinkQuality,
+  quality: () => LinkQuality,
   ports: NetworkPorts,
 ): [SimulatedChannel, SimulatedChannel] {
   const { queue, random, trace } = ports
   const [application, node] = computers
   const link = (receiver: Computer): Link =>
-    new Link({ ...quality, mode: 'stream' }, { queue, random: random.fork(), receiver: () => receiver })
+    new Link({
+      queue,
+      random: random.fork(),
+      quality: () => ({ ...quality(), mode: 'stream' }),
+      receiver: () => receiver,
+    })
   const near = new SimulatedChannel({
     name: `${application.name} > ${node.name}`,
     link: link(node),

@@ -4,7 +4,7 @@ import { TroupeError } from '../base/error.ts'
 import type { NodeId } from '../base/identity.ts'
 import { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
-import { ClusterNode } from '../cluster/node.ts'
+import { ClusterNode, type NodeEvent } from '../cluster/node.ts'
 import type { Driver } from '../driver/contract.ts'
 import { nativeDriver } from '../driver/native/native.ts'
 import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../protocol/raft/config.ts'
@@ -40,6 +40,8 @@ export class SimulatedCluster implements Victim {
   readonly scenario: Scenario
   /** The first thing that went wrong. */
   failure: unknown
+  /** Called when a node runs, and when it does no longer. */
+  onNode: { started(node: NodeId): void; stopped(node: NodeId): void } = { started() {}, stopped() {} }
   readonly #random: SeededRandom
   readonly #invariants: Invariants
   readonly #sites = new Map<NodeId, Site>()
@@ -83,7 +85,7 @@ export class SimulatedCluster implements Victim {
     }
   }
 
-  /** A driver on a computer of its own, which knows the addresses of all nodes. */
+  /** A driver on a computer of its own: one node's, or with several nodes a client's that talks to each leader itself. */
   connect(computer: Computer, seeds: readonly NodeId[]): Driver {
     computer.hasPromises = true
     return nativeDriver({
@@ -92,7 +94,7 @@ export class SimulatedCluster implements Victim {
       random: this.#random.fork(),
       connect: (address) => this.#dial(computer, address),
       seeds: seeds.map(addressOf),
-      direct: true,
+      direct: seeds.length > 1,
     })
   }
 
@@ -132,6 +134,7 @@ export class SimulatedCluster implements Victim {
     site.storage.crash()
     site.running?.node.stop()
     site.running = undefined
+    this.onNode.stopped(node)
     for (const channel of this.#channels) {
       if (channel.node !== node) continue
       channel.far.close()
@@ -216,8 +219,9 @@ export class SimulatedCluster implements Victim {
       random: site.random.fork(),
       network,
       fatal: (error: unknown) => this.#stopped(site, error),
-      observe: (event: { readonly type: string }) => {
+      observe: (event: NodeEvent) => {
         if (event.type === 'disconnected') this.coverage.reached('connection-lost')
+        if (event.type === 'raft' && event.event.type === 'truncated') this.coverage.reached('tail-truncated')
       },
     }
     const node = new ClusterNode(ports, {
@@ -230,11 +234,12 @@ export class SimulatedCluster implements Victim {
       shards: this.scenario.shards,
       durability: 'disk',
       timing: DEFAULT_TIMING,
-      limits: DEFAULT_LIMITS,
+      limits: { ...DEFAULT_LIMITS, appendBytes: this.scenario.appendBytes },
     })
     site.running = { node, log: storage.log }
     this.#invariants.started({ id, node, log: storage.log })
     node.start()
+    this.onNode.started(id)
   }
 
   /** A node ends by itself only when its disk fails. */
@@ -254,7 +259,7 @@ export class SimulatedCluster implements Victim {
         }
         const { queue, trace } = this
         const ports = { queue, trace, random: this.#random.fork() }
-        const [near, far] = connectChannels([computer, site.computer], this.scenario.network, ports)
+        const [near, far] = connectChannels([computer, site.computer], () => this.network.quality, ports)
         this.#channels.add({ node: site.id, far })
         site.running.node.accept(far)
         resolve(near)

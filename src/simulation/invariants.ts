@@ -129,8 +129,8 @@ export class Invariants {
     const ledger = this.#ledger(group.id)
     const replica: LedgerReplica = { node: id, term, last, chainAt: (index) => log.chainAt(group.id, index) }
     if (before === undefined || before.role !== role || before.term !== term || commit % CHECK_EVERY === 0) core.check()
-    if (before !== undefined && term < before.term)
-      throw new Violation(`${id} went back from term ${before.term} to ${term}`)
+    if (before === undefined) checkMemory(inspected, group)
+    else checkProgress(inspected, group, before)
     if (before === undefined || last.index !== before.lastIndex || last.term !== before.lastTerm) ledger.ends(replica)
     if (role === 'leader' && (before?.role !== 'leader' || before.term !== term)) this.#leads(ledger, replica)
     if (commit > (before?.commit ?? 0) && ledger.commits(replica, before?.commit ?? 0, commit)) {
@@ -198,7 +198,6 @@ export class Invariants {
   }
 
   #cover({ core }: Group, before: Seen): void {
-    if (core.last.index < before.lastIndex) this.#coverage.reached('tail-truncated')
     if (before.role === 'leader' && core.role !== 'leader' && core.term === before.term) {
       this.#coverage.reached('leader-deposed-by-no-quorum')
     }
@@ -212,6 +211,28 @@ export class Invariants {
     const ledger = new Ledger(group, this.#coverage)
     this.#ledgers.set(group, ledger)
     return ledger
+  }
+}
+
+/** A replica starts with the term and the vote that its disk has kept. */
+function checkMemory({ id, log }: Inspected, { id: group, core }: Group): void {
+  const kept = log.recovered.get(group)
+  if (kept === undefined) return
+  const isForgotten = core.term === kept.term && kept.vote !== undefined && core.vote !== kept.vote
+  if (core.term < kept.term || isForgotten) {
+    throw new Violation(
+      `${id} starts in term ${core.term} of group ${group} with a vote for ${core.vote}, its disk has kept term ${kept.term} and ${kept.vote}`,
+    )
+  }
+}
+
+/** Terms do not go back, and a leader counts entries of its own term only (Raft paper, figure 8). */
+function checkProgress({ id }: Inspected, { id: group, core }: Group, before: Seen): void {
+  const { term, commit, role } = core
+  if (term < before.term) throw new Violation(`${id} went back from term ${before.term} to ${term} in group ${group}`)
+  const hasCounted = role === 'leader' && before.role === 'leader' && before.term === term && commit > before.commit
+  if (hasCounted && core.termAt(commit) !== term) {
+    throw new Violation(`${id} leads term ${term} and counted entry ${commit} of group ${group}, of an older term`)
   }
 }
 

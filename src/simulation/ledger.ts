@@ -9,6 +9,12 @@ export class Violation extends Error {
   override readonly name = 'Violation'
 }
 
+/** What went wrong, for people: a violation speaks for itself, any other error shows where it was thrown. */
+export function describeFailure(failure: unknown): string | undefined {
+  if (failure === undefined || failure instanceof Violation) return failure?.message
+  return failure instanceof Error ? (failure.stack ?? failure.message) : String(failure)
+}
+
 interface Decision {
   readonly chain: number
   /** The term of the replica that was first seen to know it. */

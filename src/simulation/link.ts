@@ -33,12 +33,13 @@ export type Arrival = () => void
 export interface LinkPorts {
   readonly queue: EventQueue
   readonly random: SeededRandom
+  /** As it is at the moment. */
+  quality(): LinkQuality
   receiver(): Computer | undefined
 }
 
 export class Link {
   isCut = false
-  readonly #quality: LinkQuality
   readonly #ports: LinkPorts
   /** Frames of a stream that wait for the end of a cut. */
   #waiting: (() => void)[] = []
@@ -47,8 +48,7 @@ export class Link {
   #frames = 0
   #connection = 0
 
-  constructor(quality: LinkQuality, ports: LinkPorts) {
-    this.#quality = quality
+  constructor(ports: LinkPorts) {
     this.#ports = ports
   }
 
@@ -71,7 +71,7 @@ export class Link {
   /** False when too much is under way already. */
   send(frame: Uint8Array, arrival: Arrival): boolean {
     if (this.#bytesUnderWay + frame.length > BYTES_UNDER_WAY) return false
-    const isDatagram = this.#quality.mode === 'datagram' && ++this.#frames > HANDSHAKE_FRAMES
+    const isDatagram = this.#ports.quality().mode === 'datagram' && ++this.#frames > HANDSHAKE_FRAMES
     if (isDatagram) this.#sendDatagram(arrival)
     else this.#sendInOrder(frame.length, arrival)
     return true
@@ -79,10 +79,10 @@ export class Link {
 
   #sendDatagram(arrival: Arrival): void {
     const { random, queue } = this.#ports
-    const copies = random.next() < this.#quality.duplicate ? 2 : 1
+    const copies = random.next() < this.#ports.quality().duplicate ? 2 : 1
     for (let copy = 0; copy < copies; copy++) {
       const at = queue.now() + this.#delay()
-      if (random.next() >= this.#quality.loss && !this.isCut) this.#arrive(at, arrival)
+      if (random.next() >= this.#ports.quality().loss && !this.isCut) this.#arrive(at, arrival)
     }
   }
 
@@ -92,7 +92,7 @@ export class Link {
     const transmit = () => {
       const { random, queue } = this.#ports
       let delay = this.#delay()
-      while (random.next() < this.#quality.loss) delay += RETRANSMIT_MS
+      while (random.next() < this.#ports.quality().loss) delay += RETRANSMIT_MS
       this.#lastArrival = Math.max(this.#lastArrival, queue.now() + delay)
       this.#arrive(this.#lastArrival, () => {
         if (connection !== this.#connection) return
@@ -110,8 +110,8 @@ export class Link {
 
   #delay(): Millis {
     const { random } = this.#ports
-    const [least, mean] = this.#quality.delayMs
+    const [least, mean] = this.#ports.quality().delayMs
     const usual = least - (mean - least) * Math.log(1 - random.next())
-    return random.next() < this.#quality.tail ? usual + random.next() * this.#quality.tailMs : usual
+    return random.next() < this.#ports.quality().tail ? usual + random.next() * this.#ports.quality().tailMs : usual
   }
 }

@@ -72,7 +72,8 @@ export class Nemesis {
   /** No more faults; what concerns a node of the core is taken back at once, the rest stays as it is. */
   makePeace(core: readonly NodeId[]): void {
     this.#isAtPeace = true
-    for (const wound of [...this.#wounds]) {
+    const wounds = [...this.#wounds]
+    for (const wound of wounds) {
       if (wound.nodes.every((node) => core.includes(node))) this.#heal(wound)
     }
   }
@@ -146,7 +147,8 @@ export class Nemesis {
     const victim = this.#victim
     const { random } = this.#ports
     const { partitions } = this.#scenario
-    const kind = partitions[random.below(partitions.length)] ?? 'halves'
+    const drawn = partitions[random.below(partitions.length)] ?? 'halves'
+    const kind = random.next() < 0.3 ? 'isolated-leader' : drawn
     const leader = victim.leader()
     if (kind === 'isolated-leader' && leader !== undefined) this.#ports.coverage.reached('minority-leader')
     for (const [from, to] of partition(kind, victim.nodes, leader, random)) {

@@ -38,7 +38,8 @@ export interface NetworkPorts {
 
 export class SimulatedNetwork {
   readonly #ports: NetworkPorts
-  readonly #quality: LinkQuality
+  /** What all links do to frames from now on. */
+  quality: LinkQuality
   readonly #stations = new Map<NodeId, Station>()
   readonly #pairs = new Map<string, Pair>()
   readonly #links = new Map<string, Link>()
@@ -46,7 +47,7 @@ export class SimulatedNetwork {
   #observe: (from: NodeId, to: NodeId, frame: Uint8Array) => void = () => {}
 
   constructor(quality: LinkQuality, ports: NetworkPorts) {
-    this.#quality = quality
+    this.quality = quality
     this.#ports = ports
   }
 
@@ -164,7 +165,7 @@ export class SimulatedNetwork {
     this.#link(acceptor.node, dialler.node).reset()
     this.#link(dialler.node, acceptor.node).reset()
     this.#stand(pair, acceptor, 0)
-    this.#stand(pair, dialler, this.#quality.delayMs[0])
+    this.#stand(pair, dialler, this.quality.delayMs[0])
   }
 
   /** The handshake ends at one side before it ends at the other. */
@@ -203,9 +204,10 @@ export class SimulatedNetwork {
     const known = this.#links.get(key)
     if (known !== undefined) return known
     const { queue, random } = this.#ports
-    const link = new Link(this.#quality, {
+    const link = new Link({
       queue,
       random: random.fork(),
+      quality: () => this.quality,
       receiver: () => this.#stations.get(to)?.computer,
     })
     this.#links.set(key, link)

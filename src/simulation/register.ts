@@ -21,23 +21,37 @@ const UNKNOWN = undefined
  * open, and fits any revision that is not known to belong to another write.
  */
 export class Register {
+  /** Some reply may be owed to an unknown write that nobody read. */
+  readonly mayNeedUnread: boolean
   /** The operations that take part in the search. */
   readonly operations: readonly Operation[]
   readonly #revisions: (number | undefined)[]
   readonly #known: ReadonlySet<number>
+  /** The known revision that comes after another one: writes that certainly changed the key did it in this order. */
+  readonly #after = new Map<number, number>()
 
-  constructor(all: readonly Operation[]) {
+  /** @param withUnread whether unknown writes that nobody read take part, if they can explain anything */
+  constructor(all: readonly Operation[], withUnread: boolean) {
     const happened = all.filter(
       (operation) => operation.outcome === 'ok' || (operation.outcome === 'unknown' && operation.call.type !== 'get'),
     )
     const read = revisionsRead(happened)
     const revisionOf = (operation: Operation): number | undefined => writtenRevision(operation, read)
     this.#known = new Set(happened.map(revisionOf).filter((revision) => revision !== UNKNOWN))
-    const open = happened.some((operation) => this.#mayHaveMetUnread(operation))
+    this.mayNeedUnread = happened.some((operation) => this.#mayHaveMetUnread(operation))
+    const open = withUnread && this.mayNeedUnread
     this.operations = happened.filter(
       (operation) => open || revisionOf(operation) !== UNKNOWN || !isUnreadSet(operation),
     )
     this.#revisions = this.operations.map(revisionOf)
+    const changes = happened.filter(({ reply }) => reply?.type !== 'deleted' || reply.existed)
+    const ascending = changes.map((operation) => revisionOf(operation) ?? 0).sort((a, b) => a - b)
+    let before = 0
+    for (const revision of ascending) {
+      if (revision <= before) continue
+      this.#after.set(before, revision)
+      before = revision
+    }
   }
 
   /**
@@ -64,7 +78,12 @@ export class Register {
     const changes = call.type === 'set' || this.#isPresent(state.write)
     if (reply?.type === 'deleted' && reply.existed !== changes) return undefined
     const revision = this.#revisions[number]
-    if (revision !== UNKNOWN && (changes ? revision <= state.revision : revision < state.revision)) return undefined
+    if (
+      revision !== UNKNOWN &&
+      !(changes ? revision === this.#after.get(state.revision) : revision >= state.revision)
+    ) {
+      return undefined
+    }
     // Where it changes nothing, an operation of unknown outcome need not have happened.
     if (!changes) return reply === undefined ? undefined : state
     return { write: number, revision: revision ?? state.revision }

@@ -7,9 +7,10 @@ import { SimulatedCluster } from './cluster.ts'
 import { Computer } from './computer.ts'
 import type { RareState } from './coverage.ts'
 import { History } from './history.ts'
+import { describeFailure } from './ledger.ts'
 import { checkLinearizable, type Verdict } from './linearizability.ts'
 import { Nemesis } from './nemesis.ts'
-import { drawScenario, type Scenario, type ScenarioChoice } from './scenario.ts'
+import { drawScenario, QUIET, type Scenario, type ScenarioChoice } from './scenario.ts'
 import { Client, keysOf } from './workload.ts'
 
 export interface SimulationOptions extends ScenarioChoice {
@@ -36,6 +37,8 @@ export interface SimulationResult {
 
 /** After the faults, a majority whose nodes and links are whole finishes all work within this. */
 const LIVENESS_MS: Millis = 60_000
+/** More than there are clients. */
+const NUMBERS_APART = 1000
 /** Before the first fault. */
 const CALM_MS: Millis = 2000
 
@@ -73,7 +76,7 @@ class Run {
     this.#random = random
     const { scenario, queue, trace, coverage } = cluster
     this.#nemesis = new Nemesis(cluster, scenario, { queue, trace, coverage, random: random.fork() })
-    this.#clients = Array.from({ length: scenario.clients }, (_, at) => this.#client(at, scenario.clients + 1))
+    this.#clients = Array.from({ length: scenario.clients }, (_, at) => this.#connect(at)).flat()
   }
 
   async safetyPhase(): Promise<void> {
@@ -88,6 +91,7 @@ class Run {
     const cluster = this.#cluster
     const { queue } = cluster
     this.#nemesis.makePeace(this.#core())
+    cluster.network.quality = QUIET
     for (const client of this.#clients) client.isStopped = true
     await cluster.run(queue.now() + LIVENESS_MS, () => this.#clients.every(({ pending }) => pending === 0))
     this.#require(
@@ -106,7 +110,7 @@ class Run {
     const { failure } = this.#cluster
     return {
       ok: failure === undefined,
-      failure: failure === undefined ? undefined : describe(failure),
+      failure: describeFailure(failure),
       scenario,
       traceHash: trace.hash,
       virtualMs: queue.now(),
@@ -127,7 +131,8 @@ class Run {
   /** A new client reads every key: acknowledged writes are there, which the checker will insist on. */
   async #readAll(): Promise<void> {
     const cluster = this.#cluster
-    const reader = this.#client(cluster.scenario.clients, cluster.scenario.clients + 1)
+    const [reader] = this.#connect(2 * cluster.scenario.clients)
+    if (reader === undefined) return
     const keys = keysOf(cluster.scenario.workload)
     const unread = new Set(keys)
     const read = async (key: string): Promise<void> => {
@@ -142,14 +147,20 @@ class Run {
     )
   }
 
-  #client(at: number, step: number): Client {
+  /** Half of the clients are embedded beside one node and see the cluster through it alone, the others talk to each leader. */
+  #connect(at: number): Client[] {
     const cluster = this.#cluster
     const { queue, coverage, scenario } = cluster
     const computer = new Computer(queue, `client-${at}`)
-    const random = this.#random.fork()
-    const driver = cluster.connect(computer, cluster.nodes)
-    const ports = { computer, driver, random, coverage, history: this.#history, trueNow: () => queue.now() }
-    return new Client(scenario.workload, { first: at, step }, ports)
+    const beside = at % 2 === 1 ? cluster.nodes[at % cluster.nodes.length] : undefined
+    const driver = cluster.connect(computer, beside === undefined ? cluster.nodes : [beside])
+    const { concurrency } = scenario
+    return Array.from({ length: concurrency }, (_, lane) => {
+      const random = this.#random.fork()
+      const ports = { computer, driver, random, coverage, history: this.#history, trueNow: () => queue.now() }
+      const numbers = { first: at * concurrency + lane, step: NUMBERS_APART }
+      return new Client(scenario.workload, numbers, ports)
+    })
   }
 
   #judge(verdict: Verdict): void {
@@ -168,9 +179,4 @@ class Run {
 /** Values are padded, and nobody needs to see with what. */
 function shorten(_: string, value: unknown): unknown {
   return typeof value === 'string' ? value.replace(/x+$/, '') : value
-}
-
-function describe(failure: unknown): string {
-  if (!(failure instanceof Error)) return String(failure)
-  return failure.name === 'Violation' ? failure.message : (failure.stack ?? failure.message)
 }

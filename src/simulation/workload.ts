@@ -24,7 +24,7 @@ const UTF8 = new TextDecoder()
 
 export interface WorkloadShape {
   readonly keys: number
-  /** Mean pause between two operations of a client. */
+  /** Mean pause between the end of an operation and the next one in its place. */
   readonly pauseMs: Millis
   readonly timeoutMs: Millis
   /** Most bytes that pad a value. */
@@ -41,7 +41,7 @@ export interface WorkloadPorts {
   trueNow(): Millis
 }
 
-/** One client: an operation at a time, for as long as it is not told to stop. */
+/** One thread of a client: an operation at a time, for as long as it is not told to stop. */
 export class Client {
   /** How many operations wait for their end; 0 or 1. */
   pending = 0

@@ -90,13 +90,6 @@ export const CANARIES = [
     seeds: 200,
   },
   {
-    name: 'answer reads before what they must see is applied',
-    file: 'cluster/reads.js',
-    find: 'if (indexed.index > index)',
-    replace: 'if (indexed.index > index + 1)',
-    seeds: 100,
-  },
-  {
     name: 'run a repeated command again',
     file: 'machine/session.js',
     find: 'return session.admits(head.sequence, outcome);',

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { isTroupeError } from '../../src/base/error.ts'
 import { quantile } from '../../src/cli/measure.ts'
 import { defineMap } from '../../src/data/map.ts'
 import type { ClusterStatus } from '../../src/driver/contract.ts'
@@ -119,8 +120,38 @@ describe('three nodes under load', () => {
     const times = await timesToWrite(client, keysLedBy(status, victim))
     expect(Math.max(...times)).toBeLessThan(10_000)
     cluster.process(victim).kill('SIGCONT')
-    await cluster.healthy()
+    // A follower that was away asks before it stands for election: no term changes on its account (pre-vote).
+    const terms = ({ groups }: ClusterStatus) =>
+      groups.filter((group) => followed.has(group.group)).map(({ group, leader, term }) => [group, leader, term])
+    const followed = new Set(status.groups.filter((group) => group.leader !== victim).map((group) => group.group))
+    expect(terms(await cluster.healthy())).toEqual(terms(status))
     expectNothingLost(await load.finish(client))
+  })
+
+  test('one of three refuses what needs a majority, answers local reads with their age, and recovers with the others', async () => {
+    const client = await cluster.client()
+    const map = client.map(probes)
+    await map.set('k', 1)
+    const [left = '', ...others] = cluster.names
+    await expect
+      .poll(() =>
+        cluster.client([cluster.addressOf(left)]).then((only) => only.map(probes).get('k', { read: 'local' })),
+      )
+      .toMatchObject({ value: 1 })
+    await Promise.all(others.map((name) => cluster.process(name).end('SIGKILL')))
+    const refused = await map.set('k', 2, { timeout: 4_000 }).catch((error: unknown) => error)
+    expect(isTroupeError(refused, 'NO_QUORUM', 'OUTCOME_UNKNOWN')).toBe(true)
+    const definite = await map.set('k', 3, { timeout: 4_000 }).catch((error: unknown) => error)
+    expect(definite).toMatchObject({ code: 'NO_QUORUM', outcome: 'failed' })
+    expect(await map.get('k', { timeout: 2_000 }).catch((error: unknown) => error)).toMatchObject({ code: 'NO_QUORUM' })
+    const local = await map.get('k', { read: 'local' })
+    expect(local).toMatchObject({ value: 1, receipt: { guarantee: 'local' } })
+    expect(local?.receipt.ageMs).toBeGreaterThan(4_000)
+    await Promise.all(others.map((name) => cluster.startNode(name)))
+    await cluster.healthy()
+    const isUnknown = isTroupeError(refused, 'OUTCOME_UNKNOWN')
+    const asked = isUnknown ? await client.outcome(String(refused.details.operationId)) : 'not-committed'
+    expect((await map.get('k'))?.value).toBe(asked === 'committed' ? 2 : 1)
   })
 })
 

@@ -23,14 +23,27 @@ const running = new Set<OsProcess>()
 
 export class OsProcess {
   readonly #child: ChildProcess
+  readonly #leadsGroup: boolean
   readonly ended: Promise<Ended>
   stdout = ''
   stderr = ''
 
-  constructor(command: string, words: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+  /** @param more `terminal`: signals reach the process and its children, as Ctrl-C in a terminal does */
+  constructor(
+    command: string,
+    words: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+    more: { readonly terminal?: boolean } = {},
+  ) {
+    this.#leadsGroup = more.terminal === true
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TROUPE_'))
     const env = { ...Object.fromEntries(inherited), ...environment }
-    this.#child = spawn(command, words, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#child = spawn(command, words, {
+      cwd: root,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: this.#leadsGroup,
+    })
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text
     })
@@ -56,7 +69,8 @@ export class OsProcess {
   }
 
   kill(signal: Signal): void {
-    this.#child.kill(signal)
+    if (this.#leadsGroup) process.kill(-this.pid, signal)
+    else this.#child.kill(signal)
   }
 
   /** Sends a signal and resolves when the process has ended. */

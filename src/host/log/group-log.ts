@@ -8,7 +8,7 @@ import { EntryTable } from './entry-table.ts'
 import { nextChain } from './format.ts'
 import type { Usage } from './usage.ts'
 
-export const ORIGIN: LogPosition = { index: 0, term: 0 }
+const ORIGIN: LogPosition = { index: 0, term: 0 }
 
 /**
  * Invariant: the table begins right after `start`, but while a log whose oldest segments are gone is being read: until

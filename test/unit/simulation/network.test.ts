@@ -159,7 +159,7 @@ test('the same seed gives the same trace, another seed another one', () => {
 describe('a client channel', () => {
   test('carries frames both ways in order and closes both ends', () => {
     const { queue, trace, random, advance } = world()
-    const [near, far] = connectChannels([new Computer(queue, 'app'), new Computer(queue, 'node')], FAIR, {
+    const [near, far] = connectChannels([new Computer(queue, 'app'), new Computer(queue, 'node')], () => FAIR, {
       queue,
       trace,
       random,

@@ -109,6 +109,50 @@ describe('a batch that the operating system shows and the disk does not have', (
   })
 })
 
+describe('a crash during recovery', () => {
+  test('at every operation costs nothing of what was acknowledged before', async () => {
+    const large = 'x'.repeat(3000)
+    for (let at = 1; at <= 30; at++) {
+      for (let seed = 1; seed <= 15; seed++) {
+        const disk = virtualDisk()
+        const log = await open(disk)
+        append(log, 1, entry(1, 1))
+        append(log, 1, entry(2, 1, large))
+        disk.kill()
+        let operations = 0
+        const before = () => {
+          operations++
+          if (operations === at) throw new PowerCut()
+        }
+        const second = disk.reopen({ random: new SeededRandom(seed), before })
+        const error = await failure(open(second))
+        expect(error === undefined || error instanceof PowerCut).toBe(true)
+        second.crash()
+        expect(contents(await open(second.reopen({ random: new SeededRandom(1) })), 1)).toEqual(['1@1', large])
+      }
+    }
+  })
+})
+
+describe('a sector of another log that came to this place', () => {
+  test('fits by every checksum and is found by the chain', async () => {
+    const disk = virtualDisk()
+    append(await open(disk), 1, entry(1, 1))
+    disk.kill()
+    const [one, other] = [disk.reopen(), disk.reopen().clone()]
+    const log = await open(one)
+    const before = newestSegment(one)
+    append(log, 1, entry(2, 2, 'this'))
+    append(log, 1, entry(3, 2))
+    commit(log)
+    append(await open(other), 1, entry(2, 2, 'that'))
+    const foreign = other.open(before.name).read(0, before.bytes.length)
+    const at = firstDifference(before.bytes, foreign)
+    one.open(before.name).write(at, foreign.subarray(at, at + SECTOR))
+    expect(isTroupeError(await refusal(one.clone()), 'DATA_DAMAGED')).toBe(true)
+  })
+})
+
 describe('a log that leaves syncing to the operating system', () => {
   test('keeps a prefix of its batches over a power cut, however often, and is never taken for damaged', async () => {
     for (let seed = 1; seed <= 60; seed++) {
@@ -133,7 +177,13 @@ describe('a log that leaves syncing to the operating system', () => {
         kept = contents(again, 1, start)
         expect(start + kept.length).toBeGreaterThanOrEqual(before)
         expect(kept).toEqual(written.slice(start, start + kept.length))
+        again.close()
         disk.kill()
+        disk = disk.reopen()
+        const synced = await open(disk, { durability: 'disk', segmentBytes: 4096 })
+        append(synced, 1, entry(start + kept.length + 1, round, 'synced'))
+        kept = [...kept, 'synced']
+        disk.crash()
         disk = disk.reopen()
       }
     }

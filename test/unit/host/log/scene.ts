@@ -14,7 +14,7 @@ export function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text)
 }
 
-export function text(payload: Uint8Array): string {
+function text(payload: Uint8Array): string {
   return new TextDecoder().decode(payload)
 }
 
@@ -30,7 +30,7 @@ export function open(disk: VirtualDisk, options: Partial<LogOptions> = {}): Prom
   return openLog({ disk, snapshots: noSnapshots, durability: 'disk', segmentBytes: 16 * 1024, ...options })
 }
 
-export const noSnapshots: LogOptions['snapshots'] = { newest: () => undefined }
+const noSnapshots: LogOptions['snapshots'] = { newest: () => undefined }
 
 /** A store whose newest snapshot of every group ends at this position. */
 export function snapshotAt(index: number, term: number, chain: number): LogOptions['snapshots'] {
