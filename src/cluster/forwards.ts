@@ -52,10 +52,10 @@ export class Forwards {
     this.#write(node, { id, operation, group, bytes })
   }
 
-  /** Passes on what concerns a watch that was forwarded earlier. False when this source has no such watch here. */
-  forwardWatch(source: Source, request: Request, watch: number): boolean {
+  /** Passes on what concerns a stream that was forwarded earlier. False when this source has no such stream here. */
+  forwardStream(source: Source, request: Request, stream: number): boolean {
     for (const [number, forward] of this.#pending) {
-      if (!isStream(forward.operation) || forward.source !== source || forward.id !== watch) continue
+      if (!isStream(forward.operation) || forward.source !== source || forward.id !== stream) continue
       const bytes = new ByteWriter(8)
       bytes.u32(number)
       if (request.operation === OPERATION.credit) bytes.raw(request.bytes.subarray(4))
@@ -66,12 +66,12 @@ export class Forwards {
     return false
   }
 
-  /** Nobody waits on this source any more: its watches elsewhere end. */
+  /** Nobody waits on this source any more: its streams elsewhere end. */
   abandon(source: Source): void {
     for (const [number, forward] of this.#pending) {
       if (forward.source !== source) continue
       if (!isStream(forward.operation)) continue
-      this.forwardWatch(source, { id: 0, operation: OPERATION.end, group: forward.group, bytes: NO_BYTES }, forward.id)
+      this.forwardStream(source, { id: 0, operation: OPERATION.end, group: forward.group, bytes: NO_BYTES }, forward.id)
       this.#pending.delete(number)
     }
   }

@@ -11,10 +11,13 @@ import type { Entry, RaftEvent, RaftMessage, RaftOutput, RaftRequest, RaftWrite 
 import type { Raft } from '../protocol/raft/raft.ts'
 import { REPLY, type Request, type WatchRequest } from '../wire/request.ts'
 import { replicaAge } from './consistency.ts'
+import { Duties } from './duties.ts'
+import { LeaderTime } from './leader-time.ts'
 import { Proposals, replyToAll, type Waiters } from './proposals.ts'
 import { type Read, Reads } from './reads.ts'
 import { leaderHint, refusal } from './refusal.ts'
-import type { Source } from './source.ts'
+import type { ReplyTarget, Source } from './source.ts'
+import { DueTimer } from './timers.ts'
 import { Watches } from './watches.ts'
 
 /** What a group needs of its node. */
@@ -47,6 +50,8 @@ export interface GroupReplica {
 const ENTRY_BYTES = 1024 * 1024
 /** Bytes of entries applied without letting the network in between. */
 const APPLY_BYTES = 4 * 1024 * 1024
+/** In the place of an index: not placed yet. */
+const UNPLACED: LogIndex = Number.POSITIVE_INFINITY
 const OVERLOADED_MESSAGE = 'too many writes of this shard wait for their majority; slow down and try again'
 
 export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftWrite, RaftEvent> {
@@ -57,11 +62,18 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
   readonly #proposals = new Proposals()
   readonly #reads = new Reads()
   readonly #watches: Watches
+  readonly #time: LeaderTime
+  readonly #dueTimer: DueTimer
+  /** What this replica does while it leads. */
+  readonly duties: Duties
   #applied: LogPosition
   #committed: LogIndex
   #isCatchingUp = false
   /** Numbers proposals and reads together, so that a refusal names one of them. */
   #requests = 0
+  #isDue = false
+  /** The batch that was proposed because something fell due: its number, and its place once it has one. */
+  #due: { readonly number: number; index: LogIndex } | undefined
   #touch: () => void = () => {}
 
   constructor(id: GroupId, replica: GroupReplica, ports: GroupPorts) {
@@ -72,6 +84,20 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     this.#watches = new Watches(replica.machine)
     this.#applied = replica.applied
     this.#committed = replica.applied.index
+    this.#time = new LeaderTime(ports.clock, replica.machine.time)
+    const { clock, scheduler } = ports
+    const timing = { clock, scheduler, time: this.#time }
+    this.#dueTimer = new DueTimer(timing, () => {
+      this.#isDue = true
+      this.#touch()
+    })
+    this.duties = new Duties({
+      ...timing,
+      machine: replica.machine,
+      isActive: () => this.isLeader && this.#applied.term === this.core.term,
+      term: () => this.core.term,
+      propose: (target, id, command) => this.#add(target, id, command),
+    })
   }
 
   /** `touch` tells the host that the core has heard something. */
@@ -111,7 +137,11 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
 
   /** Takes a command for the next entry; answered once it is applied, or with why it can't be. */
   command(source: Source, request: Request): void {
-    this.#proposals.add(source, request.id, request.bytes)
+    this.#add(source, request.id, request.bytes)
+  }
+
+  #add(target: ReplyTarget, id: number, command: Uint8Array): void {
+    this.#proposals.add(target, id, command)
     if (this.#proposals.bytes > ENTRY_BYTES) this.#propose()
     this.#touch()
   }
@@ -143,12 +173,15 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     this.#watches.open(source, id, request)
   }
 
-  creditWatch(source: Source, id: number, bytes: number): void {
-    this.#watches.credit(source, id, bytes)
+  /** Lets a stream send more. */
+  credit(source: Source, id: number, amount: number): void {
+    this.#watches.credit(source, id, amount)
+    this.duties.credit(source, id, amount)
   }
 
-  closeWatch(source: Source, id: number): void {
+  endStream(source: Source, id: number): void {
     this.#watches.close(source, id)
+    this.duties.endStream(source, id)
   }
 
   prepare(now: Millis): void {
@@ -177,6 +210,7 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     switch (output.type) {
       case 'proposed':
         this.#proposals.placed(output.id, output.position)
+        if (this.#due?.number === output.id) this.#due.index = output.position.index
         break
       case 'refused':
         this.#refused(output)
@@ -200,16 +234,26 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
         break
       case 'leadership':
         if (output.role !== 'leader') this.#stepDown()
+        else this.#lead()
         this.#ports.leadershipChanged(this)
         break
     }
   }
 
   #propose(): void {
-    const { clock } = this.#ports
+    if (this.#proposals.isEmpty && !this.#isDue) return
     const id = ++this.#requests
-    const payload = this.#proposals.take(id, Math.floor(clock.wallTime() * 1000))
-    if (payload !== undefined) this.core.submit({ type: 'propose', id, kind: 'command', payload }, clock.now())
+    const payload = this.#proposals.take(id, this.#time.next())
+    if (this.#isDue) this.#due = { number: id, index: UNPLACED }
+    this.#isDue = false
+    this.core.submit({ type: 'propose', id, kind: 'command', payload }, this.#ports.clock.now())
+  }
+
+  /** At most one batch at a time is proposed for what falls due. */
+  #lead(): void {
+    if (this.#due !== undefined && this.#applied.index >= this.#due.index) this.#due = undefined
+    if (this.#due === undefined) this.#dueTimer.set(this.machine.dueAt)
+    this.duties.advance()
   }
 
   #refused({ id, reason, leader }: Extract<RaftOutput, { type: 'refused' }>): void {
@@ -221,11 +265,16 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     }
     const waiters = this.#proposals.refused(id)
     if (waiters === undefined) return
+    if (this.#due?.number === id) this.#due = undefined
     if (reason === 'overloaded') replyToAll(waiters, REPLY.refused, refusal('OVERLOADED', OVERLOADED_MESSAGE))
     else replyToAll(waiters, REPLY.notLeader, hint)
   }
 
   #stepDown(): void {
+    this.duties.move()
+    this.#dueTimer.set(Number.POSITIVE_INFINITY)
+    this.#isDue = false
+    this.#due = undefined
     this.#proposals.abandon()
     this.#watches.move()
   }
@@ -248,6 +297,7 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     this.#applied = position
     this.#committed = Math.max(this.#committed, position.index)
     this.#watches.move()
+    this.#time.observe(this.machine.time, false)
     this.#apply()
   }
 
@@ -259,6 +309,7 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
       for (const entry of this.#ports.log.entries(this.id, range)) this.#applyEntry(entry)
       this.#watches.advance()
       this.#answerReads()
+      if (this.isLeader) this.#lead()
       this.#ports.applied(this)
     }
     if (this.#applied.index >= this.#committed) return
@@ -276,6 +327,8 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     if (entry.kind !== 'command') return
     if (waiters === undefined) this.machine.apply(entry.payload, ignoreReply)
     else this.machine.apply(entry.payload, (position, reply) => answer(waiters, position, reply))
+    const { term, leader } = this.core
+    this.#time.observe(this.machine.time, entry.term === term && leader !== undefined)
   }
 }
 

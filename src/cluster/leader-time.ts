@@ -49,6 +49,11 @@ export class LeaderTime {
     return Math.floor(this.#time * 1000)
   }
 
+  /** The time now, as far as this replica knows; asking changes nothing. */
+  now(): LeaderMicros {
+    return Math.floor(this.#carried() * 1000)
+  }
+
   /** On the monotonic clock: when `due` will have come, as far as can be said now. */
   when(due: LeaderMicros): Millis {
     return this.#clock.now() + Math.max(0, due / 1000 - this.#carried()) * (1 + SLEW)

@@ -178,6 +178,7 @@ export class ClusterNode {
   #newRouter(): Router {
     return new Router({
       group: (id) => this.#groups.get(id),
+      groups: () => this.#groups.all.values(),
       nodeFor: (group) => this.#leaders.nodeFor(group),
       hinted: (group, leader) => this.#leaders.hinted(group, leader),
       sendFrame: (to, frame) => this.#transport.sendFrame(to, frame),

@@ -4,11 +4,11 @@ import { required } from '../base/assert.ts'
 import { BatchWriter } from '../machine/batch.ts'
 import type { LogIndex, LogPosition } from '../protocol/core.ts'
 import { REPLY } from '../wire/request.ts'
-import type { Source } from './source.ts'
+import type { ReplyTarget } from './source.ts'
 
 /** Who waits for the commands of one entry, by their place in it. */
 export interface Waiters {
-  readonly sources: readonly Source[]
+  readonly sources: readonly ReplyTarget[]
   readonly ids: readonly number[]
 }
 
@@ -20,7 +20,7 @@ const NO_BYTES = new Uint8Array(0)
 
 export class Proposals {
   #writer = new BatchWriter()
-  #sources: Source[] = []
+  #sources: ReplyTarget[] = []
   #ids: number[] = []
   readonly #submitted = new Map<number, Waiters>()
   readonly #placed = new Map<LogIndex, Placed>()
@@ -30,15 +30,18 @@ export class Proposals {
     return this.#writer.size
   }
 
-  add(source: Source, id: number, command: Uint8Array): void {
+  add(source: ReplyTarget, id: number, command: Uint8Array): void {
     this.#writer.add(command)
     this.#sources.push(source)
     this.#ids.push(id)
   }
 
-  /** The entry of this turn, whose fate will be reported under `number`; undefined when nothing gathered. */
-  take(number: number, timeMicros: number): Uint8Array | undefined {
-    if (this.#ids.length === 0) return undefined
+  get isEmpty(): boolean {
+    return this.#ids.length === 0
+  }
+
+  /** The entry of this turn, which may be empty; its fate will be reported under `number`. */
+  take(number: number, timeMicros: number): Uint8Array {
     this.#submitted.set(number, { sources: this.#sources, ids: this.#ids })
     this.#sources = []
     this.#ids = []

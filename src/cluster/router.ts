@@ -13,6 +13,7 @@ import { Source } from './source.ts'
 /** What the router needs of its node. */
 export interface RouterPorts {
   group(id: GroupId): Group | undefined
+  groups(): Iterable<Group>
   /** A node to ask about a group that this node does not lead; undefined when none is known. */
   nodeFor(group: GroupId): NodeId | undefined
   /** A node that was asked says who leads. */
@@ -68,7 +69,8 @@ export class Router {
   }
 
   peerLost(node: NodeId): void {
-    this.#peers.get(node)?.close()
+    const source = this.#peers.get(node)
+    if (source !== undefined) this.#close(source)
     this.#peers.delete(node)
     this.#forwards.lost(node)
     this.#ports.schedule()
@@ -110,8 +112,22 @@ export class Router {
   #serve(source: Source, frame: Uint8Array): void {
     const reader = new ByteReader(frame)
     if (reader.u8() !== FRAME.requests) return
-    while (reader.remaining > 0) this.#dispatch(source, readRequest(reader))
+    while (reader.remaining > 0) {
+      if (source.isPeer) this.#dispatchForPeer(source, readRequest(reader))
+      else this.#dispatch(source, readRequest(reader))
+    }
     this.#ports.schedule()
+  }
+
+  /** The other node passed on what some application sent, without having looked into it. */
+  #dispatchForPeer(source: Source, request: Request): void {
+    try {
+      this.#dispatch(source, request)
+    } catch (error) {
+      if (!isTroupeError(error, 'DATA_DAMAGED')) throw error
+      this.malformedFrames++
+      source.reply(request.id, REPLY.refused, refusal('INVALID_ARGUMENT', 'the bytes are not what was announced'))
+    }
   }
 
   #dispatch(source: Source, request: Request): void {
@@ -119,6 +135,12 @@ export class Router {
       case OPERATION.command:
       case OPERATION.query:
       case OPERATION.watch:
+      case OPERATION.consume:
+      case OPERATION.settle:
+      case OPERATION.extend:
+      case OPERATION.subscribe:
+      case OPERATION.keepAlive:
+      case OPERATION.consumers:
         this.#toLeader(source, request)
         break
       case OPERATION.localQuery:
@@ -126,7 +148,7 @@ export class Router {
         break
       case OPERATION.credit:
       case OPERATION.end:
-        this.#toWatch(source, request)
+        this.#toStream(source, request)
         break
       case OPERATION.topology:
         this.#subscribers.set(source, request.id)
@@ -149,7 +171,9 @@ export class Router {
     if (group === undefined || !group.isLeader) this.#forward(source, request)
     else if (request.operation === OPERATION.command) group.command(source, request)
     else if (request.operation === OPERATION.query) group.query(source, request)
-    else group.watch(source, request.id, readWatchRequest(new ByteReader(request.bytes)))
+    else if (request.operation === OPERATION.watch) {
+      group.watch(source, request.id, readWatchRequest(new ByteReader(request.bytes)))
+    } else group.duties.request(source, request)
   }
 
   #toReplica(source: Source, request: Request): void {
@@ -163,13 +187,13 @@ export class Router {
     group.localQuery(source, { id: request.id, ageLimit, query: reader.raw(reader.remaining) })
   }
 
-  #toWatch(source: Source, request: Request): void {
+  #toStream(source: Source, request: Request): void {
     const reader = new ByteReader(request.bytes)
-    const watch = reader.u32()
-    if (this.#forwards.forwardWatch(source, request, watch)) return
+    const stream = reader.u32()
+    if (this.#forwards.forwardStream(source, request, stream)) return
     const group = this.#ports.group(request.group as GroupId)
-    if (request.operation === OPERATION.end) group?.closeWatch(source, watch)
-    else group?.creditWatch(source, watch, reader.u32())
+    if (request.operation === OPERATION.end) group?.endStream(source, stream)
+    else group?.credit(source, stream, reader.u32())
   }
 
   /** A request that was forwarded once comes back to who forwarded it, with the best hint there is. */
@@ -185,9 +209,14 @@ export class Router {
     for (const [node, candidate] of this.#peers) if (candidate === source) this.#ports.disconnect(node)
   }
 
+  #close(source: Source): void {
+    source.close()
+    for (const group of this.#ports.groups()) group.duties.sourceClosed(source)
+  }
+
   #drop(channel: Channel, source: Source): void {
     if (!this.#channels.delete(channel)) return
-    source.close()
+    this.#close(source)
     this.#subscribers.delete(source)
     this.#forwards.abandon(source)
     channel.close()

@@ -3,8 +3,13 @@
 import { ByteWriter } from '../base/bytes.ts'
 import { FRAME, writeReply } from '../wire/request.ts'
 
+/** Where an answer goes: a source, or somebody on this node. The bytes are only valid during the call. */
+export interface ReplyTarget {
+  reply(id: number, status: number, bytes: Uint8Array): void
+}
+
 /** Replies gather here during a turn and leave as one frame. */
-export class Source {
+export class Source implements ReplyTarget {
   /** A forwarded request is not forwarded again. */
   readonly isPeer: boolean
   readonly #send: (frame: Uint8Array) => boolean

@@ -7,7 +7,7 @@ export interface ConsumeRequest {
   readonly queue: string
   /** Names the worker for people. */
   readonly consumer: string
-  /** How many messages may be under lease to this consumer at once; settled ones make room by themselves, `credit` adds to it. */
+  /** How many messages may be under lease to this consumer at once; settled ones make room by themselves, `credit` adds to it, or takes from it when it is negative as an i32. */
   readonly credit: number
 }
 
@@ -21,7 +21,10 @@ export function readConsumeRequest(reader: ByteReader): ConsumeRequest {
   return { queue: reader.text(), consumer: reader.text(), credit: reader.u32() }
 }
 
-/** An `event` of a consumer's stream holds one or more of these. */
+/**
+ * An `event` of a consumer's stream holds these, oldest first. One that holds none says that more waits than the consumer's
+ * credit allows; it is not said again before a delivery or more credit.
+ */
 export interface Delivery {
   /** Of the lease; unique for a shard's leadership and never used again after it: `term * 2^32 + count`, so at most 2^21 terms. */
   readonly token: number
@@ -73,13 +76,10 @@ export function writeTokens(writer: ByteWriter, tokens: readonly number[]): void
 }
 
 export function readSettleRequest(reader: ByteReader): SettleRequest {
-  const tokens: number[] = []
-  for (let left = reader.u16(); left > 0; left--) tokens.push(reader.u53())
-  if (tokens.length === 0) throw malformed('a settlement has a token')
-  return { tokens, command: reader.raw(reader.remaining) }
+  return { tokens: readTokens(reader), command: reader.raw(reader.remaining) }
 }
 
-/** From now on the leases last this long. */
+/** From now on the leases last this long. `[count u16, token u53 …, leaseMs u53]` */
 export interface ExtendRequest {
   readonly tokens: readonly number[]
   readonly leaseMs: number
@@ -91,7 +91,33 @@ export function writeExtendRequest(writer: ByteWriter, request: ExtendRequest): 
 }
 
 export function readExtendRequest(reader: ByteReader): ExtendRequest {
+  return { tokens: readTokens(reader), leaseMs: reader.u53() }
+}
+
+function readTokens(reader: ByteReader): readonly number[] {
   const tokens: number[] = []
   for (let left = reader.u16(); left > 0; left--) tokens.push(reader.u53())
-  return { tokens, leaseMs: reader.u53() }
+  if (tokens.length === 0) throw malformed('a settlement has a token')
+  return tokens
+}
+
+/** Asks the leader of a shard who consumes a queue there; answered with a JSON text of {@link ConsumerFacts}. */
+export interface ConsumersRequest {
+  readonly queue: string
+}
+
+export function writeConsumersRequest(writer: ByteWriter, request: ConsumersRequest): void {
+  writer.text(request.queue)
+}
+
+export function readConsumersRequest(reader: ByteReader): ConsumersRequest {
+  return { queue: reader.text() }
+}
+
+/** Ages in milliseconds; `lastPoll` is the last time that the consumer opened its stream, settled, extended or gave credit. */
+export interface ConsumerFacts {
+  readonly consumer: string
+  readonly lastPollMs: number
+  readonly unsettled: number
+  readonly oldestUnsettledMs: number
 }

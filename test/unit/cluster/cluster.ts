@@ -82,7 +82,7 @@ export class TestCluster {
       seeds: ['n1:7400'],
       connect: (address) => {
         const at = this.nodes.findIndex(({ settings }) => settings.address === address)
-        const [near, far] = connectChannels([computer, this.computers[at] as Computer], QUALITY, ports)
+        const [near, far] = connectChannels([computer, this.computers[at] as Computer], () => QUALITY, ports)
         this.nodes[at]?.accept(far)
         return Promise.resolve(near)
       },
