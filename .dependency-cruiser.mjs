@@ -17,9 +17,9 @@ const folders = floors.flat()
 /** What folders may see when it is not simply "every lower floor". */
 const sights = {
   machine: ['base', 'sharding'],
-  actor: ['base', 'telemetry', 'driver/contract'],
-  data: ['base', 'telemetry', 'driver/contract'],
-  message: ['base', 'telemetry', 'driver/contract'],
+  actor: ['base', 'telemetry', 'driver/contract[a-z-]*'],
+  data: ['base', 'telemetry', 'driver/contract[a-z-]*'],
+  message: ['base', 'telemetry', 'data', 'driver/contract[a-z-]*'],
 }
 
 const engines = '(nats|etcd|rabbitmq|kafka|sqs)'

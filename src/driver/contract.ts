@@ -6,7 +6,10 @@ import type { LeaseFacet } from './contract-lease.ts'
 import type { QueueFacet } from './contract-queue.ts'
 import type { TopicFacet } from './contract-topic.ts'
 
-export type { CallOptions, Fence, Receipt, Revision } from './contract-call.ts'
+export type * from './contract-call.ts'
+export type * from './contract-lease.ts'
+export type * from './contract-queue.ts'
+export type * from './contract-topic.ts'
 
 /** A value with its revision, still encoded: the front decodes it. */
 export interface StoredValue {

@@ -1,0 +1,245 @@
+/** The queues of the memory driver: the queue facet as a readable specification. */
+
+import { invalidArgument } from '../base/argument.ts'
+import { TroupeError } from '../base/error.ts'
+import type { Clock, Scheduler, WallMillis } from '../base/time.ts'
+import type {
+  CallOptions,
+  ConsumeOptions,
+  DeathReason,
+  Delivered,
+  Effect,
+  Fence,
+  InspectedMessage,
+  OutgoingMessage,
+  QueueFacet,
+  QueueName,
+  QueueRules,
+  QueueStats,
+  ScheduleRule,
+  ScheduleStatus,
+  Sent,
+} from './contract.ts'
+import { MemoryConsumer } from './memory-consumer.ts'
+import { closed, type MemoryDoor } from './memory-door.ts'
+import type { MemoryKeyValue } from './memory-key-value.ts'
+import { type MemoryMessage, numberOf } from './memory-message.ts'
+import { type EffectPort, MemoryQueueState } from './memory-queue-state.ts'
+import type { FiringPort, MemorySchedules } from './memory-schedule.ts'
+import type { MemoryTopics } from './memory-topic.ts'
+
+/** What messages can reach beside their queue. */
+export interface MemoryQueueNeighbours {
+  readonly keyValue: MemoryKeyValue
+  readonly topic: MemoryTopics
+  readonly checkFence: (fence: Fence) => void
+  readonly schedules: (fire: FiringPort) => MemorySchedules
+}
+
+/** Of a queue that nobody has configured. */
+const DEFAULT_RULES: QueueRules = {
+  order: 'key',
+  maxAttempts: 5,
+  leaseMs: 30_000,
+  limit: 1_000_000,
+  overflow: 'reject',
+  concurrency: Number.POSITIVE_INFINITY,
+  keyConcurrency: Number.POSITIVE_INFINITY,
+  rate: Number.POSITIVE_INFINITY,
+  ratePeriodMs: 1000,
+  keyRate: Number.POSITIVE_INFINITY,
+  keyRatePeriodMs: 1000,
+  deadKeepMs: 14 * 24 * 3_600_000,
+  single: false,
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000
+
+export class MemoryQueues implements QueueFacet, EffectPort {
+  readonly #ports: { readonly clock: Clock; readonly scheduler: Scheduler }
+  readonly #door: MemoryDoor
+  readonly #neighbours: MemoryQueueNeighbours
+  readonly #queues = new Map<string, MemoryQueueState>()
+  readonly #schedules: MemorySchedules
+
+  constructor(
+    ports: { readonly clock: Clock; readonly scheduler: Scheduler },
+    door: MemoryDoor,
+    neighbours: MemoryQueueNeighbours,
+  ) {
+    this.#ports = ports
+    this.#door = door
+    this.#neighbours = neighbours
+    this.#schedules = neighbours.schedules((queue, message) => void this.#queue(queue).send(message))
+    door.onClose(() => {
+      for (const queue of this.#queues.values()) queue.fail(closed())
+    })
+  }
+
+  async send(
+    name: QueueName,
+    message: OutgoingMessage,
+    options: CallOptions & { readonly fence?: Fence },
+  ): Promise<Sent> {
+    const queue = this.#queue(name)
+    const end = this.#ports.clock.now() + (options.timeout ?? DEFAULT_TIMEOUT_MS)
+    for (;;) {
+      this.#door.check(options)
+      if (options.fence !== undefined) this.#neighbours.checkFence(options.fence)
+      const sent = queue.send(message)
+      if (sent !== undefined) return sent
+      if (!queue.blocks) throw full(name.name)
+      await this.#room(queue, end, options)
+    }
+  }
+
+  consume(name: QueueName, options: ConsumeOptions): AsyncIterable<Delivered> {
+    return {
+      [Symbol.asyncIterator]: () => {
+        const queue = this.#queue(name)
+        const owner = {
+          now: queue.now,
+          enrol: (consumer: MemoryConsumer): void => {
+            this.#door.check(options)
+            queue.enrol(consumer)
+          },
+          dismiss: (consumer: MemoryConsumer): void => queue.dismiss(consumer),
+        }
+        return new MemoryConsumer(owner, options)
+      },
+    }
+  }
+
+  stats(name: string, options: CallOptions): Promise<QueueStats> {
+    return this.#door.answer(options, () => this.#named(name).stats())
+  }
+
+  async *peek(
+    name: string,
+    state: 'waiting' | 'delayed' | 'dead',
+    options: CallOptions & { readonly limit: number },
+  ): AsyncGenerator<InspectedMessage> {
+    this.#door.check(options)
+    const queue = this.#named(name)
+    const messages = [...(state === 'dead' ? queue.dead : queue.live).values()]
+      .filter((message) => message.state === state)
+      .sort((a, b) => a.number - b.number)
+      .slice(0, options.limit)
+    for (const message of messages) yield this.#inspected(message)
+  }
+
+  inspect(name: string, id: string, options: CallOptions): Promise<InspectedMessage | undefined> {
+    return this.#door.answer(options, () => {
+      const { live, dead, done } = this.#named(name)
+      const number = numberOf(id) ?? 0
+      const message = live.get(number) ?? dead.get(number) ?? done.get(number)
+      return message === undefined ? undefined : this.#inspected(message)
+    })
+  }
+
+  move(name: string, id: string, to: { readonly dueAt: WallMillis }, options: CallOptions): Promise<boolean> {
+    return this.#door.answer(options, () => this.#named(name).move(numberOf(id) ?? 0, to.dueAt))
+  }
+
+  remove(name: string, id: string, options: CallOptions): Promise<boolean> {
+    return this.#door.answer(options, () => this.#named(name).remove(numberOf(id) ?? 0))
+  }
+
+  pause(name: string, isPaused: boolean, options: CallOptions): Promise<void> {
+    return this.#door.answer(options, () => this.#named(name).pause(isPaused))
+  }
+
+  purge(name: string, what: 'waiting' | 'dead' | 'all', options: CallOptions): Promise<number> {
+    return this.#door.answer(options, () => {
+      const queue = this.#named(name)
+      const numbers = [...(what === 'dead' ? [] : queue.live.keys()), ...(what === 'waiting' ? [] : queue.dead.keys())]
+      for (const number of numbers) queue.remove(number)
+      return numbers.length
+    })
+  }
+
+  redrive(
+    name: string,
+    filter: { readonly limit: number; readonly reason?: DeathReason },
+    options: CallOptions,
+  ): Promise<number> {
+    return this.#door.answer(options, () => this.#named(name).redrive(filter.limit, filter.reason))
+  }
+
+  queues(options: CallOptions): Promise<readonly string[]> {
+    return this.#door.answer(options, () => [...this.#queues.keys()].sort())
+  }
+
+  schedule(queue: QueueName, id: string, rule: ScheduleRule, options: CallOptions): Promise<void> {
+    return this.#door.answer(options, () => this.#schedules.set(queue, id, rule))
+  }
+
+  unschedule(queue: string, id: string, options: CallOptions): Promise<boolean> {
+    return this.#door.answer(options, () => this.#schedules.remove(queue, id))
+  }
+
+  schedules(options: CallOptions): Promise<readonly ScheduleStatus[]> {
+    return this.#door.answer(options, () => this.#schedules.list())
+  }
+
+  check(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      if (effect.type === 'set' || effect.type === 'delete') {
+        this.#neighbours.keyValue.checkRevision(effect.map, effect.key, effect.ifRevision)
+      }
+      if (effect.type === 'send' && !this.#queue(effect.queue).hasRoom) throw full(effect.queue.name)
+    }
+  }
+
+  apply(effects: readonly Effect[]): void {
+    const { keyValue, topic } = this.#neighbours
+    for (const effect of effects) {
+      if (effect.type === 'set') keyValue.put(effect.map, effect.key, effect.value)
+      else if (effect.type === 'delete') keyValue.remove(effect.map, effect.key)
+      else if (effect.type === 'send') this.#queue(effect.queue).send(effect.message)
+      else if (effect.type === 'publish') topic.append(effect.topic, effect.partitions, effect)
+    }
+  }
+
+  #inspected(message: MemoryMessage): InspectedMessage {
+    const { clock } = this.#ports
+    return message.inspect(clock.wallTime() + message.dueAt - clock.now())
+  }
+
+  #queue({ name, rules }: QueueName): MemoryQueueState {
+    const queue = this.#named(name, rules)
+    queue.configure(rules)
+    return queue
+  }
+
+  #named(name: string, rules: QueueRules = DEFAULT_RULES): MemoryQueueState {
+    if (name === '') throw invalidArgument('a queue has a name')
+    const known = this.#queues.get(name)
+    if (known !== undefined) return known
+    const queue = new MemoryQueueState({ name, ...this.#ports, door: this.#door, effects: this }, rules)
+    this.#queues.set(name, queue)
+    return queue
+  }
+
+  #room(queue: MemoryQueueState, end: number, { signal }: CallOptions): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const finish = (error?: unknown): void => {
+        stop()
+        timer.cancel()
+        signal?.removeEventListener('abort', aborted)
+        if (error === undefined) resolve()
+        else reject(error)
+      }
+      const aborted = (): void => finish(signal?.reason)
+      const stop = queue.seekRoom(() => finish())
+      const timer = this.#ports.scheduler.at(end, () =>
+        finish(new TroupeError('TIMEOUT', 'the queue had no room in time; nothing was sent')),
+      )
+      signal?.addEventListener('abort', aborted, { once: true })
+    })
+  }
+}
+
+function full(queue: string): TroupeError {
+  return new TroupeError('FULL', `the queue '${queue}' has reached its limit`)
+}
