@@ -1,29 +1,201 @@
 /** The queues of a shard: messages that wait, each for one consumer. */
 
-import { EmptyTable } from './empty-table.ts'
+import { type ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
+import { Heap, type HeapEntry } from '../base/heap.ts'
+import { KEY_LIMIT_BYTES } from '../base/limit.ts'
+import type { LeaderMicros } from './batch.ts'
+import { STATUS } from './command.ts'
 import type { HeldMessage, QueueView } from './leader-view.ts'
-import { type Neighbours, TABLE } from './table.ts'
+import { answerQuery, answerQueues } from './queue-answer.ts'
+import { QUEUE_QUERY } from './queue-command.ts'
+import { type Execution, executeCommand, type OutgoingMessage, sendMessage } from './queue-execute.ts'
+import type { News } from './queue-order.ts'
+import { FrozenQueue, loadSection } from './queue-snapshot.ts'
+import { type QueueHouse, QueueState } from './queue-state.ts'
+import { type Enqueued, type FrozenTable, type Neighbours, TABLE, type Table, type Task } from './table.ts'
 
-export class QueueTable extends EmptyTable implements QueueView {
+/** Most queues of a shard: a message for one more is refused. */
+const QUEUES_LIMIT = 10_000
+/** How long a deduplication id of `enqueue` is remembered. */
+const ENQUEUE_WINDOW: LeaderMicros = 3_600_000_000
+
+interface Kept {
+  readonly state: QueueState
+  readonly due: HeapEntry<QueueState>
+}
+
+export class QueueTable implements Table, QueueView {
+  readonly type: number = TABLE.queue
   readonly neighbours: Neighbours
+  /** In the order in which they came. */
+  readonly #queues: Map<string, Kept> = new Map()
+  readonly #due: Heap<QueueState> = new Heap()
+  readonly #news: News = { version: 0 }
+  readonly #house: QueueHouse
 
   constructor(neighbours: Neighbours) {
-    super(TABLE.queue)
     this.neighbours = neighbours
+    this.#house = { nextId: (time) => neighbours.revise(time), news: this.#news }
+  }
+
+  get version(): number {
+    return this.#news.version
+  }
+
+  get dueAt(): LeaderMicros {
+    return this.#due.lowest
+  }
+
+  run(task: Task): void {
+    this.#execute(task, 'run')
+  }
+
+  check(task: Task): void {
+    this.#execute(task, 'check')
+  }
+
+  apply(task: Task): void {
+    this.#execute(task, 'apply')
+  }
+
+  query(kind: number, reader: ByteReader, reply: ByteWriter): boolean {
+    if (kind < QUEUE_QUERY.stats || kind > QUEUE_QUERY.queues) return false
+    if (kind === QUEUE_QUERY.queues) {
+      answerQueues([...this.#queues.keys()].sort(), reader, reply)
+      return true
+    }
+    const name = reader.text(KEY_LIMIT_BYTES)
+    return answerQuery(kind, this.#queues.get(name)?.state ?? new QueueState(name, this.#house), reader, reply)
+  }
+
+  /** Queues are looked after in the order of their names, so that ids do not depend on how the heap came about. */
+  advance(time: LeaderMicros): void {
+    const due: QueueState[] = []
+    while (this.#due.lowest <= time) {
+      const state = this.#due.peek()
+      const kept = state === undefined ? undefined : this.#queues.get(state.name)
+      if (state === undefined || kept === undefined) break
+      due.push(state)
+      this.#due.update(kept.due, Number.POSITIVE_INFINITY)
+    }
+    due.sort((a, b) => (a.name < b.name ? -1 : 1))
+    for (const state of due) {
+      state.advance(time)
+      this.#reschedule(this.#queues.get(state.name))
+    }
   }
 
   /** See `Neighbours.enqueue`. */
-  enqueue: Neighbours['enqueue'] = () => 0
-
-  hold(): HeldMessage | undefined {
-    return undefined
+  enqueue(message: Enqueued, time: LeaderMicros): number {
+    const kept = this.#queues.get(message.queue) ?? this.#create(message.queue)
+    if (kept === undefined) return 0
+    const outcome = { status: 0, revision: 0 }
+    sendMessage(kept.state, outgoingOf(message), { mode: 'run', time, outcome })
+    this.#reschedule(kept)
+    return outcome.status === STATUS.ok ? outcome.revision : 0
   }
 
-  unhold(): void {}
-
-  unholdAll(): void {}
-
-  nextAt(): number {
-    return Number.POSITIVE_INFINITY
+  hold(queue: string, now: LeaderMicros): HeldMessage | undefined {
+    const state = this.#queues.get(queue)?.state
+    if (state === undefined || state.isPaused) return undefined
+    const slot = state.order.hold(now)
+    if (slot === -1) return undefined
+    const { messages } = state
+    const body = messages.body(slot)
+    const headersLength = lengthAt(body, 0)
+    return {
+      id: messages.id[slot] ?? 0,
+      key: messages.key[slot] ?? '',
+      attempts: messages.attempts[slot] ?? 0,
+      time: messages.time[slot] ?? 0,
+      headers: body.subarray(4, 4 + headersLength),
+      payload: body.subarray(8 + headersLength),
+      leaseMs: state.settings.leaseMs,
+    }
   }
+
+  unhold(queue: string, id: number): void {
+    const state = this.#queues.get(queue)?.state
+    const slot = state?.live.find(id) ?? -1
+    if (slot !== -1) state?.order.unhold(slot)
+  }
+
+  unholdAll(): void {
+    for (const { state } of this.#queues.values()) state.order.unholdAll()
+  }
+
+  nextAt(queue: string, now: LeaderMicros): LeaderMicros {
+    const state = this.#queues.get(queue)?.state
+    return state === undefined || state.isPaused ? Number.POSITIVE_INFINITY : state.order.nextAt(now)
+  }
+
+  freeze(): FrozenTable {
+    const frozen = Array.from(this.#queues.values(), ({ state }) => new FrozenQueue(state))
+    return {
+      *sections(): Generator<Uint8Array> {
+        for (const queue of frozen) yield* queue.sections()
+      },
+      release(): void {
+        for (const queue of frozen) queue.release()
+      },
+    }
+  }
+
+  load(section: ByteReader): void {
+    let loaded: Kept | undefined
+    loadSection(section, (name) => {
+      loaded = this.#queues.get(name) ?? this.#create(name)
+      if (loaded === undefined) throw malformed('more queues than a shard has')
+      return loaded.state
+    })
+    this.#reschedule(loaded)
+  }
+
+  #execute({ kind, reader, end, time, outcome }: Task, mode: Execution['mode']): void {
+    const name = reader.text(KEY_LIMIT_BYTES)
+    if (name === '') throw malformed('a queue has a name')
+    const kept = this.#queues.get(name)
+    const state = kept?.state ?? new QueueState(name, this.#house)
+    const hasRoom = kept !== undefined || this.#queues.size < QUEUES_LIMIT
+    outcome.revision = 0
+    const changed = executeCommand(kind, state, reader, { mode, time, outcome, end, hasRoom })
+    if (!changed) return
+    this.#reschedule(kept ?? this.#keep(state))
+    this.#news.version++
+  }
+
+  #create(name: string): Kept | undefined {
+    return this.#queues.size < QUEUES_LIMIT ? this.#keep(new QueueState(name, this.#house)) : undefined
+  }
+
+  #keep(state: QueueState): Kept {
+    const kept = { state, due: this.#due.add(state, state.dueAt) }
+    this.#queues.set(state.name, kept)
+    return kept
+  }
+
+  #reschedule(kept: Kept | undefined): void {
+    if (kept === undefined || kept.due.priority === kept.state.dueAt) return
+    this.#due.update(kept.due, kept.state.dueAt)
+  }
+}
+
+function outgoingOf({ key, headers, payload, deduplicationId }: Enqueued): OutgoingMessage {
+  const body = new ByteWriter(headers.length + payload.length + 8)
+  body.blob(headers)
+  body.blob(payload)
+  return {
+    key,
+    priority: 0,
+    due: 0,
+    expires: Number.POSITIVE_INFINITY,
+    deduplication: deduplicationId,
+    mode: 'drop',
+    window: ENQUEUE_WINDOW,
+    body: body.take(),
+  }
+}
+
+function lengthAt(body: Uint8Array, at: number): number {
+  return ((body[at] ?? 0) | ((body[at + 1] ?? 0) << 8) | ((body[at + 2] ?? 0) << 16)) + (body[at + 3] ?? 0) * 2 ** 24
 }

@@ -1,0 +1,275 @@
+/** Sections are what a queue table is written to and read from, each by itself. */
+
+import { type ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
+import { KEY_LIMIT_BYTES } from '../base/limit.ts'
+import { DEATHS } from './queue-command.ts'
+import { decodeSettings, encodeSettings, readOptional, writeOptional } from './queue-encode.ts'
+import { type Details, FLAG, type Messages, type NewMessage, NO_DETAILS } from './queue-messages.ts'
+import type { Result } from './queue-results.ts'
+import type { QueueState } from './queue-state.ts'
+
+const VERSION = 1
+/** A section is closed when the next record might bring it above 60,000 bytes. */
+const FULL_BYTES = 60_000
+const NEVER: number = Number.POSITIVE_INFINITY
+
+/** Sections of a queue come in this order. Each: `[version u8, kind u8, queue text, records]`. */
+const SECTION = { queue: 1, live: 2, dead: 3, windows: 4, results: 5 } as const
+
+/** A queue as it was: indexes are copied, bodies are not. */
+export class FrozenQueue {
+  readonly #name: string
+  readonly #header: Uint8Array
+  readonly #live: FrozenMessages
+  readonly #dead: FrozenMessages
+  readonly #windows: readonly Uint8Array[]
+  readonly #results: readonly Result[]
+  readonly #messages: Messages
+  #isReleased = false
+
+  constructor(state: QueueState) {
+    this.#name = state.name
+    this.#messages = state.messages
+    state.messages.bodies.freeze()
+    const header = new ByteWriter()
+    header.u8(state.isPaused ? 1 : 0)
+    header.u53(state.dropped)
+    encodeSettings(header, state.settings)
+    this.#header = header.take()
+    this.#live = freezeMessages(state.messages, state.live.slots())
+    this.#dead = freezeMessages(state.messages, state.dead.slots())
+    this.#windows = Array.from(state.windows.all(), encodeWindow)
+    this.#results = [...state.results.all()]
+  }
+
+  *sections(): Generator<Uint8Array> {
+    const writer = new ByteWriter(FULL_BYTES)
+    this.#open(writer, SECTION.queue)
+    writer.raw(this.#header)
+    yield writer.copy()
+    yield* this.#write(SECTION.live, this.#records(this.#live))
+    yield* this.#write(SECTION.dead, this.#records(this.#dead))
+    yield* this.#write(SECTION.windows, this.#windows)
+    yield* this.#write(SECTION.results, this.#results.map(encodeResultRecord))
+  }
+
+  release(): void {
+    if (!this.#isReleased) this.#messages.bodies.thaw()
+    this.#isReleased = true
+  }
+
+  #open(writer: ByteWriter, kind: number): void {
+    writer.u8(VERSION)
+    writer.u8(kind)
+    writer.text(this.#name)
+  }
+
+  *#write(kind: number, records: Iterable<Uint8Array>): Generator<Uint8Array> {
+    const writer = new ByteWriter(FULL_BYTES)
+    for (const record of records) {
+      if (writer.length > 0 && writer.length + record.length > FULL_BYTES) yield writer.copy()
+      if (writer.length === 0) this.#open(writer, kind)
+      writer.raw(record)
+    }
+    if (writer.length > 0) yield writer.copy()
+  }
+
+  /** Views, good until the next is taken. */
+  *#records(frozen: FrozenMessages): Generator<Uint8Array> {
+    const writer = new ByteWriter(1024)
+    for (let at = 0; at < frozen.id.length; at++) {
+      writer.length = 0
+      encodeRecord(writer, frozen, at)
+      writer.raw(this.#messages.bodies.get(frozen.address[at] ?? 0, frozen.length[at] ?? 0))
+      yield writer.bytes.subarray(0, writer.length)
+    }
+  }
+}
+
+/** Columns in the order of their records. */
+interface FrozenMessages {
+  readonly id: Float64Array
+  readonly time: Float64Array
+  readonly due: Float64Array
+  readonly expires: Float64Array
+  readonly address: Float64Array
+  readonly length: Uint32Array
+  readonly attempts: Uint32Array
+  readonly priority: Uint8Array
+  readonly flags: Uint8Array
+  readonly key: readonly string[]
+  readonly deduplication: readonly string[]
+  /** By place. */
+  readonly details: ReadonlyMap<number, Details>
+}
+
+function freezeMessages(messages: Messages, slots: Int32Array): FrozenMessages {
+  const details = new Map<number, Details>()
+  if (messages.details.size > 0) {
+    slots.forEach((slot, at) => {
+      const detail = messages.details.get(slot)
+      if (detail !== undefined) details.set(at, detail)
+    })
+  }
+  return {
+    id: pick(messages.id, new Float64Array(slots.length), slots),
+    time: pick(messages.time, new Float64Array(slots.length), slots),
+    due: pick(messages.due, new Float64Array(slots.length), slots),
+    expires: pick(messages.expires, new Float64Array(slots.length), slots),
+    address: pick(messages.address, new Float64Array(slots.length), slots),
+    length: pick(messages.length, new Uint32Array(slots.length), slots),
+    attempts: pick(messages.attempts, new Uint32Array(slots.length), slots),
+    priority: pick(messages.priority, new Uint8Array(slots.length), slots),
+    flags: pick(messages.flags, new Uint8Array(slots.length), slots),
+    key: Array.from(slots, (slot) => messages.key[slot] ?? ''),
+    deduplication: Array.from(slots, (slot) => messages.deduplication[slot] ?? ''),
+    details,
+  }
+}
+
+function pick<Column extends Float64Array | Uint32Array | Uint8Array>(
+  from: Column,
+  to: Column,
+  slots: Int32Array,
+): Column {
+  for (let at = 0; at < slots.length; at++) to[at] = from[slots[at] ?? 0] ?? 0
+  return to
+}
+
+/** Everything but the body, `[headers blob, payload blob]`, which follows. */
+function encodeRecord(writer: ByteWriter, frozen: FrozenMessages, at: number): void {
+  const expires = frozen.expires[at] ?? NEVER
+  const details = frozen.details.get(at)
+  writer.u53(frozen.id[at] ?? 0)
+  writer.u53(frozen.time[at] ?? 0)
+  writer.u53(frozen.due[at] ?? 0)
+  writer.u53(expires === NEVER ? 0 : expires)
+  writer.u32(frozen.attempts[at] ?? 0)
+  writer.u8(frozen.priority[at] ?? 0)
+  writer.u8(frozen.flags[at] ?? 0)
+  writer.text(frozen.key[at] ?? '')
+  writer.text(frozen.deduplication[at] ?? '')
+  writer.u8(details === undefined ? 0 : 1)
+  if (details === undefined) return
+  writer.u8(details.death)
+  writer.u53(details.died)
+  writeOptional(writer, details.firstError)
+  writeOptional(writer, details.lastError)
+  writeOptional(writer, details.progress)
+}
+
+function encodeWindow(window: {
+  readonly deduplication: string
+  readonly id: number
+  readonly until: number
+  readonly successor: NewMessage | undefined
+}): Uint8Array {
+  const { deduplication, id, until, successor } = window
+  const writer = new ByteWriter(64)
+  writer.text(deduplication)
+  writer.u53(id)
+  writer.u53(until === NEVER ? 0 : until)
+  writer.u8(successor === undefined ? 0 : 1)
+  if (successor !== undefined) {
+    writer.text(successor.key)
+    writer.u8(successor.priority)
+    writer.u53(successor.due)
+    writer.u53(successor.expires === NEVER ? 0 : successor.expires)
+    writer.raw(successor.body)
+  }
+  return writer.take()
+}
+
+function encodeResultRecord({ id, until, value }: Result): Uint8Array {
+  const writer = new ByteWriter(value.length + 20)
+  writer.u53(id)
+  writer.u53(until)
+  writer.blob(value)
+  return writer.take()
+}
+
+/** Reads a section into the queue that `queueOf` gives for its name. */
+export function loadSection(reader: ByteReader, queueOf: (name: string) => QueueState): void {
+  if (reader.u8() !== VERSION) throw malformed('a section of queues in an unknown format')
+  const kind = reader.u8()
+  const state = queueOf(reader.text(KEY_LIMIT_BYTES))
+  if (kind === SECTION.queue) {
+    state.isPaused = reader.u8() === 1
+    state.dropped = reader.u53()
+    state.configure(decodeSettings(reader))
+  } else if (kind === SECTION.live) while (reader.remaining > 0) loadLive(state, reader)
+  else if (kind === SECTION.dead) while (reader.remaining > 0) loadDead(state, reader)
+  else if (kind === SECTION.windows) while (reader.remaining > 0) loadWindow(state, reader)
+  else if (kind === SECTION.results) {
+    while (reader.remaining > 0) state.results.add(reader.u53(), reader.u53(), reader.blob())
+  } else throw malformed(`queues have no sections of kind ${kind}`)
+}
+
+function loadLive(state: QueueState, reader: ByteReader): void {
+  const { slot, flags } = loadMessage(state, reader)
+  if (flags > (FLAG.delayed | FLAG.retried)) throw malformed('no such state of a message')
+  state.restore(slot, flags)
+}
+
+function loadDead(state: QueueState, reader: ByteReader): void {
+  const { slot, flags } = loadMessage(state, reader)
+  if (flags !== FLAG.dead) throw malformed('no such state of a dead letter')
+  state.restoreDead(slot)
+}
+
+function loadMessage(state: QueueState, reader: ByteReader): { readonly slot: number; readonly flags: number } {
+  const { messages } = state
+  const id = reader.u53()
+  if (state.live.find(id) !== -1 || state.dead.find(id) !== -1) throw malformed('a message is there twice')
+  const time = reader.u53()
+  const due = reader.u53()
+  const expires = reader.u53() || NEVER
+  const attempts = reader.u32()
+  const priority = readPriority(reader)
+  const flags = reader.u8()
+  const key = reader.text(KEY_LIMIT_BYTES)
+  const deduplication = reader.text(KEY_LIMIT_BYTES)
+  const details = reader.u8() === 1 ? readDetails(reader) : NO_DETAILS
+  const message = { key, priority, due, expires, deduplication, body: readBody(reader) }
+  const slot = messages.add(id, time, message)
+  messages.attempts[slot] = attempts
+  if (details !== NO_DETAILS) messages.details.set(slot, details)
+  return { slot, flags }
+}
+
+function readDetails(reader: ByteReader): Details {
+  const death = reader.u8()
+  if (death > DEATHS.length) throw malformed('no such reason of a death')
+  return {
+    death,
+    died: reader.u53(),
+    firstError: readOptional(reader)?.slice(),
+    lastError: readOptional(reader)?.slice(),
+    progress: readOptional(reader)?.slice(),
+  }
+}
+
+function loadWindow(state: QueueState, reader: ByteReader): void {
+  const deduplication = reader.text(KEY_LIMIT_BYTES)
+  const window = state.windows.open(deduplication, reader.u53(), reader.u53() || NEVER)
+  if (reader.u8() === 0) return
+  const key = reader.text(KEY_LIMIT_BYTES)
+  const priority = readPriority(reader)
+  const due = reader.u53()
+  const expires = reader.u53() || NEVER
+  window.successor = { key, priority, due, expires, deduplication, body: readBody(reader).slice() }
+}
+
+export function readPriority(reader: ByteReader): number {
+  const priority = reader.u8()
+  if (priority > 9) throw malformed('priorities go from 0 to 9')
+  return priority
+}
+
+/** A view of `[headers blob, payload blob]`. */
+function readBody(reader: ByteReader): Uint8Array {
+  const start = reader.at
+  reader.blob()
+  reader.blob()
+  return reader.bytes.subarray(start, reader.at)
+}

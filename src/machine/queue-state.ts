@@ -1,0 +1,218 @@
+/** One queue: its messages from when they are sent until they are settled or dead. */
+
+import type { LeaderMicros } from './batch.ts'
+import { DEATHS, type QueueSettings } from './queue-command.ts'
+import { Windows } from './queue-deduplication.ts'
+import { IdList } from './queue-ids.ts'
+import { FLAG, Messages, type NewMessage } from './queue-messages.ts'
+import { DeliveryOrder, type News } from './queue-order.ts'
+import { Results } from './queue-results.ts'
+
+export const DEFAULT_SETTINGS: QueueSettings = {
+  order: 'key',
+  maxAttempts: 5,
+  leaseMs: 30_000,
+  limit: 1_000_000,
+  overflow: 'reject',
+  concurrency: Number.POSITIVE_INFINITY,
+  keyConcurrency: Number.POSITIVE_INFINITY,
+  rate: Number.POSITIVE_INFINITY,
+  ratePeriodMs: 1000,
+  keyRate: Number.POSITIVE_INFINITY,
+  keyRatePeriodMs: 1000,
+  deadKeepMs: 14 * 24 * 3_600_000,
+}
+
+/** Most bytes that are kept of an error. */
+const ERROR_LIMIT_BYTES = 4096
+const NEVER: number = Number.POSITIVE_INFINITY
+
+/** What the queues of a table share. */
+export interface QueueHouse {
+  readonly nextId: (time: LeaderMicros) => number
+  readonly news: News
+}
+
+type Death = (typeof DEATHS)[number]
+
+/**
+ * Invariant: `live` and `dead` have all slots of `messages` that are taken, each once.
+ * Invariant: a message is delayed while its due time has not come; only `advance` and commands end that.
+ */
+export class QueueState {
+  readonly name: string
+  settings: QueueSettings = DEFAULT_SETTINGS
+  isPaused = false
+  readonly messages: Messages = new Messages()
+  /** What waits, is delayed or is held. */
+  readonly live: IdList = new IdList()
+  readonly dead: IdList = new IdList()
+  readonly order: DeliveryOrder
+  readonly windows: Windows = new Windows()
+  readonly results: Results = new Results()
+  /** How many of `live` are delayed. */
+  delayed = 0
+  /** Dead letters that made room for others. */
+  dropped = 0
+  readonly #nextId: (time: LeaderMicros) => number
+
+  constructor(name: string, house: QueueHouse) {
+    this.name = name
+    this.#nextId = house.nextId
+    this.order = new DeliveryOrder(this.messages, DEFAULT_SETTINGS, house.news)
+  }
+
+  get dueAt(): LeaderMicros {
+    return Math.min(this.messages.dueHeap.dueAt, this.windows.dueAt, this.results.dueAt)
+  }
+
+  configure(settings: QueueSettings): void {
+    const { order, keyConcurrency, keyRate } = this.settings
+    this.settings = settings
+    const isSame =
+      order === settings.order && keyConcurrency === settings.keyConcurrency && keyRate === settings.keyRate
+    if (isSame) this.order.adopt(settings)
+    else this.order.rebuild(settings, this.live.slots())
+  }
+
+  /** Stores a message, whatever the limit. Returns its id. */
+  send(message: NewMessage, time: LeaderMicros): number {
+    const id = this.#nextId(time)
+    this.restore(this.messages.add(id, time, message), message.due > time ? FLAG.delayed : 0)
+    return id
+  }
+
+  /** Puts a living message with these flags in its place. */
+  restore(slot: number, flags: number): void {
+    const { messages } = this
+    messages.flags[slot] = flags
+    this.live.add(messages.id[slot] ?? 0, slot)
+    this.#place(slot)
+  }
+
+  /** Makes room by the oldest, whether it is held or not. */
+  dropOldest(time: LeaderMicros): void {
+    const oldest = this.live.first()
+    if (oldest !== -1) this.die(oldest, 'overflow', time)
+  }
+
+  /** The message has ended well, or is cancelled (`isOver` false: whatever was to follow it does not). */
+  finish(slot: number, time: LeaderMicros, isOver = true): void {
+    const successor = this.#leave(slot)
+    this.messages.remove(slot)
+    if (isOver && successor !== undefined) this.#follow(successor, time)
+  }
+
+  /** An attempt failed. Returns how many have. */
+  fail(slot: number, delay: number, error: Uint8Array, time: LeaderMicros): number {
+    const { messages } = this
+    const attempts = (messages.attempts[slot] ?? 0) + 1
+    messages.attempts[slot] = attempts
+    this.#note(slot, error)
+    if (attempts >= this.settings.maxAttempts) this.die(slot, 'attempts', time)
+    else this.#shift(slot, Math.min(time + delay, Number.MAX_SAFE_INTEGER), delay > 0 ? FLAG.delayed | FLAG.retried : 0)
+    return attempts
+  }
+
+  reject(slot: number, reason: Death, error: Uint8Array, time: LeaderMicros): void {
+    this.#note(slot, error)
+    this.die(slot, reason, time)
+  }
+
+  move(slot: number, key: string, due: LeaderMicros, time: LeaderMicros): void {
+    this.order.remove(slot)
+    this.messages.key[slot] = key
+    this.#shift(slot, Math.max(due, time), due > time ? FLAG.delayed : 0)
+  }
+
+  die(slot: number, reason: Death, time: LeaderMicros): void {
+    const { messages } = this
+    const successor = this.#leave(slot)
+    messages.flags[slot] = FLAG.dead
+    messages.detail(slot, { death: DEATHS.indexOf(reason) + 1, died: time })
+    this.restoreDead(slot)
+    while (this.dead.size > this.settings.limit) {
+      this.forget(this.dead.first())
+      this.dropped++
+    }
+    if (successor !== undefined) this.#follow(successor, time)
+  }
+
+  restoreDead(slot: number): void {
+    const { messages } = this
+    messages.flags[slot] = FLAG.dead
+    this.dead.add(messages.id[slot] ?? 0, slot)
+    messages.dueHeap.set(slot, (messages.details.get(slot)?.died ?? 0) + this.settings.deadKeepMs * 1000)
+  }
+
+  /** A dead letter is deleted. */
+  forget(slot: number): void {
+    this.dead.remove(this.messages.id[slot] ?? 0)
+    this.messages.remove(slot)
+  }
+
+  /** A dead letter waits again, at its old place among those of its key. It does not expire any more. */
+  redrive(slot: number, time: LeaderMicros): void {
+    const { messages } = this
+    this.dead.remove(messages.id[slot] ?? 0)
+    messages.detail(slot, { death: 0, died: 0 })
+    messages.attempts[slot] = 0
+    messages.expires[slot] = NEVER
+    messages.due[slot] = time
+    this.restore(slot, 0)
+  }
+
+  /** Does what has fallen due, in its order. */
+  advance(time: LeaderMicros): void {
+    const { messages } = this
+    while (messages.dueHeap.dueAt <= time) {
+      const slot = messages.dueHeap.first()
+      if (messages.has(slot, FLAG.dead)) this.forget(slot)
+      else if ((messages.expires[slot] ?? NEVER) <= time) this.die(slot, 'expired', time)
+      else this.#shift(slot, messages.due[slot] ?? 0, 0)
+    }
+    this.windows.advance(time)
+    this.results.advance(time)
+  }
+
+  /** Gives a living message another time and place. */
+  #shift(slot: number, due: LeaderMicros, flags: number): void {
+    const { messages } = this
+    this.order.remove(slot)
+    if (messages.has(slot, FLAG.delayed)) this.delayed--
+    messages.due[slot] = due
+    messages.flags[slot] = flags
+    this.#place(slot)
+  }
+
+  #place(slot: number): void {
+    const { messages } = this
+    const isDelayed = messages.has(slot, FLAG.delayed)
+    if (isDelayed) this.delayed++
+    messages.dueHeap.set(slot, Math.min(isDelayed ? (messages.due[slot] ?? 0) : NEVER, messages.expires[slot] ?? NEVER))
+    this.order.add(slot)
+  }
+
+  /** A living message leaves; returns what is to follow it. */
+  #leave(slot: number): NewMessage | undefined {
+    const { messages } = this
+    const id = messages.id[slot] ?? 0
+    const deduplication = messages.deduplication[slot] ?? ''
+    this.order.remove(slot)
+    this.live.remove(id)
+    if (messages.has(slot, FLAG.delayed)) this.delayed--
+    return deduplication === '' ? undefined : this.windows.ended(deduplication, id)
+  }
+
+  #follow(successor: NewMessage, time: LeaderMicros): void {
+    const id = this.send({ ...successor, due: Math.max(successor.due, time) }, time)
+    this.windows.open(successor.deduplication, id, NEVER)
+  }
+
+  #note(slot: number, error: Uint8Array): void {
+    if (error.length === 0) return
+    const lastError = error.slice(0, ERROR_LIMIT_BYTES)
+    const firstError = this.messages.details.get(slot)?.firstError ?? lastError
+    this.messages.detail(slot, { firstError, lastError })
+  }
+}
