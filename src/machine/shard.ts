@@ -5,7 +5,17 @@ import { isTroupeError } from '../base/error.ts'
 import { hashBytes } from '../base/hash.ts'
 import { BatchReader, type LeaderMicros } from './batch.ts'
 import { CHANGE_LIMITS, type ChangeLimits, ChangeLog } from './changes.ts'
-import { COMMAND, type CommandHead, isSettled, type Outcome, QUERY, RESOLUTIONS, readHead, STATUS } from './command.ts'
+import {
+  COMMAND,
+  type CommandHead,
+  isCommitted,
+  isSettled,
+  type Outcome,
+  QUERY,
+  RESOLUTIONS,
+  readHead,
+  STATUS,
+} from './command.ts'
 import { KeyValue } from './key-value.ts'
 import type { LeaderView } from './leader-view.ts'
 import type { FrozenState, Machine, ReplySink } from './machine.ts'
@@ -170,17 +180,19 @@ export class Shard implements Machine {
     else this.#tables.outbox.run(this.#task(kind, reader, end))
   }
 
+  /** See `transaction.ts`. */
   #transact(reader: ByteReader, end: number): void {
     const outcome = this.#outcome
     const start = reader.at
-    outcome.status = STATUS.ok
+    let passes = true
     forEachPart(reader, end, (kind, partEnd) => {
-      if (outcome.status !== STATUS.ok) return
+      if (!passes) return
       const task = this.#task(kind, reader, partEnd)
       if (kind === COMMAND.set || kind === COMMAND.delete) this.#keyValue.check(task)
       else this.#tables.of(kind).check(task)
+      passes = isCommitted(outcome.status)
     })
-    if (outcome.status !== STATUS.ok) return
+    if (!passes) return
     reader.at = start
     forEachPart(reader, end, (kind, partEnd) => {
       const task = this.#task(kind, reader, partEnd)
@@ -191,25 +203,35 @@ export class Shard implements Machine {
 
   /** See `OutboxTable`. */
   #relay(reader: ByteReader, end: number): void {
+    const { outbox } = this.#tables
     const source = reader.u32()
     const sequence = reader.u53()
-    const next = this.#tables.outbox.admit(source, sequence)
-    if (next === sequence) {
-      const kind = reader.u8()
-      if (kind === COMMAND.relay || kind === COMMAND.resolve || kind === COMMAND.emit) this.#unsupported()
-      else this.#run(kind, reader, end)
+    const kind = reader.u8()
+    const next = outbox.nextOf(source)
+    if (sequence !== next || outbox.isStrange(source)) {
+      this.#outcome.status = sequence < next ? STATUS.duplicate : STATUS.conflict
+      this.#outcome.revision = next
       return
     }
-    this.#outcome.status = next === 0 ? STATUS.duplicate : STATUS.conflict
-    this.#outcome.revision = next
+    this.#runRelayed(kind, reader, end)
+    if (this.#outcome.status === STATUS.full) return
+    outbox.admit(source)
+    this.#outcome.status = STATUS.ok
+    this.#outcome.revision = sequence
+  }
+
+  /** Whatever it comes to, even that it is no command at all, is an outcome: what follows it does not wait. */
+  #runRelayed(kind: number, reader: ByteReader, end: number): void {
+    try {
+      if (tableOf(kind) === TABLE.machine) this.#fail(STATUS.unsupported)
+      else this.#run(kind, reader, end)
+    } catch (error) {
+      this.#failWith(error)
+    }
   }
 
   #task(kind: number, reader: ByteReader, end: number): Task {
     return { kind, reader, end, time: this.#time, outcome: this.#outcome }
-  }
-
-  #unsupported(): void {
-    this.#fail(STATUS.unsupported)
   }
 
   #resolve(reader: ByteReader, end: number): void {
