@@ -46,13 +46,7 @@ export function neighbourhood(): Neighbourhood {
 }
 
 /** Gives a command to a table as a shard would: late enough batches advance it first. */
-export function give(
-  table: Table,
-  time: number,
-  kind: number,
-  encode: (writer: ByteWriter) => void,
-  step: Step = 'run',
-): CommandReply {
+export function give(table: Table, time: number, kind: number, encode: (writer: ByteWriter) => void): CommandReply {
   if (table.dueAt <= time) table.advance(time)
   const body = bytes(encode)
   const outcome = { status: 0, revision: 0 }
