@@ -22,7 +22,10 @@ export class LeaderTime {
   #time: Millis
   /** A leader has been heard, or this node has led. */
   #isSure = false
+  /** Since when this leader has seen its calendar ahead. */
   #aheadSince: Millis | undefined
+  /** The last time that this node put on a batch. */
+  #issued: LeaderMicros = 0
 
   constructor(clock: Clock, applied: LeaderMicros) {
     this.#clock = clock
@@ -35,6 +38,8 @@ export class LeaderTime {
     this.#time = Math.max(this.#carried(), time / 1000)
     this.#at = this.#clock.now()
     if (isCurrent) this.#isSure = true
+    // Somebody else has led meanwhile: the ten minutes begin again with the next time that this node does.
+    if (time > this.#issued) this.#aheadSince = undefined
   }
 
   /** The time for the next batch; only the leader asks. */
@@ -46,7 +51,8 @@ export class LeaderTime {
     this.#time = this.#believes(difference, now) ? carried + difference : Math.max(this.#time, carried + slew)
     this.#at = now
     this.#isSure = true
-    return Math.floor(this.#time * 1000)
+    this.#issued = Math.floor(this.#time * 1000)
+    return this.#issued
   }
 
   /** The time now, as far as this replica knows; asking changes nothing. */
@@ -54,9 +60,9 @@ export class LeaderTime {
     return Math.floor(this.#carried() * 1000)
   }
 
-  /** On the monotonic clock: when `due` will have come, as far as can be said now. */
+  /** On the monotonic clock: when `due` will have come even if time goes as slowly as it may. */
   when(due: LeaderMicros): Millis {
-    return this.#clock.now() + Math.max(0, due / 1000 - this.#carried()) * (1 + SLEW)
+    return this.#clock.now() + Math.max(0, due / 1000 - this.#carried()) / (1 - SLEW)
   }
 
   #believes(difference: Millis, now: Millis): boolean {
