@@ -22,6 +22,8 @@ export interface DeliveryPorts {
   isActive(): boolean
   queues(): QueueView
   term(): number
+  /** What was sent leaves soon. */
+  touch(): void
   propose(target: ReplyTarget, id: number, command: Uint8Array): void
 }
 
@@ -188,7 +190,10 @@ export class Deliveries {
   #line(queue: string): Line {
     const known = this.#lines.get(queue)
     if (known !== undefined) return known
-    const opening = new DueTimer(this.#ports, () => this.#serve(line))
+    const opening = new DueTimer(this.#ports, () => {
+      this.#serve(line)
+      this.#ports.touch()
+    })
     const line: Line = { queue, consumers: [], turn: 0, isDirty: false, opening }
     this.#lines.set(queue, line)
     return line

@@ -18,6 +18,8 @@ export interface DutyPorts {
   /** Whether this replica leads and has executed everything that was decided before it did. */
   isActive(): boolean
   term(): number
+  /** What was sent leaves soon. */
+  touch(): void
   propose(target: ReplyTarget, id: number, command: Uint8Array): void
 }
 

@@ -96,6 +96,7 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
       machine: replica.machine,
       isActive: () => this.isLeader && this.#applied.term === this.core.term,
       term: () => this.core.term,
+      touch: () => this.#touch(),
       propose: (target, id, command) => this.#add(target, id, command),
     })
   }

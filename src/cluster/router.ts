@@ -220,5 +220,6 @@ export class Router {
     this.#subscribers.delete(source)
     this.#forwards.abandon(source)
     channel.close()
+    this.#ports.schedule()
   }
 }

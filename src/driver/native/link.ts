@@ -44,6 +44,21 @@ export interface WatchSink {
   lost(): void
 }
 
+/** Where the events of a consumer or a subscription go. */
+export interface StreamSink {
+  /** The bytes of one event, a view. */
+  event(bytes: Uint8Array): void
+  /** The stream has ended there: ask another node. */
+  lost(): void
+}
+
+/** A stream that is to be opened. */
+export interface StreamRequest {
+  readonly operation: number
+  readonly group: number
+  encode(writer: ByteWriter): void
+}
+
 export interface LinkPorts {
   readonly clock: Clock
   readonly scheduler: Scheduler
@@ -60,6 +75,7 @@ export class Link implements Carrier {
   readonly #writer = new ByteWriter(4096)
   readonly #operations = new RequestTable()
   readonly #watches = new Map<number, WatchSink>()
+  readonly #streams = new Map<number, StreamSink>()
   readonly #leave = (): void => this.#flush()
   /** Frames that the channel had no room for, oldest first. */
   #unsent: Uint8Array[] = []
@@ -118,19 +134,30 @@ export class Link implements Carrier {
     return id
   }
 
-  /** Lets a watch send this many bytes more. */
-  credit(group: number, watch: number, bytes: number): void {
-    if (!this.#watches.has(watch)) return
+  /** Returns the name of the stream on this link. */
+  stream({ operation, group, encode }: StreamRequest, sink: StreamSink): number {
+    const id = this.#nextId()
+    this.#streams.set(id, sink)
+    const start = this.#open(id, operation, group)
+    encode(this.#writer)
+    this.#seal(start)
+    return id
+  }
+
+  /** Lets a watch or stream send this much more; less when it is negative. */
+  credit(group: number, id: number, amount: number): void {
+    if (!this.#watches.has(id) && !this.#streams.has(id)) return
     const start = this.#open(this.#nextId(), OPERATION.credit, group)
-    this.#writer.u32(watch)
-    this.#writer.u32(bytes)
+    this.#writer.u32(id)
+    this.#writer.u32(amount >>> 0)
     this.#seal(start)
   }
 
-  unwatch(group: number, watch: number): void {
-    if (!this.#watches.delete(watch)) return
+  /** Ends a watch or stream. */
+  end(group: number, id: number): void {
+    if (!this.#watches.delete(id) && !this.#streams.delete(id)) return
     const start = this.#open(this.#nextId(), OPERATION.end, group)
-    this.#writer.u32(watch)
+    this.#writer.u32(id)
     this.#seal(start)
   }
 
@@ -139,10 +166,10 @@ export class Link implements Carrier {
     this.#closed()
   }
 
-  /** An id that neither an operation nor a watch has. */
+  /** An id that neither an operation nor a watch nor a stream has. */
   #nextId(): number {
     let id = this.#operations.nextId()
-    while (this.#watches.has(id)) id = this.#operations.nextId()
+    while (this.#watches.has(id) || this.#streams.has(id)) id = this.#operations.nextId()
     return id
   }
 
@@ -219,7 +246,10 @@ export class Link implements Carrier {
   /** An answer to nothing belongs to an operation or a watch that has ended meanwhile. */
   #watchReply(reply: Reply): void {
     const sink = this.#watches.get(reply.id)
-    if (sink === undefined) return
+    if (sink === undefined) {
+      this.#streamReply(reply)
+      return
+    }
     const event = reply.status === REPLY.watchEvent ? readWatchEvent(new ByteReader(reply.bytes)) : undefined
     if (event?.type === 'standing' || event?.type === 'changes') {
       sink.event(event)
@@ -230,19 +260,31 @@ export class Link implements Carrier {
     else sink.lost()
   }
 
+  #streamReply(reply: Reply): void {
+    const sink = this.#streams.get(reply.id)
+    if (sink === undefined) return
+    if (reply.status === REPLY.event) {
+      sink.event(reply.bytes)
+      return
+    }
+    this.#streams.delete(reply.id)
+    sink.lost()
+  }
+
   #closed(): void {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.#offer?.cancel()
     const operations = this.operations()
-    const watches = [...this.#watches.values()]
+    const streams = [...this.#watches.values(), ...this.#streams.values()]
     for (const { requestId } of operations) this.#operations.delete(requestId)
     this.#watches.clear()
+    this.#streams.clear()
     for (const operation of operations) {
       operation.link = undefined
       if (((operation.requestId - this.#lastSent) | 0) <= 0) operation.isExposed = true
     }
     this.#ports.handler.closed(this, operations)
-    for (const sink of watches) sink.lost()
+    for (const sink of streams) sink.lost()
   }
 }

@@ -23,6 +23,7 @@ import type { Connect } from './links.ts'
 import { maxAgeOf } from './local.ts'
 import { Operation } from './operation.ts'
 import { askOutcome } from './outcome.ts'
+import { NativeQueues } from './queue.ts'
 import { DELETE, GET, LOCAL_GET, SET } from './record.ts'
 import { Router } from './router.ts'
 import { scan } from './scan.ts'
@@ -53,6 +54,7 @@ export function nativeDriver(options: NativeDriverOptions): Driver {
   return {
     name: 'native',
     keyValue: new NativeKeyValue(router, options),
+    queue: new NativeQueues(router, options),
     outcome: (operationId: string, call: CallOptions): Promise<OperationOutcome> =>
       askOutcome(router, operationId, call),
     status: (call: CallOptions): Promise<ClusterStatus> => askStatus(router, call),

@@ -45,6 +45,8 @@ export interface Asked {
   readonly key?: string
   readonly value?: Uint8Array
   readonly ifRevision?: number | undefined
+  /** Of the lease that it relies on. */
+  readonly token?: number
   /** Greatest age for a local read in milliseconds; Infinity for any. */
   readonly maxAge?: Millis
   /** For what has no key: the shard that is asked. */
@@ -71,6 +73,7 @@ export class Operation<Answer> {
   /** Not to be changed by the caller before the promise settles: a retry reads it again. */
   readonly value: Uint8Array
   readonly ifRevision: number | undefined
+  readonly token: number
   readonly maxAge: Millis
   /** -1 until the topology is known, for an operation that has a key. */
   shard: number
@@ -109,6 +112,7 @@ export class Operation<Answer> {
     this.key = asked.key ?? ''
     this.value = asked.value ?? NOTHING
     this.ifRevision = asked.ifRevision
+    this.token = asked.token ?? 0
     this.maxAge = asked.maxAge ?? -1
     this.shard = asked.shard ?? -1
     this.group = asked.group ?? -1

@@ -74,6 +74,10 @@ export function refusal(status: Status, revision: number): unknown {
   switch (status) {
     case 'conflict':
       return new TroupeError('CONFLICT', conflictMessage(revision), { details: { revision: BigInt(revision) } })
+    case 'fenced':
+      return new TroupeError('FENCED', fenceMessage(revision), { details: { token: BigInt(revision) } })
+    case 'full':
+      return new TroupeError('FULL', 'there is no room for it')
     case 'expired':
       return new NotYet(true)
     case 'overloaded':
@@ -85,6 +89,10 @@ export function refusal(status: Status, revision: number): unknown {
     default:
       return new TroupeError('INTERNAL', `the machine answered '${status}'`)
   }
+}
+
+function fenceMessage(token: number): string {
+  return token === 0 ? 'what this relied on is no longer held' : `token ${token} has taken over`
 }
 
 function conflictMessage(revision: number): string {

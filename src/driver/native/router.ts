@@ -87,6 +87,11 @@ export class Router implements LinkHandler {
     return this.#topology?.shards ?? []
   }
 
+  /** The shard of a key; -1 until the shards are known. */
+  shardOf(map: string, key: string): number {
+    return this.#sharding?.shardOf(map, key) ?? -1
+  }
+
   get isClosed(): boolean {
     return this.#isClosed
   }

@@ -128,7 +128,7 @@ export class ShardWatch implements WatchSink {
   end(): void {
     this.#isEnded = true
     this.#pause?.cancel()
-    this.#link?.unwatch(this.#place.group, this.#id)
+    this.#link?.end(this.#place.group, this.#id)
     this.#link = undefined
   }
 

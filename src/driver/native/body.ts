@@ -1,0 +1,105 @@
+/** A body is what a command or query says after its head; bodies of many operations share a buffer until they are answered. */
+
+import { ByteWriter } from '../../base/bytes.ts'
+import { type CommandReply, decodeCommandReply, encodeHead, isCommitted, NO_SESSION } from '../../machine/command.ts'
+import { encodeTransaction, type Part } from '../../machine/transaction.ts'
+import { OPERATION } from '../../wire/request.ts'
+import type { Receipt } from '../contract.ts'
+import type { Operation, Verb } from './operation.ts'
+import { refusal } from './record.ts'
+
+const BUFFER_BYTES = 65_536
+/** `[kind u8, session u53, sequence u53, acknowledged u53]` */
+const HEAD_BYTES = 25
+
+export class Bodies {
+  readonly #writer = new ByteWriter(BUFFER_BYTES)
+  #start = 0
+
+  /** What is written until `end` is one body. */
+  begin(): ByteWriter {
+    if (this.#writer.length > BUFFER_BYTES / 2) this.#writer.take(BUFFER_BYTES)
+    this.#start = this.#writer.length
+    return this.#writer
+  }
+
+  end(): Uint8Array {
+    return this.#writer.bytes.subarray(this.#start, this.#writer.length)
+  }
+
+  write(encode: (writer: ByteWriter) => void): Uint8Array {
+    encode(this.begin())
+    return this.end()
+  }
+
+  transaction(parts: readonly Part[]): Uint8Array {
+    encodeTransaction(this.begin(), { session: NO_SESSION, sequence: 0, acknowledged: 0 }, parts)
+    return this.end().subarray(HEAD_BYTES)
+  }
+}
+
+/** How a command with one number ended, and what the answer can show for itself. */
+export interface Done extends CommandReply {
+  readonly shard: number
+  readonly receipt: Receipt
+}
+
+/** A command whose body is the operation's value. Everything that is not committed is thrown. */
+export function commandVerb(kind: number): Verb<Done> {
+  return {
+    operation: OPERATION.command,
+    isWrite: true,
+    encode(writer: ByteWriter, operation: Operation<Done>): void {
+      encodeHead(writer, kind, operation)
+      writer.raw(operation.value)
+    },
+    decode: decodeDone,
+  }
+}
+
+/** The same, but executed only while the lease with the operation's token stands. */
+export function settleVerb(kind: number): Verb<Done> {
+  return {
+    operation: OPERATION.settle,
+    isWrite: true,
+    encode(writer: ByteWriter, operation: Operation<Done>): void {
+      writer.u16(1)
+      writer.u53(operation.token)
+      encodeHead(writer, kind, operation)
+      writer.raw(operation.value)
+    },
+    decode: decodeDone,
+  }
+}
+
+function decodeDone(bytes: Uint8Array, { shard, receipt }: Operation<Done>): Done {
+  const { status, revision } = decodeCommandReply(bytes)
+  if (!isCommitted(bytes[0] ?? 0)) throw refusal(status, revision)
+  return { status, revision, shard, receipt }
+}
+
+/** Asks with the operation's value; a view of the answer, with its status. */
+export const ASK: Verb<Uint8Array> = {
+  operation: OPERATION.query,
+  isWrite: false,
+  encode(writer: ByteWriter, operation: Operation<Uint8Array>): void {
+    writer.raw(operation.value)
+  },
+  decode(bytes: Uint8Array): Uint8Array {
+    const { status, revision } = decodeCommandReply(bytes)
+    if (status !== 'ok' && status !== 'absent' && status !== 'fenced') throw refusal(status, revision)
+    return bytes
+  },
+}
+
+/** A request to the leader that is no machine's: its value is what follows the operation. */
+export function leaderVerb<Answer>(operation: number, decode: (bytes: Uint8Array) => Answer): Verb<Answer> {
+  return {
+    operation,
+    isWrite: false,
+    encode(writer: ByteWriter, asked: Operation<Answer>): void {
+      writer.raw(asked.value)
+    },
+    decode,
+  }
+}

@@ -1,0 +1,296 @@
+/** A consumption takes messages from all shards of a queue, and moves its credit to where the messages are. */
+
+import { ByteReader, type ByteWriter } from '../../base/bytes.ts'
+import { Heap } from '../../base/heap.ts'
+import type { Millis, Timer } from '../../base/time.ts'
+import { readDelivery, writeConsumeRequest } from '../../wire/delivery.ts'
+import { OPERATION } from '../../wire/request.ts'
+import type { ConsumeOptions, Delivered } from '../contract.ts'
+import type { Bodies } from './body.ts'
+import { DeliveredMessage, type Holder } from './delivered.ts'
+import type { EffectParts } from './effects.ts'
+import { Feed, type Spring } from './feed.ts'
+import type { Router } from './router.ts'
+import { ShardStream, type StreamHandler } from './shard-stream.ts'
+import type { WatchPorts } from './shard-watch.ts'
+
+/** Credit that was given less long ago may be in use already, by messages that are on their way. */
+const ON_ITS_WAY_MS: Millis = 100
+
+export interface ConsumptionParts {
+  readonly router: Router
+  readonly ports: WatchPorts
+  readonly bodies: Bodies
+  readonly effects: EffectParts
+  /** Makes sure that the queue's rules are known. */
+  prepare(): Promise<unknown>
+}
+
+/**
+ * Each shard has a part of the credit; those that have more messages than credit say so, and get what others do not use,
+ * in turn. Credit on its way between two shards may be used by both, so that for a moment there are a few messages more.
+ */
+export class Consumption implements Spring {
+  readonly feed: Feed<Delivered>
+  readonly #queue: string
+  readonly #options: ConsumeOptions
+  readonly #parts: ConsumptionParts
+  readonly #deadlines = new Heap<DeliveredMessage>()
+  #timer: Timer | undefined
+  #firesAt: Millis = Number.POSITIVE_INFINITY
+  #shards: ShardConsumer[] = []
+  readonly #hungry = new Set<ShardConsumer>()
+  /** Credit that no shard has. */
+  #spare = 0
+  /** Credit that comes back when what is under way is settled. */
+  #owed = 0
+  /** Runs while a shard waits for credit that others may not need. */
+  #sharing: Timer | undefined
+  #isEnded = false
+
+  constructor(queue: string, options: ConsumeOptions, parts: ConsumptionParts) {
+    this.#queue = queue
+    this.#options = options
+    this.#parts = parts
+    this.feed = new Feed(parts.router, options.signal, this)
+  }
+
+  begin(): void {
+    const { router } = this.#parts
+    const fail = (error: unknown): void => this.feed.fail(error)
+    this.#parts.prepare().then(() => router.onReady((groups) => this.#spread(groups), fail), fail)
+  }
+
+  end(): void {
+    this.#isEnded = true
+    this.#timer?.cancel()
+    this.#sharing?.cancel()
+    for (const shard of this.#shards) shard.end()
+  }
+
+  delivered(message: DeliveredMessage): void {
+    this.prolong(message, this.#parts.ports.clock.now() + message.leaseMs)
+    this.feed.push(message)
+  }
+
+  /** The cluster's clock of a lease began earlier than ours, but what it decides is decided there. */
+  prolong(message: DeliveredMessage, until: Millis): void {
+    if (message.deadline === undefined) message.deadline = this.#deadlines.add(message, until)
+    else this.#deadlines.update(message.deadline, until)
+    this.#arm()
+  }
+
+  forget(message: DeliveredMessage): void {
+    if (message.deadline !== undefined) this.#deadlines.remove(message.deadline)
+    message.deadline = undefined
+  }
+
+  /** A shard has more than its credit. */
+  hungry(shard: ShardConsumer): void {
+    this.#hungry.add(shard)
+    this.#share()
+  }
+
+  settling(shard: ShardConsumer): void {
+    if (this.#hungry.size === 0 || (this.#hungry.size === 1 && this.#hungry.has(shard))) return
+    if (shard.credit === 0) return
+    shard.grant(-1)
+    this.#owed++
+  }
+
+  settled(): void {
+    if (this.#owed > 0) {
+      this.#owed--
+      this.#spare++
+    }
+    this.#share()
+  }
+
+  /** What a shard had is not coming back. */
+  lost(shard: ShardConsumer, messages: ReadonlySet<DeliveredMessage>): void {
+    this.#hungry.delete(shard)
+    this.feed.drop((message) => messages.has(message as DeliveredMessage))
+    for (const message of messages) {
+      this.forget(message)
+      message.lose()
+    }
+    this.#share()
+  }
+
+  #spread(groups: readonly number[]): void {
+    if (this.#isEnded) return
+    const { credit, consumer } = this.#options
+    const each = Math.floor(credit / groups.length)
+    this.#spare = credit - each * groups.length
+    this.#shards = groups.map((group, shard) => {
+      const place = { shard, group, queue: this.#queue, consumer, credit: each }
+      return new ShardConsumer(place, this.#parts, this)
+    })
+    for (const shard of this.#shards) shard.begin()
+  }
+
+  #share(): void {
+    while (this.#hungry.size > 0 && !this.#isEnded) {
+      const [shard] = this.#hungry
+      if (shard === undefined) return
+      const found = this.#spare > 0 ? this.#takeSpare() : this.#takeIdle(shard)
+      if (found === 0) {
+        this.#shareLater()
+        return
+      }
+      this.#hungry.delete(shard)
+      shard.grant(found)
+    }
+  }
+
+  #shareLater(): void {
+    if (this.#sharing !== undefined || !this.#shards.some((shard) => shard.idle > 0)) return
+    const { clock, scheduler } = this.#parts.ports
+    this.#sharing = scheduler.at(clock.now() + ON_ITS_WAY_MS, () => {
+      this.#sharing = undefined
+      this.#share()
+    })
+  }
+
+  #takeSpare(): number {
+    const share = Math.ceil(this.#spare / this.#hungry.size)
+    this.#spare -= share
+    return share
+  }
+
+  /** From the shard that uses its credit least, half of what it does not use. */
+  #takeIdle(except: ShardConsumer): number {
+    const now = this.#parts.ports.clock.now()
+    let richest: ShardConsumer | undefined
+    for (const shard of this.#shards) {
+      if (shard === except || this.#hungry.has(shard) || shard.grantedAt + ON_ITS_WAY_MS > now) continue
+      if (shard.idle > (richest?.idle ?? 0)) richest = shard
+    }
+    const share = Math.ceil((richest?.idle ?? 0) / 2)
+    if (share > 0) richest?.grant(-share)
+    return share
+  }
+
+  #arm(): void {
+    const at = this.#deadlines.lowest
+    if (at >= this.#firesAt || this.#isEnded) return
+    this.#timer?.cancel()
+    this.#firesAt = at
+    this.#timer = this.#parts.ports.scheduler.at(at, () => this.#expire())
+  }
+
+  #expire(): void {
+    const now = this.#parts.ports.clock.now()
+    this.#firesAt = Number.POSITIVE_INFINITY
+    while (this.#deadlines.lowest <= now) {
+      const message = this.#deadlines.take()
+      if (message === undefined) break
+      message.deadline = undefined
+      this.feed.drop((other) => other === message)
+      message.expire()
+    }
+    this.#arm()
+  }
+}
+
+interface ConsumerPlace {
+  readonly shard: number
+  readonly group: number
+  readonly queue: string
+  readonly consumer: string
+  readonly credit: number
+}
+
+/** The part of a consumption that one shard serves. */
+class ShardConsumer implements StreamHandler, Holder {
+  readonly router: Router
+  readonly bodies: Bodies
+  readonly effects: EffectParts
+  readonly queue: string
+  readonly shard: number
+  readonly #place: ConsumerPlace
+  readonly #parts: ConsumptionParts
+  readonly #consumption: Consumption
+  readonly #stream: ShardStream
+  #unsettled = new Set<DeliveredMessage>()
+  credit: number
+  grantedAt: Millis
+
+  constructor(place: ConsumerPlace, parts: ConsumptionParts, consumption: Consumption) {
+    this.router = parts.router
+    this.bodies = parts.bodies
+    this.effects = parts.effects
+    this.queue = place.queue
+    this.shard = place.shard
+    this.credit = place.credit
+    this.grantedAt = parts.ports.clock.now()
+    this.#place = place
+    this.#parts = parts
+    this.#consumption = consumption
+    const at = { operation: OPERATION.consume, group: place.group }
+    this.#stream = new ShardStream(at, parts.router, parts.ports, this)
+  }
+
+  /** Credit that is not in use. */
+  get idle(): number {
+    return this.credit - this.#unsettled.size
+  }
+
+  begin(): void {
+    this.#stream.begin()
+  }
+
+  grant(credit: number): void {
+    this.credit += credit
+    if (credit > 0) this.grantedAt = this.now()
+    this.#stream.credit(credit)
+  }
+
+  end(): void {
+    this.#stream.end()
+    this.#loseAll()
+  }
+
+  encode(writer: ByteWriter): void {
+    const { queue, consumer } = this.#place
+    writeConsumeRequest(writer, { queue, consumer, credit: this.credit })
+  }
+
+  event(bytes: Uint8Array): void {
+    const reader = new ByteReader(bytes)
+    if (bytes.length === 0) this.#consumption.hungry(this)
+    while (reader.remaining > 0) {
+      const message = new DeliveredMessage(this, readDelivery(reader))
+      this.#unsettled.add(message)
+      this.#consumption.delivered(message)
+    }
+  }
+
+  lost(): void {
+    this.#loseAll()
+  }
+
+  now(): Millis {
+    return this.#parts.ports.clock.now()
+  }
+
+  settling(): void {
+    this.#consumption.settling(this)
+  }
+
+  settled(message: DeliveredMessage): void {
+    this.#consumption.forget(message)
+    this.#unsettled.delete(message)
+    this.#consumption.settled()
+  }
+
+  prolonged(message: DeliveredMessage, until: Millis): void {
+    this.#consumption.prolong(message, until)
+  }
+
+  #loseAll(): void {
+    const lost = this.#unsettled
+    this.#unsettled = new Set()
+    this.#consumption.lost(this, lost)
+  }
+}

@@ -1,0 +1,120 @@
+/** The effects of a handler become parts of one transaction with its acknowledgement, or commands for other shards in its outbox. */
+
+import { invalidArgument } from '../../base/argument.ts'
+import type { ByteWriter } from '../../base/bytes.ts'
+import { hashText } from '../../base/hash.ts'
+import { encodeHeaders } from '../../base/headers.ts'
+import { COMMAND } from '../../machine/command.ts'
+import { QUEUE_COMMAND } from '../../machine/queue-command.ts'
+import { encodeMessageId, encodeResult, type MessageName } from '../../machine/queue-encode.ts'
+import { encodePublish, TOPIC_COMMAND } from '../../machine/topic-command.ts'
+import type { Part } from '../../machine/transaction.ts'
+import type { CallOptions, Effect, OutgoingMessage, QueueName } from '../contract.ts'
+import type { Router } from './router.ts'
+
+/** What effects need of the queue facet. */
+export interface EffectPorts {
+  readonly router: Router
+  /** Makes sure that the queue's rules are known. */
+  prepare(queue: QueueName, options: CallOptions): Promise<unknown>
+  shardOfMessage(queue: QueueName, message: OutgoingMessage): number
+  encodeMessage(writer: ByteWriter, queue: QueueName, message: OutgoingMessage): void
+}
+
+export class EffectParts {
+  readonly #ports: EffectPorts
+
+  constructor(ports: EffectPorts) {
+    this.#ports = ports
+  }
+
+  /** The acknowledgement comes last: its status and number are the transaction's. */
+  async partsOf(
+    effects: readonly Effect[],
+    name: MessageName,
+    shard: number,
+    options: CallOptions,
+  ): Promise<readonly Part[]> {
+    const parts: Part[] = []
+    for (const effect of effects) parts.push(await this.#partOf(effect, name, shard, options))
+    const acknowledge = (writer: ByteWriter): void => encodeMessageId(writer, name.queue, name.id)
+    return [...parts, { kind: QUEUE_COMMAND.acknowledge, encode: acknowledge }]
+  }
+
+  async #partOf(effect: Effect, name: MessageName, shard: number, options: CallOptions): Promise<Part> {
+    const { router } = this.#ports
+    switch (effect.type) {
+      case 'set':
+      case 'delete':
+        if (router.shardOf(effect.map, effect.key) !== shard) throw elsewhere(effect.map, effect.key, name.queue)
+        return changePart(effect)
+      case 'result':
+        return {
+          kind: QUEUE_COMMAND.result,
+          encode: (writer) => encodeResult(writer, name, effect.keep, effect.value),
+        }
+      case 'send': {
+        const { queue, message } = effect
+        await this.#ports.prepare(queue, options)
+        const encode = (writer: ByteWriter): void => this.#ports.encodeMessage(writer, queue, message)
+        const target = message.key === '' ? shard : this.#ports.shardOfMessage(queue, message)
+        return partFor(shard, target, { kind: QUEUE_COMMAND.send, encode })
+      }
+      case 'publish': {
+        const { topic, partitions, key, payload } = effect
+        const partition = partitionOf(key, partitions)
+        const headers = encodeHeaders(effect.headers)
+        const encode = (writer: ByteWriter): void => encodePublish(writer, { topic, partition, key, headers, payload })
+        return partFor(shard, router.shardOf(topic, String(partition)), { kind: TOPIC_COMMAND.publish, encode })
+      }
+    }
+  }
+}
+
+type ChangeEffect = Extract<Effect, { type: 'set' | 'delete' }>
+
+/** A set or delete as a part, of an effect or beside a fence. */
+export function changePart(change: ChangeEffect): Part {
+  const { map, key, ifRevision } = change
+  return {
+    kind: change.type === 'set' ? COMMAND.set : COMMAND.delete,
+    encode(writer) {
+      writer.u8(ifRevision === undefined ? 0 : 1)
+      writer.u53(revisionOf(ifRevision))
+      writer.text(map)
+      writer.text(key)
+      if (change.type === 'set') writer.blob(change.value)
+    },
+  }
+}
+
+/** The partition of a key. Part of the format: records of a key stay together because it never changes. */
+export function partitionOf(key: string, partitions: number): number {
+  return hashText(key) % partitions
+}
+
+function partFor(source: number, target: number, part: Part): Part {
+  if (source === target) return part
+  return {
+    kind: COMMAND.emit,
+    encode(writer) {
+      writer.u32(target)
+      writer.u8(part.kind)
+      part.encode(writer)
+    },
+  }
+}
+
+/** The machine counts in numbers; a revision beyond them is never current. */
+function revisionOf(revision: bigint | undefined): number {
+  if (revision === undefined) return 0
+  return revision >= 0n && revision < NEVER ? Number(revision) : Number(NEVER)
+}
+
+const NEVER = BigInt(Number.MAX_SAFE_INTEGER)
+
+function elsewhere(map: string, key: string, queue: string): Error {
+  return invalidArgument(
+    `key '${key}' of '${map}' is not in the shard of this message: give '${map}' and '${queue}' the same placement, and the message this key`,
+  )
+}

@@ -1,0 +1,371 @@
+/** The queues of the native driver: messages go to the shard of their key, and come from all shards. */
+
+import { invalidArgument } from '../../base/argument.ts'
+import type { ByteWriter } from '../../base/bytes.ts'
+import { isTroupeError } from '../../base/error.ts'
+import { decodeHeaders, encodeHeaders } from '../../base/headers.ts'
+import { COMMAND } from '../../machine/command.ts'
+import { QUEUE_COMMAND, QUEUE_QUERY } from '../../machine/queue-command.ts'
+import {
+  decodeInspect,
+  decodePeek,
+  decodeQueues,
+  decodeStats,
+  encodeConfigure,
+  encodeInspect,
+  encodeMessageId,
+  encodeMove,
+  encodePause,
+  encodePeek,
+  encodePurge,
+  encodeQueueQuery,
+  encodeQueues,
+  encodeRedrive,
+  encodeSend,
+  type PeekedMessage,
+} from '../../machine/queue-encode.ts'
+import { type ConsumerFacts, writeConsumersRequest } from '../../wire/delivery.ts'
+import { OPERATION } from '../../wire/request.ts'
+import type {
+  CallOptions,
+  ConsumeOptions,
+  ConsumerStatus,
+  DeathReason,
+  Delivered,
+  Fence,
+  InspectedMessage,
+  OutgoingMessage,
+  QueueFacet,
+  QueueName,
+  QueueStats,
+  ScheduleRule,
+  ScheduleStatus,
+  Sent,
+} from '../contract.ts'
+import { ASK, Bodies, commandVerb, type Done, leaderVerb } from './body.ts'
+import { Consumption } from './consumption.ts'
+import { EffectParts } from './effects.ts'
+import { fenceOf } from './fence.ts'
+import { Operation, type Verb } from './operation.ts'
+import type { Router } from './router.ts'
+import { RuleBook } from './rules.ts'
+import { NativeSchedules } from './schedule.ts'
+import type { WatchPorts } from './shard-watch.ts'
+
+const PAUSE = commandVerb(QUEUE_COMMAND.pause)
+const PURGE = commandVerb(QUEUE_COMMAND.purge)
+const REDRIVE = commandVerb(QUEUE_COMMAND.redrive)
+const MOVE = commandVerb(QUEUE_COMMAND.move)
+const REMOVE = commandVerb(QUEUE_COMMAND.remove)
+const FENCED = commandVerb(COMMAND.transaction)
+const CONSUMERS = leaderVerb(OPERATION.consumers, (bytes): readonly ConsumerFacts[] =>
+  JSON.parse(new TextDecoder().decode(bytes)),
+)
+
+/** A send is answered without an object in between. */
+const SEND: Verb<Sent> = sendVerb(commandVerb(QUEUE_COMMAND.send))
+const PAGE_LIMIT = 1000
+const FIRST_PAUSE_MS = 5
+const LONGEST_PAUSE_MS = 500
+
+export class NativeQueues implements QueueFacet {
+  readonly #router: Router
+  readonly #ports: WatchPorts
+  readonly #bodies: Bodies
+  readonly #rules: RuleBook
+  readonly #effects: EffectParts
+  readonly #schedules: NativeSchedules
+  /** Where messages without a key go during this turn, so that they share a batch. */
+  #spread = 0
+  #isSpreading = false
+  readonly #turnEnded = (): void => {
+    this.#isSpreading = false
+  }
+
+  constructor(router: Router, ports: WatchPorts) {
+    const bodies = new Bodies()
+    this.#schedules = new NativeSchedules(router, bodies)
+    this.#router = router
+    this.#ports = ports
+    this.#bodies = bodies
+    this.#rules = new RuleBook(router, bodies, commandVerb(QUEUE_COMMAND.configure))
+    this.#effects = new EffectParts({
+      router,
+      prepare: (queue, options) => this.#prepare(queue, options),
+      shardOfMessage: (queue, message) => this.#shardOf(queue, message),
+      encodeMessage: (writer, queue, message) => encodeMessage(writer, queue, message),
+    })
+  }
+
+  send(queue: QueueName, message: OutgoingMessage, options: CallOptions & { readonly fence?: Fence }): Promise<Sent> {
+    if (!this.#rules.has(queue.name, queue.rules)) {
+      return this.#prepare(queue, options).then(() => this.#send(queue, message, options))
+    }
+    return this.#send(queue, message, options)
+  }
+
+  consume(queue: QueueName, options: ConsumeOptions): AsyncIterable<Delivered> {
+    const parts = {
+      router: this.#router,
+      ports: this.#ports,
+      bodies: this.#bodies,
+      effects: this.#effects,
+      prepare: () => this.#prepare(queue, { timeout: Number.POSITIVE_INFINITY }),
+    }
+    return { [Symbol.asyncIterator]: () => new Consumption(queue.name, options, parts).feed }
+  }
+
+  async stats(queue: string, options: CallOptions): Promise<QueueStats> {
+    const query = this.#bodies.write((writer) => encodeQueueQuery(writer, QUEUE_QUERY.stats, queue))
+    const who = this.#bodies.write((writer) => writeConsumersRequest(writer, { queue }))
+    const [answers, consumers] = await Promise.all([
+      this.#everywhere(ASK, query, options),
+      this.#everywhere(CONSUMERS, who, options),
+    ])
+    const all = answers.map(decodeStats)
+    const sum = (of: (stats: (typeof all)[number]) => number): number =>
+      all.reduce((total, each) => total + of(each), 0)
+    const oldest = Math.min(...all.map((each) => each.oldest || Number.POSITIVE_INFINITY))
+    return {
+      waiting: sum((each) => each.waiting),
+      delayed: sum((each) => each.delayed),
+      leased: sum((each) => each.leased),
+      dead: sum((each) => each.dead),
+      isPaused: all.some((each) => each.isPaused),
+      oldestWaitingMs: Number.isFinite(oldest) ? Math.max(0, this.#ports.clock.wallTime() - oldest / 1000) : 0,
+      consumers: merge(consumers.flat()),
+    }
+  }
+
+  async *peek(
+    queue: string,
+    state: 'waiting' | 'delayed' | 'dead',
+    { limit, ...options }: CallOptions & { readonly limit: number },
+  ): AsyncIterable<InspectedMessage> {
+    const groups = await this.#router.whenReady(options)
+    let left = limit
+    for (let shard = 0; shard < groups.length; shard++) {
+      for (let after = 0; left > 0; ) {
+        const page = { after, limit: Math.min(left, PAGE_LIMIT) }
+        const value = this.#bodies.write((writer) => encodePeek(writer, queue, state, page))
+        const messages = decodePeek(await this.#router.submit(new Operation(ASK, { shard, value }), options))
+        for (const message of messages) yield present(message, shard)
+        left -= messages.length
+        const last = messages.at(-1)
+        if (last === undefined) break
+        after = last.id
+      }
+    }
+  }
+
+  async inspect(queue: string, id: string, options: CallOptions): Promise<InspectedMessage | undefined> {
+    const { shard, number } = await this.#place(id, options)
+    const value = this.#bodies.write((writer) => encodeInspect(writer, queue, number))
+    const found = decodeInspect(await this.#router.submit(new Operation(ASK, { shard, value }), options))
+    return found === undefined ? undefined : present(found, shard)
+  }
+
+  async move(queue: string, id: string, { dueAt }: { readonly dueAt: number }, options: CallOptions): Promise<boolean> {
+    const { shard, number } = await this.#place(id, options)
+    const due = Math.max(0, Math.round(dueAt * 1000))
+    const value = this.#bodies.write((writer) => encodeMove(writer, { queue, id: number }, '', due))
+    const { status } = await this.#router.submit(new Operation(MOVE, { shard, value }), options)
+    return status === 'ok'
+  }
+
+  async remove(queue: string, id: string, options: CallOptions): Promise<boolean> {
+    const { shard, number } = await this.#place(id, options)
+    const value = this.#bodies.write((writer) => encodeMessageId(writer, queue, number))
+    const { status } = await this.#router.submit(new Operation(REMOVE, { shard, value }), options)
+    return status === 'ok'
+  }
+
+  async pause(queue: string, isPaused: boolean, options: CallOptions): Promise<void> {
+    const value = this.#bodies.write((writer) => encodePause(writer, queue, isPaused))
+    await this.#everywhere(PAUSE, value, options)
+  }
+
+  async purge(queue: string, what: 'waiting' | 'dead' | 'all', options: CallOptions): Promise<number> {
+    const value = this.#bodies.write((writer) => encodePurge(writer, queue, what))
+    const purged = await this.#everywhere(PURGE, value, options)
+    return purged.reduce((total, { revision }) => total + revision, 0)
+  }
+
+  /** Shard by shard, so that there are never more than the limit. */
+  async redrive(
+    queue: string,
+    { limit, reason }: { readonly limit: number; readonly reason?: DeathReason },
+    options: CallOptions,
+  ): Promise<number> {
+    const groups = await this.#router.whenReady(options)
+    let count = 0
+    for (let shard = 0; shard < groups.length && count < limit; shard++) {
+      const most = Math.min(limit - count, MOST)
+      const value = this.#bodies.write((writer) => encodeRedrive(writer, queue, most, reason ?? ''))
+      count += (await this.#router.submit(new Operation(REDRIVE, { shard, value }), options)).revision
+    }
+    return count
+  }
+
+  async queues(options: CallOptions): Promise<readonly string[]> {
+    const groups = await this.#router.whenReady(options)
+    const names = new Set<string>()
+    for (let shard = 0; shard < groups.length; shard++) {
+      for (let after: string | undefined = ''; after !== undefined; ) {
+        const from: string = after
+        const value = this.#bodies.write((writer) => encodeQueues(writer, from, PAGE_LIMIT))
+        const page = decodeQueues(await this.#router.submit(new Operation(ASK, { shard, value }), options))
+        for (const name of page) names.add(name)
+        after = page.at(-1)
+      }
+    }
+    return [...names].sort()
+  }
+
+  async schedule(queue: QueueName, id: string, rule: ScheduleRule, options: CallOptions): Promise<void> {
+    await this.#prepare(queue, options)
+    await this.#schedules.set(queue, id, rule, options)
+  }
+
+  unschedule(queue: string, id: string, options: CallOptions): Promise<boolean> {
+    return this.#schedules.remove(queue, id, options)
+  }
+
+  schedules(options: CallOptions): Promise<readonly ScheduleStatus[]> {
+    return this.#schedules.all(options)
+  }
+
+  /** Makes sure that all shards know the queue's rules. */
+  async #prepare({ name, rules }: QueueName, options: CallOptions): Promise<void> {
+    if (this.#rules.has(name, rules)) return
+    await this.#rules.publish(name, rules, (writer) => encodeConfigure(writer, name, rules), options)
+  }
+
+  #send(queue: QueueName, message: OutgoingMessage, options: CallOptions & { readonly fence?: Fence }): Promise<Sent> {
+    if (queue.rules.overflow === 'block') return this.#sendWithPatience(queue, message, options)
+    return this.#submit(queue, message, options)
+  }
+
+  #submit(
+    queue: QueueName,
+    message: OutgoingMessage,
+    options: CallOptions & { readonly fence?: Fence },
+  ): Promise<Sent> {
+    if (options.fence !== undefined) return this.#sendFenced(queue, message, options.fence, options)
+    const shard = this.#shardOf(queue, message)
+    encodeMessage(this.#bodies.begin(), queue, message)
+    return this.#router.submit(new Operation(SEND, { shard, value: this.#bodies.end() }), options)
+  }
+
+  async #sendFenced(queue: QueueName, message: OutgoingMessage, fence: Fence, options: CallOptions): Promise<Sent> {
+    const shard = this.#shardOf(queue, message)
+    const encode = (writer: ByteWriter): void => encodeMessage(writer, queue, message)
+    const value = this.#bodies.transaction([fenceOf(this.#router, fence, shard), { kind: QUEUE_COMMAND.send, encode }])
+    return sentOf(await this.#router.submit(new Operation(FENCED, { shard, value }), options))
+  }
+
+  /** Sends again whenever the queue had no room. */
+  async #sendWithPatience(queue: QueueName, message: OutgoingMessage, options: CallOptions): Promise<Sent> {
+    const { clock, scheduler } = this.#ports
+    const deadline = clock.now() + (options.timeout ?? DEFAULT_TIMEOUT_MS)
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+      try {
+        return await this.#submit(queue, message, { ...options, timeout: Math.max(0, deadline - clock.now()) })
+      } catch (error) {
+        if (!isTroupeError(error, 'FULL') || clock.now() + pause >= deadline) throw error
+      }
+      await new Promise<void>((resolve) => scheduler.at(clock.now() + pause, resolve))
+      options.signal?.throwIfAborted()
+    }
+  }
+
+  #shardOf(queue: QueueName, message: OutgoingMessage): number {
+    if (queue.rules.single) return this.#router.shardOf(queue.name, '')
+    if (message.key !== '') return this.#router.shardOf(queue.name, message.key)
+    if (message.deduplication !== undefined) return this.#router.shardOf(queue.name, message.deduplication.id)
+    if (!this.#isSpreading) {
+      this.#isSpreading = true
+      this.#spread = (this.#spread + 1) % Math.max(1, this.#router.shards.length)
+      this.#ports.scheduler.defer(this.#turnEnded)
+    }
+    return this.#spread
+  }
+
+  async #everywhere<Answer>(verb: Verb<Answer>, value: Uint8Array, options: CallOptions): Promise<Answer[]> {
+    const groups = await this.#router.whenReady(options)
+    return Promise.all(groups.map((_, shard) => this.#router.submit(new Operation(verb, { shard, value }), options)))
+  }
+
+  async #place(id: string, options: CallOptions): Promise<{ readonly shard: number; readonly number: number }> {
+    const [, shard, number] = MESSAGE_ID.exec(id) ?? []
+    const groups = await this.#router.whenReady(options)
+    const place = { shard: Number(shard), number: Number(number) }
+    if (number === undefined || place.shard >= groups.length || !Number.isSafeInteger(place.number)) {
+      throw invalidArgument(`'${id.slice(0, 64)}' is no id of a message`)
+    }
+    return place
+  }
+}
+
+const MESSAGE_ID = /^(\d{1,5})\.(\d{1,16})$/
+const MOST = 0xffff_ffff
+const DEFAULT_TIMEOUT_MS = 10_000
+
+function sendVerb(command: Verb<Done>): Verb<Sent> {
+  const { operation, isWrite } = command
+  return {
+    operation,
+    isWrite,
+    encode: (writer, asked) => command.encode(writer, asked as unknown as Operation<Done>),
+    decode: (bytes, asked) => sentOf(command.decode(bytes, asked as unknown as Operation<Done>)),
+  }
+}
+
+function sentOf({ status, revision, shard, receipt }: Done): Sent {
+  return { id: `${shard}.${revision}`, isDuplicate: status === 'duplicate', receipt }
+}
+
+function encodeMessage(writer: ByteWriter, queue: QueueName, message: OutgoingMessage): void {
+  const { key, delay, ttl, priority, deduplication, headers, payload } = message
+  const isDueRelative = typeof delay === 'number'
+  const due = Math.round((isDueRelative ? delay : delay.at) * 1000)
+  encodeSend(writer, {
+    queue: queue.name,
+    key,
+    priority,
+    due: due > 0 ? due : 0,
+    isDueRelative: isDueRelative && due > 0,
+    expires: Number.isFinite(ttl) ? Math.max(1, Math.round(ttl * 1000)) : 0,
+    isExpiresRelative: Number.isFinite(ttl),
+    deduplication: deduplication?.id ?? '',
+    mode: deduplication?.mode ?? 'drop',
+    windowMs: Number.isFinite(deduplication?.window) ? Math.ceil(deduplication?.window ?? 0) : 0,
+    headers: encodeHeaders(headers),
+    payload,
+  })
+}
+
+function present({ id, time, due, headers, ...message }: PeekedMessage, shard: number): InspectedMessage {
+  return {
+    ...message,
+    id: `${shard}.${id}`,
+    headers: decodeHeaders(headers),
+    sentAt: time / 1000,
+    dueAt: due / 1000,
+  }
+}
+
+/** One consumer has a stream in each shard. */
+function merge(facts: readonly ConsumerFacts[]): readonly ConsumerStatus[] {
+  const byName = new Map<string, ConsumerStatus>()
+  for (const each of facts) {
+    const known = byName.get(each.consumer)
+    byName.set(each.consumer, {
+      consumer: each.consumer,
+      lastPollMs: Math.min(each.lastPollMs, known?.lastPollMs ?? Number.POSITIVE_INFINITY),
+      unsettled: each.unsettled + (known?.unsettled ?? 0),
+      oldestUnsettledMs: Math.max(each.oldestUnsettledMs, known?.oldestUnsettledMs ?? 0),
+    })
+  }
+  return [...byName.values()]
+}

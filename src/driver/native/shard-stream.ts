@@ -1,0 +1,100 @@
+/** A shard's stream stands at its leader, or at a node that forwards, and is opened again wherever the leader has gone. */
+
+import type { ByteWriter } from '../../base/bytes.ts'
+import type { Millis, Timer } from '../../base/time.ts'
+import type { Link, StreamSink } from './link.ts'
+import type { Router } from './router.ts'
+import type { WatchPorts } from './shard-watch.ts'
+
+const FIRST_PAUSE_MS: Millis = 10
+const LONGEST_PAUSE_MS: Millis = 200
+
+export interface StreamHandler {
+  /** What the stream is opened with, each time anew. */
+  encode(writer: ByteWriter): void
+  event(bytes: Uint8Array): void
+  /** It has ended there; another one is on its way. */
+  lost(): void
+}
+
+export class ShardStream implements StreamSink {
+  readonly group: number
+  readonly #operation: number
+  readonly #router: Router
+  readonly #ports: WatchPorts
+  readonly #handler: StreamHandler
+  #link: Link | undefined
+  #id = 0
+  #pause: Timer | undefined
+  #pauses = 0
+  #isEnded = false
+
+  constructor(
+    place: { readonly operation: number; readonly group: number },
+    router: Router,
+    ports: WatchPorts,
+    handler: StreamHandler,
+  ) {
+    this.group = place.group
+    this.#operation = place.operation
+    this.#router = router
+    this.#ports = ports
+    this.#handler = handler
+  }
+
+  begin(): void {
+    if (this.#isEnded) return
+    const link = this.#router.linkTo(this.group)
+    if (link === undefined) {
+      this.#beginLater()
+      return
+    }
+    this.#link = link
+    const encode = (writer: ByteWriter): void => this.#handler.encode(writer)
+    this.#id = link.stream({ operation: this.#operation, group: this.group, encode }, this)
+  }
+
+  /** Nothing when it does not stand: it is opened with what is right then. */
+  credit(amount: number): void {
+    if (amount !== 0) this.#link?.credit(this.group, this.#id, amount)
+  }
+
+  event(bytes: Uint8Array): void {
+    this.#pauses = 0
+    if (!this.#isEnded) this.#handler.event(bytes)
+  }
+
+  lost(): void {
+    this.#link = undefined
+    if (this.#isEnded) return
+    this.#handler.lost()
+    this.#beginLater()
+  }
+
+  /** Stands anew, as if it had been lost. */
+  restart(): void {
+    this.#link?.end(this.group, this.#id)
+    this.#link = undefined
+    this.#pause?.cancel()
+    this.#pause = undefined
+    this.begin()
+  }
+
+  end(): void {
+    this.#isEnded = true
+    this.#pause?.cancel()
+    this.#link?.end(this.group, this.#id)
+    this.#link = undefined
+  }
+
+  #beginLater(): void {
+    if (this.#isEnded || this.#pause !== undefined) return
+    const { clock, scheduler, random } = this.#ports
+    const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#pauses)
+    this.#pauses = Math.min(this.#pauses + 1, 10)
+    this.#pause = scheduler.at(clock.now() + longest * (0.5 + random.next() / 2), () => {
+      this.#pause = undefined
+      this.begin()
+    })
+  }
+}
