@@ -20,8 +20,9 @@ const SECTION = { queue: 1, live: 2, dead: 3, windows: 4, results: 5 } as const
 export class FrozenQueue {
   readonly #name: string
   readonly #header: Uint8Array
-  readonly #live: FrozenMessages
-  readonly #dead: FrozenMessages
+  readonly #live: Int32Array
+  readonly #dead: Int32Array
+  readonly #columns: FrozenMessages
   readonly #windows: readonly Uint8Array[]
   readonly #results: readonly Result[]
   readonly #messages: Messages
@@ -36,8 +37,9 @@ export class FrozenQueue {
     header.u53(state.dropped)
     encodeSettings(header, state.settings)
     this.#header = header.take()
-    this.#live = freezeMessages(state.messages, state.live.slots())
-    this.#dead = freezeMessages(state.messages, state.dead.slots())
+    this.#live = state.live.slots()
+    this.#dead = state.dead.slots()
+    this.#columns = freezeMessages(state.messages)
     this.#windows = Array.from(state.windows.all(), encodeWindow)
     this.#results = [...state.results.all()]
   }
@@ -75,80 +77,65 @@ export class FrozenQueue {
   }
 
   /** Views, good until the next is taken. */
-  *#records(frozen: FrozenMessages): Generator<Uint8Array> {
+  *#records(slots: Int32Array): Generator<Uint8Array> {
     const writer = new ByteWriter(1024)
-    for (let at = 0; at < frozen.id.length; at++) {
+    const { address, length } = this.#columns
+    for (const slot of slots) {
       writer.length = 0
-      encodeRecord(writer, frozen, at)
-      writer.raw(this.#messages.bodies.get(frozen.address[at] ?? 0, frozen.length[at] ?? 0))
+      encodeRecord(writer, this.#columns, slot)
+      writer.raw(this.#messages.bodies.get(address[slot] ?? 0, length[slot] ?? 0))
       yield writer.bytes.subarray(0, writer.length)
     }
   }
 }
 
-/** Columns in the order of their records. */
-interface FrozenMessages {
-  readonly id: Float64Array
-  readonly time: Float64Array
-  readonly due: Float64Array
-  readonly expires: Float64Array
-  readonly address: Float64Array
-  readonly length: Uint32Array
-  readonly attempts: Uint32Array
-  readonly priority: Uint8Array
-  readonly flags: Uint8Array
-  readonly key: readonly string[]
-  readonly deduplication: readonly string[]
-  /** By place. */
-  readonly details: ReadonlyMap<number, Details>
-}
+/** Columns by slot, as they were: copied whole, which is faster than to gather what is in use. */
+type FrozenMessages = Pick<
+  Messages,
+  | 'id'
+  | 'time'
+  | 'due'
+  | 'expires'
+  | 'address'
+  | 'length'
+  | 'attempts'
+  | 'priority'
+  | 'flags'
+  | 'key'
+  | 'deduplication'
+  | 'details'
+>
 
-function freezeMessages(messages: Messages, slots: Int32Array): FrozenMessages {
-  const details = new Map<number, Details>()
-  if (messages.details.size > 0) {
-    slots.forEach((slot, at) => {
-      const detail = messages.details.get(slot)
-      if (detail !== undefined) details.set(at, detail)
-    })
-  }
+function freezeMessages(messages: Messages): FrozenMessages {
   return {
-    id: pick(messages.id, new Float64Array(slots.length), slots),
-    time: pick(messages.time, new Float64Array(slots.length), slots),
-    due: pick(messages.due, new Float64Array(slots.length), slots),
-    expires: pick(messages.expires, new Float64Array(slots.length), slots),
-    address: pick(messages.address, new Float64Array(slots.length), slots),
-    length: pick(messages.length, new Uint32Array(slots.length), slots),
-    attempts: pick(messages.attempts, new Uint32Array(slots.length), slots),
-    priority: pick(messages.priority, new Uint8Array(slots.length), slots),
-    flags: pick(messages.flags, new Uint8Array(slots.length), slots),
-    key: Array.from(slots, (slot) => messages.key[slot] ?? ''),
-    deduplication: Array.from(slots, (slot) => messages.deduplication[slot] ?? ''),
-    details,
+    id: messages.id.slice(),
+    time: messages.time.slice(),
+    due: messages.due.slice(),
+    expires: messages.expires.slice(),
+    address: messages.address.slice(),
+    length: messages.length.slice(),
+    attempts: messages.attempts.slice(),
+    priority: messages.priority.slice(),
+    flags: messages.flags.slice(),
+    key: messages.key.slice(),
+    deduplication: messages.deduplication.slice(),
+    details: new Map(messages.details),
   }
-}
-
-function pick<Column extends Float64Array | Uint32Array | Uint8Array>(
-  from: Column,
-  to: Column,
-  slots: Int32Array,
-): Column {
-  for (let at = 0; at < slots.length; at++) to[at] = from[slots[at] ?? 0] ?? 0
-  return to
 }
 
 /** Everything but the body, `[headers blob, payload blob]`, which follows. */
-function encodeRecord(writer: ByteWriter, frozen: FrozenMessages, at: number): void {
-  const expires = frozen.expires[at] ?? NEVER
-  const details = frozen.details.get(at)
-  writer.u53(frozen.id[at] ?? 0)
-  writer.u53(frozen.time[at] ?? 0)
-  writer.u53(frozen.due[at] ?? 0)
+function encodeRecord(writer: ByteWriter, frozen: FrozenMessages, slot: number): void {
+  const expires = frozen.expires[slot] ?? NEVER
+  const details = frozen.details.get(slot)
+  writer.u53(frozen.id[slot] ?? 0)
+  writer.u53(frozen.time[slot] ?? 0)
+  writer.u53(frozen.due[slot] ?? 0)
   writer.u53(expires === NEVER ? 0 : expires)
-  writer.u32(frozen.attempts[at] ?? 0)
-  writer.u8(frozen.priority[at] ?? 0)
-  writer.u8(frozen.flags[at] ?? 0)
-  writer.text(frozen.key[at] ?? '')
-  writer.text(frozen.deduplication[at] ?? '')
+  writer.u32(frozen.attempts[slot] ?? 0)
+  writer.u8(frozen.priority[slot] ?? 0)
+  writer.u8(frozen.flags[slot] ?? 0)
+  writer.text(frozen.key[slot] ?? '')
+  writer.text(frozen.deduplication[slot] ?? '')
   writer.u8(details === undefined ? 0 : 1)
   if (details === undefined) return
   writer.u8(details.death)

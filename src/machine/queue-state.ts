@@ -67,8 +67,9 @@ export class QueueState {
   }
 
   configure(settings: QueueSettings): void {
-    const { order, keyConcurrency, keyRate } = this.settings
+    const { order, keyConcurrency, keyRate, deadKeepMs } = this.settings
     this.settings = settings
+    if (deadKeepMs !== settings.deadKeepMs) for (const slot of this.dead.slots()) this.#keepDead(slot)
     const isSame =
       order === settings.order && keyConcurrency === settings.keyConcurrency && keyRate === settings.keyRate
     if (isSame) this.order.adopt(settings)
@@ -135,14 +136,14 @@ export class QueueState {
       this.forget(this.dead.first())
       this.dropped++
     }
-    if (successor !== undefined) this.#follow(successor, time)
+    if (successor !== undefined && reason !== 'overflow') this.#follow(successor, time)
   }
 
   restoreDead(slot: number): void {
     const { messages } = this
     messages.flags[slot] = FLAG.dead
     this.dead.add(messages.id[slot] ?? 0, slot)
-    messages.dueHeap.set(slot, (messages.details.get(slot)?.died ?? 0) + this.settings.deadKeepMs * 1000)
+    this.#keepDead(slot)
   }
 
   /** A dead letter is deleted. */
@@ -173,6 +174,11 @@ export class QueueState {
     }
     this.windows.advance(time)
     this.results.advance(time)
+  }
+
+  #keepDead(slot: number): void {
+    const died = this.messages.details.get(slot)?.died ?? 0
+    this.messages.dueHeap.set(slot, died + this.settings.deadKeepMs * 1000)
   }
 
   /** Gives a living message another time and place. */

@@ -90,7 +90,7 @@ export class QueueTable implements Table, QueueView {
     const kept = this.#queues.get(message.queue) ?? this.#create(message.queue)
     if (kept === undefined) return 0
     const outcome = { status: 0, revision: 0 }
-    sendMessage(kept.state, outgoingOf(message), { mode: 'run', time, outcome })
+    sendMessage(kept.state, outgoingOf(message, time), { mode: 'run', time, outcome })
     this.#reschedule(kept)
     return outcome.status === STATUS.ok ? outcome.revision : 0
   }
@@ -180,14 +180,14 @@ export class QueueTable implements Table, QueueView {
   }
 }
 
-function outgoingOf({ key, headers, payload, deduplicationId }: Enqueued): OutgoingMessage {
+function outgoingOf({ key, headers, payload, deduplicationId }: Enqueued, due: LeaderMicros): OutgoingMessage {
   const body = new ByteWriter(headers.length + payload.length + 8)
   body.blob(headers)
   body.blob(payload)
   return {
     key,
     priority: 0,
-    due: 0,
+    due,
     expires: Number.POSITIVE_INFINITY,
     deduplication: deduplicationId,
     mode: 'drop',
