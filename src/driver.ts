@@ -2,30 +2,64 @@
 
 export type { ErrorCode, ErrorDetails, Outcome } from './base/error.ts'
 export { isTroupeError, TroupeError } from './base/error.ts'
-export type { Millis } from './base/time.ts'
+export type { Millis, WallMillis } from './base/time.ts'
 export type { ConformanceCase, ConformanceContext } from './driver/conformance/case.ts'
 export { keyValueConformance } from './driver/conformance/key-value.ts'
 export type {
   Absent,
+  AcquireOptions,
   CallOptions,
   Change,
   ClusterStatus,
+  ConsumeOptions,
+  ConsumerStatus,
+  DeathReason,
+  DeduplicationMode,
+  Delivered,
   Driver,
+  Effect,
+  Fence,
+  GroupOffsets,
   GroupStatus,
+  Hold,
+  InspectedMessage,
   KeyRange,
   KeyValueFacet,
+  LeaseFacet,
+  LeaseHold,
+  LockStatus,
   MemberStatus,
+  MessageState,
   OperationOutcome,
+  OutgoingMessage,
+  OutgoingRecord,
+  Overflow,
+  Position,
+  Published,
+  QueueFacet,
+  QueueName,
+  QueueOrder,
+  QueueRules,
+  QueueStats,
   ReadLevel,
   ReadOptions,
+  ReadRecord,
   Receipt,
+  RecordBatch,
   Revision,
   ScannedEntry,
   ScanOptions,
+  ScheduleRule,
+  ScheduleStatus,
+  Sent,
   StoredValue,
+  SubscribeOptions,
+  TopicFacet,
+  TopicName,
+  TopicRules,
   WatchOptions,
   WriteOptions,
   Written,
 } from './driver/contract.ts'
 export type { MemoryDriverOptions } from './driver/memory.ts'
-export { memoryDriver } from './driver/memory.ts'
+export { memoryDriver } from './platform/memory.ts'

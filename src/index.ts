@@ -2,7 +2,11 @@
 
 export type { ErrorCode, ErrorDetails, Outcome } from './base/error.ts'
 export { isTroupeError, TroupeError } from './base/error.ts'
-export type { Millis } from './base/time.ts'
+export type { Random } from './base/random.ts'
+export type { Millis, WallMillis } from './base/time.ts'
+export type { Barrier, Latch } from './data/barrier.ts'
+export type { CampaignOptions, Office } from './data/election.ts'
+export type { Lease, Lock, LockOptions, LockState, ReadWriteLockOptions } from './data/lock.ts'
 export type {
   MapChange,
   MapDefinition,
@@ -13,34 +17,102 @@ export type {
   MapWatchOptions,
   SelfFitting,
   TroupeMap,
+  UpdateOptions,
   Versioned,
 } from './data/map.ts'
 export { defineMap } from './data/map.ts'
 export type { InputOf, OutputOf, SchemaIssue, SchemaResult, StandardSchema } from './data/schema.ts'
 export type {
   Absent,
+  AcquireOptions,
   CallOptions,
   Change,
   ClusterStatus,
+  ConsumeOptions,
+  ConsumerStatus,
+  DeathReason,
+  DeduplicationMode,
+  Delivered,
   Driver,
+  Effect,
+  Fence,
+  GroupOffsets,
   GroupStatus,
+  Hold,
+  InspectedMessage,
   KeyRange,
   KeyValueFacet,
+  LeaseFacet,
+  LeaseHold,
+  LockStatus,
   MemberStatus,
+  MessageState,
   OperationOutcome,
+  OutgoingMessage,
+  OutgoingRecord,
+  Overflow,
+  Position,
+  Published,
+  QueueFacet,
+  QueueName,
+  QueueOrder,
+  QueueRules,
+  QueueStats,
   ReadLevel,
   ReadOptions,
+  ReadRecord,
   Receipt,
+  RecordBatch,
   Revision,
   ScannedEntry,
   ScanOptions,
+  ScheduleRule,
+  ScheduleStatus,
+  Sent,
   StoredValue,
+  SubscribeOptions,
+  TopicFacet,
+  TopicName,
+  TopicRules,
   WatchOptions,
   WriteOptions,
   Written,
 } from './driver/contract.ts'
 export type { MemoryDriverOptions } from './driver/memory.ts'
-export { memoryDriver } from './driver/memory.ts'
+export type { FailureRecord } from './message/failure-record.ts'
+export type {
+  DeduplicateOptions,
+  InspectedQueueMessage,
+  PeekOptions,
+  QueueDefinition,
+  QueueMessage,
+  QueueOptions,
+  QueueSchemaOptions,
+  RateLimit,
+  ReceivedMessage,
+  ReceiveOptions,
+  RedriveOptions,
+  SendOptions,
+  TroupeQueue,
+} from './message/queue.ts'
+export { defineQueue } from './message/queue.ts'
+export type { ExponentialDelayOptions, JitterOptions, LinearDelayOptions, RetryPolicy } from './message/retry.ts'
+export { exponentialDelay, fixedDelay, linearDelay } from './message/retry.ts'
+export type { ScheduleOptions, ScheduleTime } from './message/schedule.ts'
+export type {
+  PublishOptions,
+  SubscribeTopicOptions,
+  TableView,
+  TopicBatch,
+  TopicDefinition,
+  TopicOptions,
+  TopicRecord,
+  TopicSchemaOptions,
+  TroupeTopic,
+} from './message/topic.ts'
+export { defineTopic } from './message/topic.ts'
+export type { DrainResult, Handler, HandlerContext, Worker, WorkOptions } from './message/worker.ts'
+export { memoryDriver } from './platform/memory.ts'
 export type { OpenHooks } from './platform/open.ts'
 export { open } from './platform/open.ts'
 export type { SignalOptions } from './platform/signals.ts'

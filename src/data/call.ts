@@ -2,7 +2,7 @@
 
 import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import type { Millis } from '../base/time.ts'
-import type { CallOptions, ReadLevel, ReadOptions, WriteOptions } from '../driver/contract.ts'
+import type { CallOptions, Fence, ReadLevel, ReadOptions, WriteOptions } from '../driver/contract.ts'
 
 export const DEFAULT_TIMEOUT_MS: Millis = 10_000
 
@@ -15,7 +15,8 @@ export const NO_OPTIONS: Readonly<Record<string, never>> = Object.freeze({})
 const CALL = ['signal', 'timeout'] as const
 export const CALL_OPTIONS: ReadonlySet<string> = new Set(CALL)
 export const READ_OPTIONS: ReadonlySet<string> = new Set([...CALL, 'read'])
-const WRITE_OPTIONS: ReadonlySet<string> = new Set([...CALL, 'ifRevision'])
+const WRITE_OPTIONS: ReadonlySet<string> = new Set([...CALL, 'ifRevision', 'fence'])
+export const FENCED_OPTIONS: ReadonlySet<string> = new Set([...CALL, 'fence'])
 
 /** Throws `INVALID_ARGUMENT` for what is unknown or out of range, and the signal's reason when it has aborted already. */
 export function checkCall(call: string, options: CallOptions, known: ReadonlySet<string>): void {
@@ -41,10 +42,24 @@ export function checkRead(call: string, options: ReadOptions, known: ReadonlySet
 
 export function checkWrite(call: string, options: WriteOptions): void {
   checkCall(call, options, WRITE_OPTIONS)
+  checkFence(options.fence)
   const { ifRevision } = options
   if (ifRevision !== undefined && !(typeof ifRevision === 'bigint' && ifRevision >= 0n)) {
     throw invalidArgument('ifRevision is a bigint: the revision of an entry, or 0n for a key that is absent')
   }
+}
+
+/** A fence is anything that has a name and a token, such as a lock. */
+export function checkFence(fence: Fence | undefined): void {
+  if (fence === undefined) return
+  if (typeof fence === 'object' && fence !== null && typeof fence.name === 'string' && typeof fence.token === 'bigint')
+    return
+  throw invalidArgument('fence is a lock, an office, or { name, token } with a bigint')
+}
+
+/** What a driver needs of a fence: the handle that it came from stays here. */
+export function plainFence(fence: Fence | undefined): { readonly fence?: Fence } {
+  return fence === undefined ? {} : { fence: { name: fence.name, token: fence.token } }
 }
 
 function isReadLevel(read: ReadLevel): boolean {

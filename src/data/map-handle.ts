@@ -15,7 +15,17 @@ import type {
   WriteOptions,
   Written,
 } from '../driver/contract.ts'
-import { CALL_OPTIONS, checkCall, checkRead, checkWrite, DEFAULT_TIMEOUT_MS, NO_OPTIONS, READ_OPTIONS } from './call.ts'
+import {
+  checkCall,
+  checkFence,
+  checkRead,
+  checkWrite,
+  DEFAULT_TIMEOUT_MS,
+  FENCED_OPTIONS,
+  NO_OPTIONS,
+  plainFence,
+  READ_OPTIONS,
+} from './call.ts'
 import { checkBound, checkKey, endOfPrefix } from './key.ts'
 import type {
   MapChange,
@@ -24,6 +34,7 @@ import type {
   MapScanOptions,
   MapWatchOptions,
   TroupeMap,
+  UpdateOptions,
   Versioned,
 } from './map.ts'
 import type { StandardSchema } from './schema.ts'
@@ -91,7 +102,7 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
     try {
       checkKey(key)
       checkWrite('map.delete', options)
-      return this.#store.delete(this.name, key, options)
+      return this.#store.delete(this.name, key, plainWrite(options))
     } catch (error) {
       return Promise.reject(error)
     }
@@ -100,16 +111,19 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
   async update(
     key: string,
     change: (value: Value | undefined) => Input | Promise<Input>,
-    options: CallOptions = NO_OPTIONS,
+    given: UpdateOptions = NO_OPTIONS,
   ): Promise<Versioned<Value>> {
     checkKey(key)
-    checkCall('map.update', options, CALL_OPTIONS)
+    checkCall('map.update', given, FENCED_OPTIONS)
+    checkFence(given.fence)
+    const { fence, ...options } = given
     const end = this.#clock.now() + (options.timeout ?? DEFAULT_TIMEOUT_MS)
     let conflict: unknown
     for (;;) {
       const current = await this.get(key, this.#remaining(options, end, conflict))
       const value = await this.#valid(key, await change(current?.value))
-      const condition = { ...this.#remaining(options, end, conflict), ifRevision: current?.revision ?? 0n }
+      const left = this.#remaining(options, end, conflict)
+      const condition = { ...left, ...plainFence(fence), ifRevision: current?.revision ?? 0n }
       try {
         return { value, ...(await this.#put(key, value, condition)) }
       } catch (error) {
@@ -152,7 +166,7 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
 
   #put(key: string, value: Input | Value, options: WriteOptions): Promise<Written> {
     if (value === undefined) throw invalidArgument(`undefined is no value for '${key}': use null, or delete the key`)
-    return this.#store.set(this.name, key, this.#codec.encode(value), options)
+    return this.#store.set(this.name, key, this.#codec.encode(value), plainWrite(options))
   }
 
   #valid(key: string, value: Input): Value | Promise<Value> {
@@ -193,6 +207,11 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
     if (timeout > 0) return { ...options, timeout }
     throw new TroupeError('TIMEOUT', 'the time for the update is over; nothing was changed', { cause: conflict })
   }
+}
+
+/** Copies only where there is a fence. */
+function plainWrite(options: WriteOptions): WriteOptions {
+  return options.fence === undefined ? options : { ...options, ...plainFence(options.fence) }
 }
 
 function rangeOf(prefix: string | undefined, from: string | undefined, until: string | undefined): KeyRange {

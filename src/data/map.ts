@@ -3,6 +3,7 @@
 import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import type {
   CallOptions,
+  Fence,
   KeyRange,
   ReadOptions,
   Receipt,
@@ -10,11 +11,13 @@ import type {
   WriteOptions,
   Written,
 } from '../driver/contract.ts'
+import { checkName, checkSchema, placedName } from './name.ts'
 import type { InputOf, OutputOf, StandardSchema } from './schema.ts'
 
 /** Names a map and says what it holds; one value, shared by everyone who uses the map. Made by {@link defineMap}. */
 export interface MapDefinition<Value, Input = Value> {
   readonly kind: 'map'
+  /** With its placement, if it has one: `name@placement`. */
   readonly name: string
   readonly consistency: 'strong'
   readonly schema: StandardSchema<Input, Value> | undefined
@@ -25,6 +28,8 @@ export interface MapOptions {
    * `'strong'` (the default): linearizable; the side of a network split without a majority refuses with `NO_QUORUM`.
    */
   readonly consistency?: 'strong'
+  /** What has the same placement has its equal keys in the same shard, so that one commit can change them together. */
+  readonly placement?: string
 }
 
 export interface MapSchemaOptions<Schema> extends MapOptions {
@@ -39,8 +44,7 @@ export interface MapSchemaOptions<Schema> extends MapOptions {
 export type SelfFitting<Schema extends StandardSchema> =
   OutputOf<Schema> extends InputOf<Schema> ? Schema : 'the schema must accept what it returns'
 
-const NAME_PATTERN = /^[A-Za-z0-9._:/-]{1,128}$/
-const DEFINITION_OPTIONS: ReadonlySet<string> = new Set(['schema', 'consistency'])
+const DEFINITION_OPTIONS: ReadonlySet<string> = new Set(['schema', 'consistency', 'placement'])
 
 /**
  * Defines a map. Nothing is created: a map exists as soon as it holds something, and a definition may be made anywhere.
@@ -60,18 +64,12 @@ export function defineMap(
   name: string,
   options: MapOptions & { readonly schema?: StandardSchema } = {},
 ): MapDefinition<unknown> {
-  if (typeof name !== 'string' || !NAME_PATTERN.test(name)) {
-    throw invalidArgument(
-      `a map's name has 1 to 128 of A-Z a-z 0-9 . _ : / - and is not '${String(name).slice(0, 140)}'`,
-    )
-  }
+  checkName('a map', name)
   refuseUnknownOptions('defineMap', options, DEFINITION_OPTIONS)
-  const { schema, consistency = 'strong' } = options
+  const { schema, consistency = 'strong', placement } = options
   if (consistency !== 'strong') throw invalidArgument(`consistency of map '${name}' is 'strong'`)
-  if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function') {
-    throw invalidArgument(`schema of map '${name}' is no Standard Schema (zod, valibot, arktype and others make one)`)
-  }
-  return { kind: 'map', name, consistency, schema }
+  checkSchema(`map '${name}'`, schema)
+  return { kind: 'map', name: placedName(name, placement), consistency, schema }
 }
 
 /** A value as it stood at a revision. */
@@ -109,6 +107,11 @@ export interface MapScanOptions extends ReadOptions {
   readonly reverse?: boolean
   /** Most entries to yield; default: all. */
   readonly limit?: number
+}
+
+export interface UpdateOptions extends CallOptions {
+  /** A lock or office, or anything else with its name and token: refused with `FENCED` once a newer one has been seen. */
+  readonly fence?: Fence
 }
 
 export interface MapWatchOptions {
@@ -171,7 +174,7 @@ export interface TroupeMap<Value, Input = Value> {
   update(
     key: string,
     change: (value: Value | undefined) => Input | Promise<Input>,
-    options?: CallOptions,
+    options?: UpdateOptions,
   ): Promise<Versioned<Value>>
 
   /**

@@ -13,7 +13,7 @@ export interface ConsumerOwner {
 }
 
 export class MemoryConsumer implements AsyncIterator<Delivered, undefined> {
-  readonly deliveries = new Set<MemoryDelivery>()
+  readonly deliveries: Set<MemoryDelivery> = new Set()
   readonly #owner: ConsumerOwner
   readonly #options: ConsumeOptions
   readonly #inbox: Inbox<Delivered>

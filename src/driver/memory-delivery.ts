@@ -39,7 +39,11 @@ export class MemoryDelivery implements Delivered {
   readonly #lost = new AbortController()
   #lease: Timer
 
-  constructor(owner: DeliveryOwner, message: MemoryMessage, taker: { readonly consumer: DeliveryTaker; readonly now: Millis }) {
+  constructor(
+    owner: DeliveryOwner,
+    message: MemoryMessage,
+    taker: { readonly consumer: DeliveryTaker; readonly now: Millis },
+  ) {
     this.#owner = owner
     this.message = message
     this.consumer = taker.consumer

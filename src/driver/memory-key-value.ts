@@ -19,7 +19,7 @@ import type {
   Written,
 } from './contract.ts'
 import { compareKeys, isInRange } from './key-order.ts'
-import { closed, type MemoryDoor, MEMORY_RECEIPT } from './memory-door.ts'
+import { closed, MEMORY_RECEIPT, type MemoryDoor } from './memory-door.ts'
 
 interface Stored {
   readonly value: Uint8Array

@@ -53,7 +53,22 @@ export class MemoryMessage {
     const { id, key, state, headers, attempts, sentAt, priority, death } = this
     const { firstError, lastError, progress, result } = this
     const payload = this.payload.slice()
-    return { id, key, state, payload, headers, attempts, sentAt, dueAt, priority, death, firstError, lastError, progress, result }
+    return {
+      id,
+      key,
+      state,
+      payload,
+      headers,
+      attempts,
+      sentAt,
+      dueAt,
+      priority,
+      death,
+      firstError,
+      lastError,
+      progress,
+      result,
+    }
   }
 }
 

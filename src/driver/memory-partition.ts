@@ -26,7 +26,15 @@ export class MemoryPartition {
   append(record: OutgoingRecord, time: WallMillis, rules: TopicRules): ReadRecord {
     const { topic, number: partition } = this
     const { key, headers } = record
-    const added = { topic, partition, offset: this.#next, time, key, payload: record.payload.slice(), headers: { ...headers } }
+    const added = {
+      topic,
+      partition,
+      offset: this.#next,
+      time,
+      key,
+      payload: record.payload.slice(),
+      headers: { ...headers },
+    }
     this.#next += 1n
     this.#records.push(added)
     this.#bytes += added.payload.length
@@ -72,8 +80,7 @@ export class MemoryPartition {
   #retain(now: WallMillis, { keepMs, keepBytes, keepCount }: TopicRules): void {
     let dropped = 0
     for (const { time, payload } of this.#records) {
-      const isKept =
-        now - time <= keepMs && this.#bytes <= keepBytes && this.#records.length - dropped <= keepCount
+      const isKept = now - time <= keepMs && this.#bytes <= keepBytes && this.#records.length - dropped <= keepCount
       if (isKept) break
       this.#bytes -= payload.length
       dropped += 1

@@ -2,19 +2,11 @@
 
 import { TroupeError } from '../base/error.ts'
 import type { Clock, Millis, Scheduler, Timer, WallMillis } from '../base/time.ts'
-import type {
-  CallOptions,
-  DeathReason,
-  Effect,
-  OutgoingMessage,
-  QueueRules,
-  QueueStats,
-  Sent,
-} from './contract.ts'
+import type { CallOptions, DeathReason, Effect, OutgoingMessage, QueueRules, QueueStats, Sent } from './contract.ts'
 import type { ConsumerOwner, MemoryConsumer } from './memory-consumer.ts'
 import { MemoryDeduplication } from './memory-deduplication.ts'
 import { type DeliveryOwner, MemoryDelivery, staleDelivery } from './memory-delivery.ts'
-import { type MemoryDoor, MEMORY_RECEIPT } from './memory-door.ts'
+import { MEMORY_RECEIPT, type MemoryDoor } from './memory-door.ts'
 import { MemoryMessage } from './memory-message.ts'
 import { MemoryOrder } from './memory-queue-order.ts'
 
@@ -34,10 +26,10 @@ export interface QueueParts {
 
 export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
   /** Everything that is neither settled nor dead. */
-  readonly live = new Map<number, MemoryMessage>()
-  readonly dead = new Map<number, MemoryMessage>()
+  readonly live: Map<number, MemoryMessage> = new Map()
+  readonly dead: Map<number, MemoryMessage> = new Map()
   /** Acknowledged with a result that is kept for a while. */
-  readonly done = new Map<number, MemoryMessage>()
+  readonly done: Map<number, MemoryMessage> = new Map()
   readonly #parts: QueueParts
   readonly #consumers: MemoryConsumer[] = []
   readonly #deliveries = new Map<MemoryMessage, MemoryDelivery>()
@@ -159,9 +151,11 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
 
   retry(message: MemoryMessage, delay: Millis, error: Uint8Array | undefined): void {
     message.fail(error)
-    if (message.attempts >= this.#rules.maxAttempts) return this.die(message, 'attempts')
-    message.dueAt = this.now() + delay
-    this.#wait(message, this.#rules.order === 'key')
+    if (message.attempts >= this.#rules.maxAttempts) this.die(message, 'attempts')
+    else {
+      message.dueAt = this.now() + delay
+      this.#wait(message, this.#rules.order === 'key')
+    }
   }
 
   die(message: MemoryMessage, reason: DeathReason): void {

@@ -57,7 +57,8 @@ export class MemorySchedules {
       missedCount: known?.missedCount ?? 0,
       timer: undefined,
     }
-    if ('cron' in rule.rule && schedule.nextAt === undefined) throw invalidArgument(`the cron '${rule.rule.cron}' never fires`)
+    if ('cron' in rule.rule && schedule.nextAt === undefined)
+      throw invalidArgument(`the cron '${rule.rule.cron}' never fires`)
     known?.timer?.cancel()
     this.#schedules.set(key, schedule)
     this.#arm(schedule)
@@ -92,7 +93,10 @@ export class MemorySchedules {
     return 'every' in rule ? at + rule.every : this.#nextCron(rule, at)
   }
 
-  #nextCron({ cron, timeZone }: { readonly cron: string; readonly timeZone: string }, after: WallMillis): WallMillis | undefined {
+  #nextCron(
+    { cron, timeZone }: { readonly cron: string; readonly timeZone: string },
+    after: WallMillis,
+  ): WallMillis | undefined {
     const micros = this.#ports.planCron(cron, timeZone, after * 1000, 1)[0]
     return micros === undefined ? undefined : micros / 1000
   }

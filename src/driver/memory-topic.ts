@@ -15,7 +15,7 @@ import type {
   TopicName,
   TopicRules,
 } from './contract.ts'
-import { closed, type MemoryDoor, MEMORY_RECEIPT } from './memory-door.ts'
+import { closed, MEMORY_RECEIPT, type MemoryDoor } from './memory-door.ts'
 import { MemoryGroup, MemoryReader } from './memory-group.ts'
 import { hashOf, MemoryPartition } from './memory-partition.ts'
 

@@ -41,7 +41,7 @@ export interface OpenHooks {
  */
 export async function open(options: OpenOptions = {}, hooks: OpenHooks = {}): Promise<Troupe> {
   const settings = parseOptions(options, process.env)
-  if (settings.driver !== undefined) return createTroupe({ driver: settings.driver, clock: new RealClock() })
+  if (settings.driver !== undefined) return createTroupe({ driver: settings.driver, ...driverPorts() })
   return settings.connect.length > 0 ? openClient(settings) : openNode(settings, hooks)
 }
 
@@ -52,7 +52,8 @@ async function openNode(settings: Settings, hooks: OpenHooks): Promise<Troupe> {
     engine.failed.throwIfAborted()
     return engine.connect()
   }
-  const driver = nativeDriver({ ...driverPorts(), connect, seeds: [engine.address], direct: false })
+  const ports = driverPorts()
+  const driver = nativeDriver({ ...ports, connect, seeds: [engine.address], direct: false })
   const onFatal = hooks.onFatal ?? exitWith
   engine.failed.addEventListener('abort', () => {
     const error: unknown = engine.failed.reason
@@ -61,7 +62,7 @@ async function openNode(settings: Settings, hooks: OpenHooks): Promise<Troupe> {
   })
   return createTroupe({
     driver,
-    clock: new RealClock(),
+    ...ports,
     drain: (timeout) => engine.drain(timeout),
     close: () => engine.close(),
     failed: engine.failed,
@@ -82,10 +83,11 @@ async function openClient(settings: Settings): Promise<Troupe> {
     spare = undefined
     return channel
   }
-  const driver = nativeDriver({ ...driverPorts(), connect, seeds: addresses, direct: true })
+  const ports = driverPorts()
+  const driver = nativeDriver({ ...ports, connect, seeds: addresses, direct: true })
   // Timers keep no process alive; a client that waits for a node to come back does.
   const alive = setInterval(() => {}, 2 ** 30)
-  return createTroupe({ driver, clock: new RealClock(), close: async () => clearInterval(alive) })
+  return createTroupe({ driver, ...ports, close: async () => clearInterval(alive) })
 }
 
 function driverPorts(): { clock: RealClock; scheduler: RealScheduler; random: SeededRandom } {

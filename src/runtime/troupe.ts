@@ -3,17 +3,36 @@
 import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import { ValueCodec } from '../base/codec.ts'
 import { TroupeError } from '../base/error.ts'
-import type { Clock, Millis } from '../base/time.ts'
-import { CALL_OPTIONS, checkCall, NO_OPTIONS } from '../data/call.ts'
+import type { Random } from '../base/random.ts'
+import type { Clock, Millis, Scheduler } from '../base/time.ts'
+import { type Barrier, barrier, type Latch, latch, once } from '../data/barrier.ts'
+import { CALL_OPTIONS, checkCall, checkFence, NO_OPTIONS } from '../data/call.ts'
+import { type CampaignOptions, campaign, type Office, observe, runSingleton } from '../data/election.ts'
+import type { Lease, Lock, LockOptions, LockState, ReadWriteLockOptions } from '../data/lock.ts'
+import { acquireLock, acquireSemaphore, leaseFacet, lockState, openLease, useHeld } from '../data/lock.ts'
 import type { MapDefinition, TroupeMap } from '../data/map.ts'
 import type { HandleParts } from '../data/map-handle.ts'
 import { MapHandle } from '../data/map-handle.ts'
-import type { CallOptions, ClusterStatus, Driver, OperationOutcome } from '../driver/contract.ts'
+import type { CallOptions, ClusterStatus, Driver, Fence, OperationOutcome, ScheduleStatus } from '../driver/contract.ts'
+import type { MessageParts } from '../message/parts.ts'
+import type { QueueDefinition, TroupeQueue } from '../message/queue.ts'
+import { QueueHandle } from '../message/queue-handle.ts'
+import {
+  listSchedules,
+  removeSchedule,
+  type ScheduleOptions,
+  type ScheduleTime,
+  setSchedule,
+} from '../message/schedule.ts'
+import type { TopicDefinition, TroupeTopic } from '../message/topic.ts'
+import { TopicHandle } from '../message/topic-handle.ts'
 
 /** What a Troupe is made of. */
 export interface TroupeParts {
   readonly driver: Driver
   readonly clock: Clock
+  readonly scheduler: Scheduler
+  readonly random: Random
   /** Lets the node beside this application finish and hand over its leaderships; nothing to do where there is none. */
   readonly drain?: (timeout: Millis) => Promise<void>
   /** Ends what was started along with the driver, once that is closed. */
@@ -30,6 +49,68 @@ export interface DrainOptions {
 export interface Troupe {
   /** A handle on the map of this definition; see {@link TroupeMap}. */
   map<Value, Input>(definition: MapDefinition<Value, Input>): TroupeMap<Value, Input>
+
+  /** A handle on the queue of this definition; see {@link TroupeQueue}. */
+  queue<Value, Input>(definition: QueueDefinition<Value, Input>): TroupeQueue<Value, Input>
+
+  /** A handle on the topic of this definition; see {@link TroupeTopic}. */
+  topic<Value, Input>(definition: TopicDefinition<Value, Input>): TroupeTopic<Value, Input>
+
+  /**
+   * Sets the schedule of this id: its queue gets a message at each of its times, once in the whole cluster. The same schedule
+   * again changes nothing, so every process may set it when it starts. The message's header `troupe-firing` names the firing.
+   *
+   * @example
+   * await troupe.schedule(reports, 'nightly', { cron: '0 3 * * *', timeZone: 'Europe/Berlin' }, { value: { kind: 'full' } })
+   */
+  schedule<Value, Input>(
+    queue: QueueDefinition<Value, Input>,
+    id: string,
+    time: ScheduleTime,
+    options: ScheduleOptions<Input>,
+  ): Promise<void>
+  /** Ends a schedule; false when there was none. */
+  unschedule(queue: { readonly name: string }, id: string, options?: CallOptions): Promise<boolean>
+  schedules(options?: CallOptions): Promise<readonly ScheduleStatus[]>
+
+  /**
+   * Waits in line for a lock and holds it until `release`. With `shared`, together with others that share it.
+   * Rejects with `LOCKED` (`wait: false`), `TIMEOUT`, or the signal's reason.
+   *
+   * @example
+   * await using lock = await troupe.lock('nightly')
+   * await troupe.map(reports).set('today', report, { fence: lock })
+   */
+  lock(name: string, options?: ReadWriteLockOptions): Promise<Lock>
+  /** Runs `use` while holding the lock, and releases it however that ends. */
+  withLock<Result>(
+    name: string,
+    use: (lock: Lock) => Result | Promise<Result>,
+    options?: ReadWriteLockOptions,
+  ): Promise<Result>
+  /** One of `permits` permits; everybody names the same number. */
+  semaphore(name: string, permits: number, options?: LockOptions): Promise<Lock>
+  /** Waits until this process is elected. There is one holder for each token, and tokens grow. */
+  campaign(name: string, options?: CampaignOptions): Promise<Office>
+  /** Who holds a lock or office, now and after each change; states in between may be left out. */
+  observe(name: string, options?: { readonly signal?: AbortSignal }): AsyncIterable<LockState>
+  /** Runs `task` in one process of the cluster at a time: in another one after this was lost. Resolves when the task returns. */
+  singleton<Result>(
+    name: string,
+    task: (office: Office) => Result | Promise<Result>,
+    options?: CampaignOptions,
+  ): Promise<Result>
+  /** Whether a lock with this token is held now: for those who are shown a token and cannot be fenced. */
+  verify(fence: Fence, options?: CallOptions): Promise<boolean>
+  locks(options?: CallOptions): Promise<readonly LockState[]>
+  /** A lease that keys can be attached to. */
+  lease(options?: CallOptions & { readonly ttl?: Millis }): Promise<Lease>
+  /** Opens after `count` steps, for ever. */
+  latch(name: string, count: number): Latch
+  /** Lets its `count` parties go on together, round by round. */
+  barrier(name: string, count: number): Barrier
+  /** Runs `task` once in the life of the cluster; everybody gets its result. When it throws, the next caller tries again. */
+  once<Result>(name: string, task: () => Result | Promise<Result>, options?: CallOptions): Promise<Result>
 
   /** Members, groups and leaders, as the node that answers sees them. */
   status(options?: CallOptions): Promise<ClusterStatus>
@@ -67,7 +148,7 @@ const DEFAULT_DRAIN_MS: Millis = 25_000
 
 class OpenTroupe implements Troupe {
   readonly #parts: TroupeParts
-  readonly #handleParts: HandleParts
+  readonly #handleParts: HandleParts & MessageParts
   readonly #ending = new AbortController()
   #drained: Promise<void> | undefined
   #closed: Promise<void> | undefined
@@ -76,6 +157,9 @@ class OpenTroupe implements Troupe {
     this.#parts = parts
     this.#handleParts = {
       store: parts.driver.keyValue,
+      driver: parts.driver,
+      scheduler: parts.scheduler,
+      random: parts.random,
       codec: new ValueCodec(),
       clock: parts.clock,
       ending: this.signal,
@@ -92,6 +176,94 @@ class OpenTroupe implements Troupe {
   map<Value, Input>(definition: MapDefinition<Value, Input>): TroupeMap<Value, Input> {
     if (definition?.kind !== 'map') throw invalidArgument('troupe.map takes a definition made by defineMap')
     return new MapHandle(definition, this.#handleParts)
+  }
+
+  queue<Value, Input>(definition: QueueDefinition<Value, Input>): TroupeQueue<Value, Input> {
+    if (definition?.kind !== 'queue') throw invalidArgument('troupe.queue takes a definition made by defineQueue')
+    return new QueueHandle(definition, this.#handleParts)
+  }
+
+  topic<Value, Input>(definition: TopicDefinition<Value, Input>): TroupeTopic<Value, Input> {
+    if (definition?.kind !== 'topic') throw invalidArgument('troupe.topic takes a definition made by defineTopic')
+    return new TopicHandle(definition, this.#handleParts)
+  }
+
+  async schedule<Value, Input>(
+    queue: QueueDefinition<Value, Input>,
+    id: string,
+    time: ScheduleTime,
+    options: ScheduleOptions<Input>,
+  ): Promise<void> {
+    if (queue?.kind !== 'queue') throw invalidArgument('troupe.schedule takes a definition made by defineQueue')
+    return setSchedule(this.#handleParts, queue, { id, time }, options)
+  }
+
+  unschedule(queue: { readonly name: string }, id: string, options: CallOptions = NO_OPTIONS): Promise<boolean> {
+    return removeSchedule(this.#handleParts, queue, id, options)
+  }
+
+  schedules(options: CallOptions = NO_OPTIONS): Promise<readonly ScheduleStatus[]> {
+    return listSchedules(this.#handleParts, options)
+  }
+
+  lock(name: string, options: ReadWriteLockOptions = NO_OPTIONS): Promise<Lock> {
+    return acquireLock(this.#handleParts, name, options)
+  }
+
+  withLock<Result>(
+    name: string,
+    use: (lock: Lock) => Result | Promise<Result>,
+    options: ReadWriteLockOptions = NO_OPTIONS,
+  ): Promise<Result> {
+    return useHeld(acquireLock(this.#handleParts, name, options), use)
+  }
+
+  semaphore(name: string, permits: number, options: LockOptions = NO_OPTIONS): Promise<Lock> {
+    return acquireSemaphore(this.#handleParts, name, permits, options)
+  }
+
+  campaign(name: string, options: CampaignOptions = NO_OPTIONS): Promise<Office> {
+    return campaign(this.#handleParts, name, options)
+  }
+
+  observe(name: string, options: { readonly signal?: AbortSignal } = NO_OPTIONS): AsyncIterable<LockState> {
+    return observe(this.#handleParts, name, options)
+  }
+
+  singleton<Result>(
+    name: string,
+    task: (office: Office) => Result | Promise<Result>,
+    options: CampaignOptions = NO_OPTIONS,
+  ): Promise<Result> {
+    return runSingleton(this.#handleParts, name, task, options)
+  }
+
+  async verify(fence: Fence, options: CallOptions = NO_OPTIONS): Promise<boolean> {
+    checkCall('troupe.verify', options, CALL_OPTIONS)
+    checkFence(fence)
+    return leaseFacet(this.#parts.driver).verify(fence.name, fence.token, options)
+  }
+
+  async locks(options: CallOptions = NO_OPTIONS): Promise<readonly LockState[]> {
+    checkCall('troupe.locks', options, CALL_OPTIONS)
+    const statuses = await leaseFacet(this.#parts.driver).locks(options)
+    return statuses.map((status) => lockState(this.#handleParts, status))
+  }
+
+  lease(options: CallOptions & { readonly ttl?: Millis } = NO_OPTIONS): Promise<Lease> {
+    return openLease(this.#handleParts, options)
+  }
+
+  latch(name: string, count: number): Latch {
+    return latch(this.#handleParts, name, count)
+  }
+
+  barrier(name: string, count: number): Barrier {
+    return barrier(this.#handleParts, name, count)
+  }
+
+  once<Result>(name: string, task: () => Result | Promise<Result>, options: CallOptions = NO_OPTIONS): Promise<Result> {
+    return once(this.#handleParts, name, task, options)
   }
 
   async status(options: CallOptions = NO_OPTIONS): Promise<ClusterStatus> {

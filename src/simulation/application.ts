@@ -128,7 +128,10 @@ class ApplicationHosts {
       sleep: (duration) => new Promise((resolve) => void computer.at(computer.now() + duration, resolve)),
     }
     computer.defer(() => {
-      this.#application(createTroupe({ driver, clock: computer }), context).then(
+      this.#application(
+        createTroupe({ driver, clock: computer, scheduler: computer, random: random.fork() }),
+        context,
+      ).then(
         () => this.#ended(node, computer),
         (error: unknown) => {
           this.#ended(node, computer)

@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { SeededRandom } from '../../../src/base/random.ts'
 import type { Client, Terminal } from '../../../src/cli/command.ts'
 import { COMMANDS, run } from '../../../src/cli/run.ts'
 import { defineMap } from '../../../src/data/map.ts'
 import { memoryDriver } from '../../../src/driver/memory.ts'
 import { createTroupe } from '../../../src/runtime/troupe.ts'
+import { EventQueue } from '../../../src/simulation/event-queue.ts'
 
 const clock = { now: () => 0, wallTime: () => 0 }
 
@@ -13,7 +15,12 @@ class FakeTerminal implements Terminal {
   readonly out: string[] = []
   readonly errors: string[] = []
   readonly #interrupt = new AbortController()
-  readonly troupe = createTroupe({ driver: memoryDriver(), clock })
+  readonly troupe = createTroupe({
+    driver: memoryDriver(),
+    clock,
+    scheduler: new EventQueue(),
+    random: new SeededRandom(1),
+  })
   connectedTo: readonly string[] = []
   closed = 0
   stdin = ''

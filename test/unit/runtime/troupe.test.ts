@@ -1,14 +1,22 @@
 import { describe, expect, test } from 'vitest'
+import { SeededRandom } from '../../../src/base/random.ts'
 import { defineMap } from '../../../src/data/map.ts'
 import { memoryDriver } from '../../../src/driver/memory.ts'
 import type { Troupe, TroupeParts } from '../../../src/runtime/troupe.ts'
 import { createTroupe } from '../../../src/runtime/troupe.ts'
+import { EventQueue } from '../../../src/simulation/event-queue.ts'
 
 const clock = { now: () => 0, wallTime: () => 0 }
 const numbers = defineMap<number>('numbers')
 
 function troupeOf(parts: Partial<TroupeParts> = {}): Troupe {
-  return createTroupe({ driver: memoryDriver(), clock, ...parts })
+  return createTroupe({
+    driver: memoryDriver(),
+    clock,
+    scheduler: new EventQueue(),
+    random: new SeededRandom(1),
+    ...parts,
+  })
 }
 
 describe('a Troupe', () => {

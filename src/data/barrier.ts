@@ -1,0 +1,115 @@
+/** A barrier, a latch and a once are meeting points of processes, kept in maps. */
+
+import { invalidArgument } from '../base/argument.ts'
+import { isTroupeError } from '../base/error.ts'
+import type { CallOptions } from '../driver/contract.ts'
+import { CALL_OPTIONS, checkCall, NO_OPTIONS } from './call.ts'
+import { acquireLock, type LockParts, useHeld } from './lock.ts'
+import { defineMap, type TroupeMap } from './map.ts'
+import { type HandleParts, MapHandle } from './map-handle.ts'
+
+export interface Latch {
+  /** One step less to go; what remains. */
+  countDown(options?: CallOptions): Promise<number>
+  /** Resolves when all steps are done. */
+  wait(options?: CallOptions): Promise<void>
+}
+
+export interface Barrier {
+  /** Resolves once as many have arrived as the barrier wants; then it is shut again for the next round. Who gives up waiting no longer counts. */
+  arrive(options?: CallOptions): Promise<void>
+}
+
+interface Round {
+  readonly round: number
+  readonly arrived: number
+}
+
+const latches = defineMap<number>('troupe/latch')
+const barriers = defineMap<Round>('troupe/barrier')
+const results = defineMap<{ readonly result: unknown }>('troupe/once')
+const FIRST: Round = { round: 0, arrived: 0 }
+
+/** @param count steps until the latch opens; the first to touch it decides */
+export function latch(parts: HandleParts, name: string, count: number): Latch {
+  checkCount(count)
+  const map = new MapHandle(latches, parts)
+  return {
+    countDown: async (options = NO_OPTIONS) =>
+      (await map.update(name, (left = count) => Math.max(0, left - 1), options)).value,
+    wait: (options = NO_OPTIONS) => until(map, name, (left) => left === 0, options),
+  }
+}
+
+export function barrier(parts: HandleParts, name: string, count: number): Barrier {
+  checkCount(count)
+  const map = new MapHandle(barriers, parts)
+  return {
+    arrive: async (options = NO_OPTIONS) => {
+      let mine = 0
+      await map.update(
+        name,
+        ({ round, arrived } = FIRST) => {
+          mine = round
+          return arrived + 1 >= count ? { round: round + 1, arrived: 0 } : { round, arrived: arrived + 1 }
+        },
+        options,
+      )
+      try {
+        await until(map, name, (now) => (now?.round ?? 0) > mine, options)
+      } catch (error) {
+        await map.update(name, (now = FIRST) => (now.round === mine ? { ...now, arrived: now.arrived - 1 } : now))
+        throw error
+      }
+    },
+  }
+}
+
+/** Runs `task` once in the life of the cluster; everybody gets its result. When it throws, the next caller tries again. */
+export async function once<Result>(
+  parts: HandleParts & LockParts,
+  name: string,
+  task: () => Result | Promise<Result>,
+  options: CallOptions,
+): Promise<Result> {
+  checkCall('troupe.once', options, CALL_OPTIONS)
+  const map = new MapHandle(results, parts)
+  const known = await map.get(name, options)
+  if (known !== undefined) return known.value.result as Result
+  return useHeld(acquireLock(parts, `troupe/once/${name}`, options), async (lock) => {
+    const done = await map.get(name)
+    if (done !== undefined) return done.value.result as Result
+    const result = await task()
+    await map.set(name, { result: result ?? null }, { fence: lock, ifRevision: 0n })
+    return result
+  })
+}
+
+/** The watch stands before the value is read, so that no change falls between. */
+async function until<Value>(
+  map: TroupeMap<Value>,
+  key: string,
+  holds: (value: Value | undefined) => boolean,
+  options: CallOptions,
+): Promise<void> {
+  checkCall('wait', options, CALL_OPTIONS)
+  const { signal } = options
+  for (;;) {
+    const watch = map.watch({ range: { from: key, until: `${key}\0` }, ...(signal === undefined ? {} : { signal }) })
+    const changes = watch[Symbol.asyncIterator]()
+    const changed = changes.next()
+    changed.catch(() => undefined)
+    try {
+      if (holds((await map.get(key, options))?.value)) return
+      await changed
+    } catch (error) {
+      if (!isTroupeError(error, 'COMPACTED')) throw error
+    } finally {
+      await changes.return?.()
+    }
+  }
+}
+
+function checkCount(count: number): void {
+  if (!(Number.isSafeInteger(count) && count >= 1)) throw invalidArgument('the count is a whole number from 1')
+}

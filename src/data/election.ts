@@ -1,0 +1,89 @@
+/** An election gives an office to one of its candidates at a time, each with a token that no other has had. */
+
+import { isTroupeError } from '../base/error.ts'
+import type { Millis } from '../base/time.ts'
+import type { CallOptions, Hold } from '../driver/contract.ts'
+import { CALL_OPTIONS, checkCall, NO_OPTIONS } from './call.ts'
+import { acquire, HeldLock, type Lock, type LockParts, type LockState, leaseFacet, lockState } from './lock.ts'
+import { mapStream } from './stream.ts'
+
+export interface CampaignOptions extends CallOptions {
+  /** How long this process may be out of touch before it loses the office, in milliseconds; default 10,000. */
+  readonly ttl?: Millis
+  /** Names the candidate to observers, and to `handover`. */
+  readonly candidate?: string
+}
+
+/** An office that is held: a {@link Lock} that can be handed over. */
+export interface Office extends Lock {
+  /** Gives the office up; the next candidate in line has it. */
+  resign(options?: CallOptions): Promise<void>
+  /** Gives the office to a certain candidate, if it is waiting, and else to the next in line. */
+  handover(candidate: string, options?: CallOptions): Promise<void>
+}
+
+const CAMPAIGN_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'ttl', 'candidate'])
+/** A campaign goes on until it is won or its signal aborts. */
+const PATIENCE_MS: Millis = 2 ** 31 - 1
+const ALONE = { permits: 1, of: 1 }
+
+export async function campaign(parts: LockParts, name: string, options: CampaignOptions): Promise<Office> {
+  checkCall('troupe.campaign', options, CAMPAIGN_OPTIONS)
+  const { candidate = '', timeout = PATIENCE_MS, ...rest } = options
+  return new HeldOffice(await acquire(parts, name, ALONE, { ...rest, timeout, value: candidate }), parts)
+}
+
+/** The state of a lock or office now and after each change. */
+export function observe(
+  parts: LockParts,
+  name: string,
+  options: { readonly signal?: AbortSignal },
+): AsyncIterable<LockState> {
+  checkCall('troupe.observe', options, CALL_OPTIONS)
+  const facet = leaseFacet(parts.driver)
+  return mapStream(
+    () => facet.observe(name, options),
+    (status) => lockState(parts, status),
+  )
+}
+
+/** Runs `task` while this process holds the office, again after each loss, until the signal aborts or the task returns. */
+export async function runSingleton<Result>(
+  parts: LockParts,
+  name: string,
+  task: (office: Office) => Result | Promise<Result>,
+  options: CampaignOptions,
+): Promise<Result> {
+  for (;;) {
+    const office = await campaign(parts, name, options)
+    try {
+      return await task(office)
+    } catch (error) {
+      // What failed because the office was lost is not the task's failure: it runs wherever the office is now.
+      if (!office.signal.aborted || options.signal?.aborted === true) throw error
+      if (error !== office.signal.reason && !isTroupeError(error, 'FENCED', 'LEASE_LOST')) throw error
+    } finally {
+      await office.resign().catch(() => undefined)
+    }
+  }
+}
+
+class HeldOffice extends HeldLock implements Office {
+  readonly #holder: Hold
+  readonly #codec: LockParts['codec']
+
+  constructor(hold: Hold, { codec }: LockParts) {
+    super(hold)
+    this.#holder = hold
+    this.#codec = codec
+  }
+
+  resign(options: CallOptions = NO_OPTIONS): Promise<void> {
+    return this.release(options)
+  }
+
+  async handover(candidate: string, options: CallOptions = NO_OPTIONS): Promise<void> {
+    checkCall('office.handover', options, CALL_OPTIONS)
+    return this.#holder.release({ ...options, to: this.#codec.encode(candidate) })
+  }
+}

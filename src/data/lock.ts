@@ -1,0 +1,180 @@
+/** A lock is held by one at a time, or by as many as it has permits; its token proves to others that it is still held. */
+
+import { invalidArgument } from '../base/argument.ts'
+import type { ValueCodec } from '../base/codec.ts'
+import { TroupeError } from '../base/error.ts'
+import type { Millis } from '../base/time.ts'
+import type { CallOptions, Driver, Hold, LeaseFacet, LockStatus } from '../driver/contract.ts'
+import { CALL_OPTIONS, checkCall, NO_OPTIONS } from './call.ts'
+import { checkKey } from './key.ts'
+
+export interface LockOptions extends CallOptions {
+  /** How long this process may be out of touch before it loses the lock, in milliseconds; default 10,000, at least 1,000. */
+  readonly ttl?: Millis
+  /** How long the lock stays shut after its holder was lost, for what the holder may still be doing; default 0. */
+  readonly lockDelay?: Millis
+  /** False: rejects with `LOCKED` at once rather than wait in line. Default true: `timeout` ends the wait. */
+  readonly wait?: boolean
+  /** What others see of the holder. */
+  readonly value?: unknown
+}
+
+export interface ReadWriteLockOptions extends LockOptions {
+  /** Held together with others that share it; nobody overtakes one who waits for it alone. Default false. */
+  readonly shared?: boolean
+}
+
+/** Something that is held. Pass it as `fence` to a write, and the write is refused once somebody else holds it. */
+export interface Lock extends AsyncDisposable {
+  readonly name: string
+  /** Grows with every grant of this name, across all holders and failures. */
+  readonly token: bigint
+  /** Aborts with `LEASE_LOST`, by this process's own clock, before anybody else can get the lock. */
+  readonly signal: AbortSignal
+  /** Gives it to the next in line. Resolves also when it was lost already. */
+  release(options?: CallOptions): Promise<void>
+}
+
+/** Who holds a lock now. */
+export interface LockState {
+  readonly name: string
+  readonly holders: readonly { readonly token: bigint; readonly value: unknown; readonly permits: number }[]
+  readonly waiting: number
+}
+
+/** A lease of its own: keys that live as long as it does. */
+export interface Lease extends AsyncDisposable {
+  readonly signal: AbortSignal
+  /** Sets a key of a map that is deleted when the lease ends, by `end` or by its process. */
+  set(map: { readonly name: string }, key: string, value: unknown, options?: CallOptions): Promise<void>
+  end(options?: CallOptions): Promise<void>
+}
+
+export interface LockParts {
+  readonly driver: Driver
+  readonly codec: ValueCodec
+}
+
+/** A shared holder takes one of these, an exclusive one all. */
+const SHARES = 2 ** 32 - 1
+const TTL_MS: Millis = 10_000
+const LEAST_TTL_MS: Millis = 1000
+const LOCK_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'ttl', 'lockDelay', 'wait', 'value'])
+const READ_WRITE_OPTIONS: ReadonlySet<string> = new Set([...LOCK_OPTIONS, 'shared'])
+const LEASE_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'ttl'])
+
+export async function acquireLock(parts: LockParts, name: string, options: ReadWriteLockOptions): Promise<Lock> {
+  checkCall('troupe.lock', options, READ_WRITE_OPTIONS)
+  const { shared = false, ...rest } = options
+  if (typeof shared !== 'boolean') throw invalidArgument('shared is true or false')
+  const permits = shared ? 1 : SHARES
+  return new HeldLock(await acquire(parts, name, { permits, of: SHARES }, rest))
+}
+
+export async function acquireSemaphore(
+  parts: LockParts,
+  name: string,
+  permits: number,
+  options: LockOptions,
+): Promise<Lock> {
+  checkCall('troupe.semaphore', options, LOCK_OPTIONS)
+  if (!(Number.isSafeInteger(permits) && permits >= 1 && permits < SHARES)) {
+    throw invalidArgument('permits is a whole number from 1')
+  }
+  return new HeldLock(await acquire(parts, name, { permits: 1, of: permits }, options))
+}
+
+export async function acquire(
+  { driver, codec }: LockParts,
+  name: string,
+  share: { readonly permits: number; readonly of: number },
+  options: LockOptions,
+): Promise<Hold> {
+  checkKey(name)
+  const { ttl = TTL_MS, lockDelay = 0, wait = true, value = null, signal, timeout } = options
+  checkTtl(ttl)
+  if (!(typeof lockDelay === 'number' && lockDelay >= 0)) throw invalidArgument('lockDelay is a number of milliseconds')
+  if (typeof wait !== 'boolean') throw invalidArgument('wait is true or false')
+  return leaseFacet(driver).acquire(name, {
+    ...share,
+    ttl,
+    lockDelay,
+    wait,
+    value: codec.encode(value),
+    ...(signal === undefined ? {} : { signal }),
+    ...(timeout === undefined ? {} : { timeout }),
+  })
+}
+
+/** Runs `use` while holding something, and lets go of it however that ends. */
+export async function useHeld<Held extends AsyncDisposable, Result>(
+  acquired: Promise<Held>,
+  use: (held: Held) => Result | Promise<Result>,
+): Promise<Result> {
+  const held = await acquired
+  try {
+    return await use(held)
+  } finally {
+    await held[Symbol.asyncDispose]()
+  }
+}
+
+export async function openLease(
+  { driver, codec }: LockParts,
+  options: CallOptions & { readonly ttl?: Millis },
+): Promise<Lease> {
+  checkCall('troupe.lease', options, LEASE_OPTIONS)
+  const { ttl = TTL_MS, ...call } = options
+  checkTtl(ttl)
+  const lease = await leaseFacet(driver).lease({ ...call, ttl })
+  const end = (endOptions: CallOptions = NO_OPTIONS): Promise<void> => lease.end(endOptions)
+  return {
+    signal: lease.lost,
+    set: async (map, key, value, setOptions = NO_OPTIONS) => {
+      checkKey(key)
+      return lease.set(map.name, key, codec.encode(value), setOptions)
+    },
+    end,
+    [Symbol.asyncDispose]: () => end(),
+  }
+}
+
+export function lockState({ codec }: LockParts, status: LockStatus): LockState {
+  const holders = status.holders.map((holder) => ({ ...holder, value: codec.decode(holder.value) }))
+  return { ...status, holders }
+}
+
+export function leaseFacet(driver: Driver): LeaseFacet {
+  if (driver.lease !== undefined) return driver.lease
+  throw new TroupeError('UNSUPPORTED', `the driver '${driver.name}' has no lease facet`, {
+    details: { driver: driver.name, facet: 'lease' },
+  })
+}
+
+export class HeldLock implements Lock {
+  readonly name: string
+  readonly token: bigint
+  readonly signal: AbortSignal
+  readonly #hold: Hold
+
+  constructor(hold: Hold) {
+    this.name = hold.name
+    this.token = hold.token
+    this.signal = hold.lost
+    this.#hold = hold
+  }
+
+  async release(options: CallOptions = NO_OPTIONS): Promise<void> {
+    checkCall('lock.release', options, CALL_OPTIONS)
+    return this.#hold.release(options)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#hold.release(NO_OPTIONS)
+  }
+}
+
+function checkTtl(ttl: Millis): void {
+  if (typeof ttl === 'number' && ttl >= LEAST_TTL_MS) return
+  throw invalidArgument(`ttl is a number of milliseconds from ${LEAST_TTL_MS}`)
+}

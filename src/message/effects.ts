@@ -1,0 +1,82 @@
+/** Effects are what a handler wants to happen along with its message: nothing of it before the handler has succeeded. */
+
+import { invalidArgument } from '../base/argument.ts'
+import { checkKey } from '../data/key.ts'
+import type { MapDefinition } from '../data/map.ts'
+import type { Effect } from '../driver/contract.ts'
+import { checkHeaders, outgoingMessage, whenValid } from './outgoing.ts'
+import type { MessageParts } from './parts.ts'
+import type { QueueDefinition, SendOptions } from './queue.ts'
+import type { PublishOptions, TopicDefinition } from './topic.ts'
+
+/** Effects of a message; see `DESIGN` of the contract's `Effect` for what can happen together. */
+export class EffectBuffer {
+  readonly #codec: MessageParts['codec']
+  readonly #pending: (Effect | Promise<Effect>)[] = []
+  /** Of map changes: the last one of a key counts. */
+  readonly #changes = new Map<string, Effect | Promise<Effect>>()
+
+  constructor({ codec }: MessageParts) {
+    this.#codec = codec
+  }
+
+  get isEmpty(): boolean {
+    return this.#pending.length === 0 && this.#changes.size === 0
+  }
+
+  send<Value, Input>(queue: QueueDefinition<Value, Input>, value: Input, options: SendOptions): void {
+    if (options.fence !== undefined) throw invalidArgument('what is emitted with a message has no fence of its own')
+    const message = outgoingMessage(queue, value, options, this.#codec)
+    const { name, rules } = queue
+    const effect = (sent: Awaited<typeof message>): Effect => ({ type: 'send', queue: { name, rules }, message: sent })
+    this.#add(message instanceof Promise ? message.then(effect) : effect(message))
+  }
+
+  set<Value, Input>({ name, schema }: MapDefinition<Value, Input>, key: string, value: Input): void {
+    checkKey(key)
+    if (value === undefined) throw invalidArgument(`undefined is no value for '${key}': use null, or delete the key`)
+    const effect = whenValid<Effect>(schema, value, `the value for '${key}'`, (valid) => ({
+      type: 'set',
+      map: name,
+      key,
+      value: this.#codec.encode(valid),
+    }))
+    if (effect instanceof Promise) effect.catch(() => undefined)
+    this.#changes.set(`${name}\0${key}`, effect)
+  }
+
+  delete<Value, Input>({ name }: MapDefinition<Value, Input>, key: string): void {
+    checkKey(key)
+    this.#changes.set(`${name}\0${key}`, { type: 'delete', map: name, key })
+  }
+
+  publish<Value, Input>(topic: TopicDefinition<Value, Input>, value: Input, options: PublishOptions): void {
+    const { key = '', headers = {} } = options
+    checkHeaders(headers)
+    const { name, schema, rules } = topic
+    const effect = whenValid<Effect>(schema, value, `the record for '${name}'`, (valid) => ({
+      type: 'publish',
+      topic: name,
+      partitions: rules.partitions,
+      key,
+      payload: this.#codec.encode(valid),
+      headers,
+    }))
+    this.#add(effect)
+  }
+
+  result(value: unknown, keep: number): void {
+    this.#add({ type: 'result', value: this.#codec.encode(value), keep })
+  }
+
+  /** Rejects when one of them does not fit its schema. */
+  all(): Promise<Effect[]> {
+    return Promise.all([...this.#changes.values(), ...this.#pending])
+  }
+
+  #add(effect: Effect | Promise<Effect>): void {
+    // Awaited only once the handler has returned: until then nobody looks at a rejection.
+    if (effect instanceof Promise) effect.catch(() => undefined)
+    this.#pending.push(effect)
+  }
+}

@@ -1,0 +1,44 @@
+/** The parts that all handles of messages share. */
+
+import type { ValueCodec } from '../base/codec.ts'
+import { TroupeError } from '../base/error.ts'
+import type { Random } from '../base/random.ts'
+import type { Clock, Millis, Scheduler } from '../base/time.ts'
+import type { Driver } from '../driver/contract.ts'
+
+export interface MessageParts {
+  readonly driver: Driver
+  readonly codec: ValueCodec
+  readonly clock: Clock
+  readonly scheduler: Scheduler
+  readonly random: Random
+  /** Aborts when the Troupe ends: with `CLOSED` when it was asked to. */
+  readonly ending: AbortSignal
+}
+
+/** The facet of a driver, or `UNSUPPORTED`. */
+export function facetOf<Name extends 'queue' | 'topic' | 'lease'>(
+  driver: Driver,
+  name: Name,
+): NonNullable<Driver[Name]> {
+  const facet = driver[name]
+  if (facet !== undefined) return facet
+  throw new TroupeError('UNSUPPORTED', `the driver '${driver.name}' has no ${name} facet`, {
+    details: { driver: driver.name, facet: name },
+  })
+}
+
+/** Resolves after a while, or rejects with the signal's reason. */
+export function pause({ clock, scheduler }: MessageParts, duration: Millis, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const aborted = (): void => {
+      timer.cancel()
+      reject(signal?.reason)
+    }
+    const timer = scheduler.at(clock.now() + duration, () => {
+      signal?.removeEventListener('abort', aborted)
+      resolve()
+    })
+    signal?.addEventListener('abort', aborted, { once: true })
+  })
+}

@@ -1,0 +1,240 @@
+/** The queue handle turns calls on a queue into calls of a driver: it checks arguments, validates, encodes and decodes. */
+
+import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import type { Millis, WallMillis } from '../base/time.ts'
+import { CALL_OPTIONS, checkCall, checkFence, NO_OPTIONS, plainFence } from '../data/call.ts'
+import { mapStream } from '../data/stream.ts'
+import type {
+  CallOptions,
+  Delivered,
+  InspectedMessage,
+  QueueFacet,
+  QueueName,
+  QueueStats,
+  Sent,
+} from '../driver/contract.ts'
+import { decodeFailure, encodeFailure } from './failure-record.ts'
+import { outgoingMessage } from './outgoing.ts'
+import { facetOf, type MessageParts, pause } from './parts.ts'
+import type {
+  InspectedQueueMessage,
+  PeekOptions,
+  QueueDefinition,
+  ReceivedMessage,
+  ReceiveOptions,
+  RedriveOptions,
+  SendOptions,
+  TroupeQueue,
+} from './queue.ts'
+import type { Handler, Worker, WorkOptions } from './worker.ts'
+import { QueueWorker, receivedMessage, WORK_OPTIONS } from './worker.ts'
+
+const SEND_OPTIONS: ReadonlySet<string> = new Set([
+  ...CALL_OPTIONS,
+  'key',
+  'delay',
+  'at',
+  'ttl',
+  'priority',
+  'deduplicate',
+  'headers',
+  'fence',
+])
+const RECEIVE_OPTIONS: ReadonlySet<string> = new Set(['signal', 'prefetch', 'consumer'])
+const PEEK_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'state', 'limit'])
+const REDRIVE_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'reason', 'filter', 'limit', 'rate'])
+/** The engine takes no more at once: a redrive of more is several. */
+const MOST_REDRIVEN = 10_000
+
+export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
+  readonly name: string
+  readonly #definition: QueueDefinition<Value, Input>
+  readonly #parts: MessageParts
+  readonly #queue: QueueName
+
+  constructor(definition: QueueDefinition<Value, Input>, parts: MessageParts) {
+    this.name = definition.name
+    this.#definition = definition
+    this.#parts = parts
+    this.#queue = { name: definition.name, rules: definition.rules }
+  }
+
+  // The hot path: no `async` frame of its own.
+
+  send(value: Input, options: SendOptions = NO_OPTIONS): Promise<Sent> {
+    try {
+      checkCall('queue.send', options, SEND_OPTIONS)
+      checkFence(options.fence)
+      const facet = this.#facet()
+      const message = outgoingMessage(this.#definition, value, options, this.#parts.codec)
+      const call = options === NO_OPTIONS ? NO_OPTIONS : { ...callOf(options), ...plainFence(options.fence) }
+      return message instanceof Promise
+        ? message.then((valid) => facet.send(this.#queue, valid, call))
+        : facet.send(this.#queue, message, call)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async sendAll(values: Iterable<Input>, options: SendOptions = NO_OPTIONS): Promise<readonly Sent[]> {
+    const ends = await Promise.allSettled(Array.from(values, (value) => this.send(value, options)))
+    return ends.map((end) => {
+      if (end.status === 'rejected') throw end.reason
+      return end.value
+    })
+  }
+
+  work(handler: Handler<Value>, options: WorkOptions = NO_OPTIONS): Worker {
+    refuseUnknownOptions('queue.work', options, WORK_OPTIONS)
+    return new QueueWorker(this.#parts, this.#definition, handler, options)
+  }
+
+  receive(options: ReceiveOptions = NO_OPTIONS): AsyncIterable<ReceivedMessage<Value>> {
+    refuseUnknownOptions('queue.receive', options, RECEIVE_OPTIONS)
+    const { signal, prefetch = 1, consumer = 'receiver' } = options
+    if (!(Number.isSafeInteger(prefetch) && prefetch >= 1)) throw invalidArgument('prefetch is a whole number from 1')
+    const consume = { ...(signal === undefined ? {} : { signal }), consumer, credit: prefetch }
+    const deliveries = this.#facet().consume(this.#queue, consume)
+    return { [Symbol.asyncIterator]: () => this.#received(deliveries) }
+  }
+
+  async stats(options: CallOptions = NO_OPTIONS): Promise<QueueStats> {
+    checkCall('queue.stats', options, CALL_OPTIONS)
+    return this.#facet().stats(this.name, options)
+  }
+
+  peek(options: PeekOptions = NO_OPTIONS): AsyncIterable<InspectedQueueMessage> {
+    checkCall('queue.peek', options, PEEK_OPTIONS)
+    const { state = 'waiting', limit = 100, ...call } = options
+    return mapStream(
+      () => this.#facet().peek(this.name, state, { ...call, limit }),
+      (message) => this.#inspected(message),
+    )
+  }
+
+  async inspect(id: string, options: CallOptions = NO_OPTIONS): Promise<InspectedQueueMessage | undefined> {
+    checkCall('queue.inspect', options, CALL_OPTIONS)
+    const found = await this.#facet().inspect(this.name, id, options)
+    return found === undefined ? undefined : this.#inspected(found)
+  }
+
+  async move(id: string, to: { readonly at: WallMillis }, options: CallOptions = NO_OPTIONS): Promise<boolean> {
+    checkCall('queue.move', options, CALL_OPTIONS)
+    if (!Number.isFinite(to?.at)) throw invalidArgument('queue.move takes { at } in milliseconds since 1970')
+    return this.#facet().move(this.name, id, { dueAt: to.at }, options)
+  }
+
+  async remove(id: string, options: CallOptions = NO_OPTIONS): Promise<boolean> {
+    checkCall('queue.remove', options, CALL_OPTIONS)
+    return this.#facet().remove(this.name, id, options)
+  }
+
+  async pause(options: CallOptions = NO_OPTIONS): Promise<void> {
+    checkCall('queue.pause', options, CALL_OPTIONS)
+    return this.#facet().pause(this.name, true, options)
+  }
+
+  async resume(options: CallOptions = NO_OPTIONS): Promise<void> {
+    checkCall('queue.resume', options, CALL_OPTIONS)
+    return this.#facet().pause(this.name, false, options)
+  }
+
+  async purge(what: 'waiting' | 'dead' | 'all' = 'waiting', options: CallOptions = NO_OPTIONS): Promise<number> {
+    checkCall('queue.purge', options, CALL_OPTIONS)
+    if (!['waiting', 'dead', 'all'].includes(what))
+      throw invalidArgument(`queue.purge takes 'waiting', 'dead' or 'all'`)
+    return this.#facet().purge(this.name, what, options)
+  }
+
+  deadLetters(options: CallOptions & { readonly limit?: number } = NO_OPTIONS): AsyncIterable<InspectedQueueMessage> {
+    return this.peek({ ...options, state: 'dead' })
+  }
+
+  async redrive(options: RedriveOptions = NO_OPTIONS): Promise<number> {
+    checkCall('queue.redrive', options, REDRIVE_OPTIONS)
+    const { filter, limit = Number.POSITIVE_INFINITY, rate } = options
+    if (filter !== undefined) return this.#redriveChosen(filter, options)
+    let total = 0
+    for (;;) {
+      const most = Math.min(limit - total, rate?.messages ?? MOST_REDRIVEN, MOST_REDRIVEN)
+      if (most <= 0) return total
+      const reason = options.reason === undefined ? {} : { reason: options.reason }
+      const count = await this.#facet().redrive(this.name, { limit: most, ...reason }, callOf(options))
+      total += count
+      if (count < most) return total
+      if (rate !== undefined) await pause(this.#parts, rate.per, options.signal)
+    }
+  }
+
+  /** Each that is chosen is sent anew and then removed: a failure between the two leaves both, and loses none. */
+  async #redriveChosen(filter: (message: InspectedQueueMessage) => boolean, options: RedriveOptions): Promise<number> {
+    const { limit = Number.POSITIVE_INFINITY, rate, reason } = options
+    const call = callOf(options)
+    let total = 0
+    for await (const message of this.#facet().peek(this.name, 'dead', { ...call, limit: Number.MAX_SAFE_INTEGER })) {
+      if (total >= limit) return total
+      if ((reason !== undefined && message.death !== reason) || !filter(this.#inspected(message))) continue
+      const { id, key, payload, headers, priority } = message
+      // One id for each dead letter, so that one that is redriven again after a failure is not there twice.
+      const deduplication = { id: `redrive ${id}`, mode: 'drop' as const, window: 60_000 }
+      const again = { key, payload, headers, priority, delay: 0, ttl: Number.POSITIVE_INFINITY, deduplication }
+      await this.#facet().send(this.#queue, again, call)
+      await this.#facet().remove(this.name, id, call)
+      total += 1
+      if (rate !== undefined && total % rate.messages === 0) await pause(this.#parts, rate.per, options.signal)
+    }
+    return total
+  }
+
+  async *#received(deliveries: AsyncIterable<Delivered>): AsyncGenerator<ReceivedMessage<Value>> {
+    for await (const delivered of deliveries) {
+      const message = await receivedMessage(this.#definition, delivered, this.#parts)
+      if (message !== undefined) yield this.#settleable(message, delivered)
+    }
+  }
+
+  #settleable(
+    message: Omit<ReceivedMessage<Value>, keyof Delivered> &
+      Pick<ReceivedMessage<Value>, 'id' | 'key' | 'headers' | 'attempt' | 'sentAt'>,
+    delivered: Delivered,
+  ): ReceivedMessage<Value> {
+    const { retry: policy } = this.#definition
+    const { random, codec } = this.#parts
+    const none: CallOptions = NO_OPTIONS
+    return {
+      ...message,
+      lost: delivered.lost,
+      acknowledge: (options = none) => delivered.acknowledge(options),
+      retry: async (error: unknown, options: CallOptions & { readonly delay?: Millis } = none) => {
+        const decision = options.delay ?? policy(error, delivered.attempt, random)
+        if (decision === 'reject') return delivered.reject('rejected', encodeFailure(error), callOf(options))
+        return delivered.retry(decision, encodeFailure(error), callOf(options))
+      },
+      reject: (error: unknown, options = none) => delivered.reject('rejected', encodeFailure(error), options),
+      release: (options = none) => delivered.release(options),
+      extend: (lease: Millis, options = none) => delivered.extend(lease, options),
+      progress: async (value: unknown, options = none) => delivered.progress(codec.encode(value), options),
+    }
+  }
+
+  #inspected(message: InspectedMessage): InspectedQueueMessage {
+    const { payload, firstError, lastError, progress, result, ...rest } = message
+    const { codec } = this.#parts
+    return {
+      ...rest,
+      value: codec.decode(payload),
+      firstError: decodeFailure(firstError),
+      lastError: decodeFailure(lastError),
+      progress: progress === undefined ? undefined : codec.decode(progress),
+      result: result === undefined ? undefined : codec.decode(result),
+    }
+  }
+
+  #facet(): QueueFacet {
+    return facetOf(this.#parts.driver, 'queue')
+  }
+}
+
+function callOf({ signal, timeout }: CallOptions): CallOptions {
+  return { ...(signal === undefined ? {} : { signal }), ...(timeout === undefined ? {} : { timeout }) }
+}

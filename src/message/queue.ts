@@ -1,0 +1,314 @@
+/** A queue keeps messages until each has been worked off by one of those who share the work. */
+
+import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import type { Millis, WallMillis } from '../base/time.ts'
+import type { SelfFitting } from '../data/map.ts'
+import { checkName, checkSchema, placedName } from '../data/name.ts'
+import type { InputOf, OutputOf, StandardSchema } from '../data/schema.ts'
+import type {
+  CallOptions,
+  DeathReason,
+  DeduplicationMode,
+  Fence,
+  MessageState,
+  Overflow,
+  QueueOrder,
+  QueueRules,
+  QueueStats,
+  Sent,
+} from '../driver/contract.ts'
+import type { FailureRecord } from './failure-record.ts'
+import type { RetryPolicy } from './retry.ts'
+import { exponentialDelay } from './retry.ts'
+import type { Handler, Worker, WorkOptions } from './worker.ts'
+
+/** Names a queue and says what it holds and how it is worked off. Made by {@link defineQueue}. */
+export interface QueueDefinition<Value, Input = Value> {
+  readonly kind: 'queue'
+  /** With its placement, if it has one: `name@placement`. */
+  readonly name: string
+  readonly schema: StandardSchema<Input, Value> | undefined
+  readonly rules: QueueRules
+  readonly retry: RetryPolicy
+}
+
+/** At most `messages` in each period of `per` milliseconds. */
+export interface RateLimit {
+  readonly messages: number
+  readonly per: Millis
+}
+
+export interface QueueOptions {
+  /** What has the same placement has its equal keys in the same shard, so that one commit can change them together. */
+  readonly placement?: string
+  /** `'key'` (the default): messages of one key one at a time, oldest first, also through retries. `'none'`: as soon as somebody is free. */
+  readonly order?: QueueOrder
+  /** Deliveries before a message becomes a dead letter; default 5. */
+  readonly maxAttempts?: number
+  /** When a failed message is tried again; default {@link exponentialDelay} from one second, with a jitter of 0.2. */
+  readonly retry?: RetryPolicy
+  /** Milliseconds after which a message whose worker is silent goes to another; default 30,000. Workers extend it while a handler runs. */
+  readonly lease?: Millis
+  /** Most messages that wait, in each shard; default 1,000,000. */
+  readonly limit?: number
+  /** At the limit: `'reject'` (the default) refuses with `FULL`, `'drop-oldest'` makes the oldest a dead letter, `'block'` waits for room. */
+  readonly overflow?: Overflow
+  /** Most messages under way at once in the whole cluster; the queue then lives in one shard. */
+  readonly concurrency?: number
+  /** Most deliveries in the whole cluster; the queue then lives in one shard. */
+  readonly rate?: RateLimit
+  /** The same limits for each key; they cost nothing. */
+  readonly perKey?: { readonly concurrency?: number; readonly rate?: RateLimit }
+  /** How long dead letters are kept, in milliseconds; default 14 days. */
+  readonly deadLetter?: { readonly keep?: Millis }
+  /** All messages in one shard, so that priorities hold across all keys; default false. */
+  readonly single?: boolean
+}
+
+export interface QueueSchemaOptions<Schema> extends QueueOptions {
+  /** Checks values when they are sent, and again when they are received: what no longer fits becomes a dead letter. */
+  readonly schema: Schema
+}
+
+const DEFINITION_OPTIONS: ReadonlySet<string> = new Set([
+  'schema',
+  'placement',
+  'order',
+  'maxAttempts',
+  'retry',
+  'lease',
+  'limit',
+  'overflow',
+  'concurrency',
+  'rate',
+  'perKey',
+  'deadLetter',
+  'single',
+])
+const PER_KEY_OPTIONS: ReadonlySet<string> = new Set(['concurrency', 'rate'])
+const RATE_OPTIONS: ReadonlySet<string> = new Set(['messages', 'per'])
+const DEAD_LETTER_OPTIONS: ReadonlySet<string> = new Set(['keep'])
+const ORDERS: readonly QueueOrder[] = ['key', 'none']
+const OVERFLOWS: readonly Overflow[] = ['reject', 'drop-oldest', 'block']
+const NO_LIMIT = Number.POSITIVE_INFINITY
+const DAY_MS = 24 * 3_600_000
+
+/**
+ * Defines a queue. Nothing is created: a queue exists as soon as it was used, and takes its rules from whoever uses it last.
+ *
+ * @param name 1 to 128 of `A–Z a–z 0–9 . _ : / -`
+ * @throws TroupeError `INVALID_ARGUMENT`
+ * @example
+ * const emails = defineQueue('emails', { schema: z.object({ to: z.string() }), maxAttempts: 8, perKey: { concurrency: 2 } })
+ */
+export function defineQueue<Schema extends StandardSchema>(
+  name: string,
+  options: QueueSchemaOptions<Schema & SelfFitting<Schema>>,
+): QueueDefinition<OutputOf<Schema>, InputOf<Schema>>
+export function defineQueue<Value = unknown>(name: string, options?: QueueOptions): QueueDefinition<Value>
+export function defineQueue(
+  name: string,
+  options: QueueOptions & { readonly schema?: StandardSchema } = {},
+): QueueDefinition<unknown> {
+  checkName('a queue', name)
+  refuseUnknownOptions('defineQueue', options, DEFINITION_OPTIONS)
+  const { schema, placement, retry = exponentialDelay({ jitter: 0.2 }) } = options
+  checkSchema(`queue '${name}'`, schema)
+  if (typeof retry !== 'function')
+    throw invalidArgument(`retry of queue '${name}' is a function, such as fixedDelay(1_000)`)
+  return { kind: 'queue', name: placedName(name, placement), schema, rules: rulesOf(options), retry }
+}
+
+function rulesOf(options: QueueOptions): QueueRules {
+  const { order = 'key', overflow = 'reject', perKey = {}, deadLetter = {}, single = false } = options
+  refuseUnknownOptions('perKey', perKey, PER_KEY_OPTIONS)
+  refuseUnknownOptions('deadLetter', deadLetter, DEAD_LETTER_OPTIONS)
+  if (!ORDERS.includes(order)) throw invalidArgument(`order is 'key' or 'none'`)
+  if (!OVERFLOWS.includes(overflow)) throw invalidArgument(`overflow is 'reject', 'drop-oldest' or 'block'`)
+  const rate = rateOf(options.rate)
+  const keyRate = rateOf(perKey.rate)
+  const concurrency = whole('concurrency', options.concurrency ?? NO_LIMIT)
+  return {
+    order,
+    maxAttempts: whole('maxAttempts', options.maxAttempts ?? 5),
+    leaseMs: atLeast('lease', 1, options.lease ?? 30_000),
+    limit: whole('limit', options.limit ?? 1_000_000),
+    overflow,
+    concurrency,
+    keyConcurrency: whole('perKey.concurrency', perKey.concurrency ?? NO_LIMIT),
+    rate: rate.messages,
+    ratePeriodMs: rate.per,
+    keyRate: keyRate.messages,
+    keyRatePeriodMs: keyRate.per,
+    deadKeepMs: atLeast('deadLetter.keep', 0, deadLetter.keep ?? 14 * DAY_MS),
+    single: single || concurrency !== NO_LIMIT || rate.messages !== NO_LIMIT,
+  }
+}
+
+function rateOf(rate: RateLimit | undefined): RateLimit {
+  if (rate === undefined) return { messages: NO_LIMIT, per: 1000 }
+  refuseUnknownOptions('rate', rate, RATE_OPTIONS)
+  return { messages: whole('rate.messages', rate.messages), per: atLeast('rate.per', 1, rate.per) }
+}
+
+/** A whole number from 1, or Infinity. */
+function whole(option: string, value: number): number {
+  if (value === NO_LIMIT || (Number.isSafeInteger(value) && value >= 1)) return value
+  throw invalidArgument(`${option} is a whole number from 1, or Infinity`)
+}
+
+function atLeast(option: string, least: Millis, value: Millis): Millis {
+  if (typeof value === 'number' && value >= least) return value
+  throw invalidArgument(`${option} is a number of milliseconds from ${least}`)
+}
+
+export interface SendOptions extends CallOptions {
+  /** Messages of one key keep their order; none: any free worker takes them. */
+  readonly key?: string
+  /** Milliseconds until it is delivered; what lies in the past is due now. */
+  readonly delay?: Millis
+  /** A point of the calendar instead of a delay, in milliseconds since 1970. */
+  readonly at?: WallMillis
+  /** Milliseconds after which it becomes a dead letter, unless somebody has begun with it. Default: never. */
+  readonly ttl?: Millis
+  /** 0 (the default) to 9, higher first. */
+  readonly priority?: number
+  /** A message with this id counts once in a window; see {@link DeduplicateOptions}. */
+  readonly deduplicate?: string | DeduplicateOptions
+  /** Texts that travel along; `traceparent` and `tracestate` are W3C trace context. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** A lock or office that this relies on: refused with `FENCED` once a newer token has been seen. */
+  readonly fence?: Fence
+}
+
+export interface DeduplicateOptions {
+  readonly id: string
+  /**
+   * `'drop'` (the default): the earlier message stands. `'replace'`: it takes the new value and keeps its time. `'debounce'`:
+   * the new value, and its delay begins anew. `'requeue'`: dropped for now, and sent once when the earlier one is done.
+   */
+  readonly mode?: DeduplicationMode
+  /** Milliseconds for which the earlier message counts, and at least as long as it is there; default 300,000. */
+  readonly window?: Millis
+}
+
+/** A message as a worker gets it. */
+export interface QueueMessage<Value> {
+  readonly id: string
+  readonly key: string
+  readonly value: Value
+  readonly headers: Readonly<Record<string, string>>
+  /** 1 for the first; may lag by one for each change of leader in the middle of a delivery. */
+  readonly attempt: number
+  readonly sentAt: WallMillis
+}
+
+/** A message that was pulled, to be settled by hand. */
+export interface ReceivedMessage<Value> extends QueueMessage<Value> {
+  /** Aborts with `LEASE_LOST` when somebody else may have the message. */
+  readonly lost: AbortSignal
+  /** It is done. All of these reject with `FENCED` when the lease is over. */
+  acknowledge(options?: CallOptions): Promise<void>
+  /** It has failed: another attempt after `delay`, by default that of the queue's policy. */
+  retry(error: unknown, options?: CallOptions & { readonly delay?: Millis }): Promise<void>
+  /** It will never succeed: a dead letter. */
+  reject(error: unknown, options?: CallOptions): Promise<void>
+  /** Back to the queue, with nothing counted. */
+  release(options?: CallOptions): Promise<void>
+  /** From now on the lease lasts this long. */
+  extend(lease: Millis, options?: CallOptions): Promise<void>
+  /** Kept with the message for `inspect`. */
+  progress(value: unknown, options?: CallOptions): Promise<void>
+}
+
+/** A message as it lies in the queue. Its value is shown as it is, also where it no longer fits the schema. */
+export interface InspectedQueueMessage {
+  readonly id: string
+  readonly key: string
+  readonly state: MessageState
+  readonly value: unknown
+  readonly headers: Readonly<Record<string, string>>
+  /** Deliveries that have failed. */
+  readonly attempts: number
+  readonly sentAt: WallMillis
+  readonly dueAt: WallMillis
+  readonly priority: number
+  readonly death: DeathReason | undefined
+  readonly firstError: FailureRecord | undefined
+  readonly lastError: FailureRecord | undefined
+  readonly progress: unknown
+  readonly result: unknown
+}
+
+export interface ReceiveOptions {
+  readonly signal?: AbortSignal
+  /** Most messages that are received and unsettled at once; default 1. */
+  readonly prefetch?: number
+  /** Names the receiver in `stats`. */
+  readonly consumer?: string
+}
+
+export interface PeekOptions extends CallOptions {
+  /** Default `'waiting'`. */
+  readonly state?: 'waiting' | 'delayed' | 'dead'
+  /** Default 100. */
+  readonly limit?: number
+}
+
+export interface RedriveOptions extends CallOptions {
+  /** Only dead letters that died for this reason. */
+  readonly reason?: DeathReason
+  /** Only those that it accepts: then they are looked at one by one. */
+  readonly filter?: (message: InspectedQueueMessage) => boolean
+  /** Most of them; default all. */
+  readonly limit?: number
+  /** At most so many at a time, with a pause of `per` between. */
+  readonly rate?: RateLimit
+}
+
+/**
+ * A handle on a queue: light, stateless, free to make. A message whose `send` has resolved is delivered until it is
+ * settled, at least once, whatever fails. Values are whatever structured clone can carry, up to 1 MiB.
+ *
+ * Calls reject with a `TroupeError`: `INVALID_ARGUMENT`, `VALIDATION`, `TOO_LARGE`, `UNSERIALIZABLE` before anything was
+ * sent; `FULL`, `FENCED`, `UNSUPPORTED`, `NO_QUORUM`, `TIMEOUT`, `OVERLOADED`, `UNREACHABLE`, `CLOSED` when nothing has changed;
+ * `OUTCOME_UNKNOWN` when it may have happened.
+ */
+export interface TroupeQueue<Value, Input = Value> {
+  readonly name: string
+  /**
+   * Resolves once a majority has the message on disk.
+   *
+   * @example
+   * await queue.send({ to: 'ann@example.org' }, { key: 'tenant-7', delay: 30_000, deduplicate: 'welcome-ann' })
+   */
+  send(value: Input, options?: SendOptions): Promise<Sent>
+  /** Sends them together, with the same options. Rejects with the first failure when all have ended; the others may have been sent. */
+  sendAll(values: Iterable<Input>, options?: SendOptions): Promise<readonly Sent[]>
+  /**
+   * Runs the handler for each message, several at once. A handler that returns has done its message; one that throws has
+   * failed, and the queue's retry policy says what follows.
+   *
+   * @example
+   * await using worker = queue.work(async ({ value }, { signal }) => deliver(value, signal), { concurrency: 16 })
+   */
+  work(handler: Handler<Value>, options?: WorkOptions): Worker
+  /** Messages one by one, to be settled by hand. What is unsettled when the loop ends goes back. */
+  receive(options?: ReceiveOptions): AsyncIterable<ReceivedMessage<Value>>
+  stats(options?: CallOptions): Promise<QueueStats>
+  /** Messages in their order; nothing is changed by looking. */
+  peek(options?: PeekOptions): AsyncIterable<InspectedQueueMessage>
+  inspect(id: string, options?: CallOptions): Promise<InspectedQueueMessage | undefined>
+  /** Gives a message another time. False when it is not there. */
+  move(id: string, to: { readonly at: WallMillis }, options?: CallOptions): Promise<boolean>
+  /** Cancels a message, waiting or dead. False when it was not there. */
+  remove(id: string, options?: CallOptions): Promise<boolean>
+  /** Nothing is delivered until `resume`; sending goes on. */
+  pause(options?: CallOptions): Promise<void>
+  resume(options?: CallOptions): Promise<void>
+  /** Removes what waits (the default), what is dead, or all; says how many. */
+  purge(what?: 'waiting' | 'dead' | 'all', options?: CallOptions): Promise<number>
+  deadLetters(options?: CallOptions & { readonly limit?: number }): AsyncIterable<InspectedQueueMessage>
+  /** Dead letters back to the queue, oldest first, with their attempts at 0; says how many. */
+  redrive(options?: RedriveOptions): Promise<number>
+}

@@ -1,0 +1,63 @@
+/** A retry policy says when a message that failed is tried again, if at all. */
+
+import { invalidArgument } from '../base/argument.ts'
+import type { Random } from '../base/random.ts'
+import type { Millis } from '../base/time.ts'
+
+/**
+ * Milliseconds until the next attempt, or `'reject'`: the message becomes a dead letter at once. `attempt` is 1 after the
+ * first failure. A policy of your own can tell errors apart and leave the rest to one of those below.
+ *
+ * @example
+ * const patient = exponentialDelay({ first: 1_000, most: 60_000 })
+ * defineQueue('mail', { retry: (error, attempt, random) => (error instanceof BadAddress ? 'reject' : patient(error, attempt, random)) })
+ */
+export type RetryPolicy = (error: unknown, attempt: number, random: Random) => Millis | 'reject'
+
+export interface JitterOptions {
+  /** The share of each delay that is drawn at random, from 0 (the default) to 1: with 0.2 a delay is 80 to 100 % of its length. */
+  readonly jitter?: number
+}
+
+export interface LinearDelayOptions extends JitterOptions {
+  /** The longest delay; default an hour. */
+  readonly most?: Millis
+}
+
+export interface ExponentialDelayOptions extends LinearDelayOptions {
+  /** The first delay; default 1,000. */
+  readonly first?: Millis
+  /** By how much each delay is longer than the one before; default 2. */
+  readonly factor?: number
+}
+
+const HOUR_MS: Millis = 3_600_000
+
+/** Always the same delay. */
+export function fixedDelay(delay: Millis, options: JitterOptions = {}): RetryPolicy {
+  return policy(() => delay, options)
+}
+
+/** Delays that grow by `step` with every attempt. */
+export function linearDelay(step: Millis, { most = HOUR_MS, ...options }: LinearDelayOptions = {}): RetryPolicy {
+  return policy((attempt) => Math.min(most, step * attempt), options)
+}
+
+/** Delays that grow by a factor with every attempt. */
+export function exponentialDelay({
+  first = 1000,
+  factor = 2,
+  most = HOUR_MS,
+  ...options
+}: ExponentialDelayOptions = {}): RetryPolicy {
+  return policy((attempt) => Math.min(most, first * factor ** (attempt - 1)), options)
+}
+
+function policy(delayOf: (attempt: number) => Millis, { jitter = 0 }: JitterOptions): RetryPolicy {
+  if (!(jitter >= 0 && jitter <= 1)) throw invalidArgument('jitter is a share from 0 to 1')
+  if (!(delayOf(1) >= 0)) throw invalidArgument('a delay is a number of milliseconds from 0')
+  return (_error, attempt, random) => {
+    const delay = delayOf(attempt)
+    return jitter === 0 ? delay : delay * (1 - jitter * random.next())
+  }
+}

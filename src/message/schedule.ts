@@ -1,0 +1,93 @@
+/** A schedule sends a message to a queue whenever its time comes, once in the whole cluster. */
+
+import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import type { Millis, WallMillis } from '../base/time.ts'
+import { CALL_OPTIONS, checkCall } from '../data/call.ts'
+import type { CallOptions, ScheduleRule, ScheduleStatus } from '../driver/contract.ts'
+import { checkHeaders, whenValid } from './outgoing.ts'
+import { facetOf, type MessageParts } from './parts.ts'
+import type { QueueDefinition } from './queue.ts'
+
+/** When a schedule fires. */
+export type ScheduleTime =
+  /** A cron expression of five fields, or six with seconds in front, in a time zone such as `'Europe/Berlin'`; default `'UTC'`. */
+  | { readonly cron: string; readonly timeZone?: string }
+  /** Every so many milliseconds, without drift; the first time at `from`, or one interval from now. */
+  | { readonly every: Millis; readonly from?: WallMillis }
+  /** Once, in milliseconds since 1970. */
+  | { readonly at: WallMillis }
+
+export interface ScheduleOptions<Input> extends CallOptions {
+  /** What is sent each time. */
+  readonly value: Input
+  readonly headers?: Readonly<Record<string, string>>
+  /** What becomes of times that pass while nobody leads: `'skip'` (the default), only the `'latest'`, or `'all'` (at most 64). */
+  readonly missed?: 'skip' | 'latest' | 'all'
+  /** After this time it fires no more. */
+  readonly until?: WallMillis
+}
+
+const OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'value', 'headers', 'missed', 'until'])
+const TIME_OPTIONS: ReadonlySet<string> = new Set(['cron', 'timeZone', 'every', 'from', 'at'])
+const MISSED = ['skip', 'latest', 'all']
+
+/** Sets the schedule of this id; the same one again changes nothing. See `Troupe.schedule`. */
+export async function setSchedule<Value, Input>(
+  parts: MessageParts,
+  definition: QueueDefinition<Value, Input>,
+  { id, time }: { readonly id: string; readonly time: ScheduleTime },
+  options: ScheduleOptions<Input>,
+): Promise<void> {
+  const { value, headers = {}, missed = 'skip', until, ...call } = options
+  checkCall('troupe.schedule', options, OPTIONS)
+  checkId(id)
+  checkHeaders(headers)
+  if (!MISSED.includes(missed)) throw invalidArgument(`missed is 'skip', 'latest' or 'all'`)
+  if (until !== undefined && !Number.isFinite(until))
+    throw invalidArgument('until is a time in milliseconds since 1970')
+  const rule = ruleOf(time)
+  const { name, rules, schema } = definition
+  const payload = await whenValid(schema, value, `the value of schedule '${id}'`, (valid) => parts.codec.encode(valid))
+  await facetOf(parts.driver, 'queue').schedule({ name, rules }, id, { rule, until, missed, payload, headers }, call)
+}
+
+export async function removeSchedule(
+  { driver }: MessageParts,
+  queue: { readonly name: string },
+  id: string,
+  options: CallOptions,
+): Promise<boolean> {
+  checkCall('troupe.unschedule', options, CALL_OPTIONS)
+  checkId(id)
+  return facetOf(driver, 'queue').unschedule(queue.name, id, options)
+}
+
+export async function listSchedules(
+  { driver }: MessageParts,
+  options: CallOptions,
+): Promise<readonly ScheduleStatus[]> {
+  checkCall('troupe.schedules', options, CALL_OPTIONS)
+  return facetOf(driver, 'queue').schedules(options)
+}
+
+function ruleOf(time: ScheduleTime): ScheduleRule['rule'] {
+  refuseUnknownOptions('the time of a schedule', time, TIME_OPTIONS)
+  const kinds = ['cron', 'every', 'at'].filter((kind) => kind in time)
+  if (kinds.length !== 1) throw invalidArgument('a schedule has either a cron, or every, or at')
+  if ('cron' in time) {
+    if (typeof time.cron !== 'string') throw invalidArgument('cron is a text')
+    return { cron: time.cron, timeZone: time.timeZone ?? 'UTC' }
+  }
+  if ('every' in time) {
+    if (!(time.every >= 1 && Number.isFinite(time.every)))
+      throw invalidArgument('every is a number of milliseconds from 1')
+    return time
+  }
+  if (!Number.isFinite(time.at)) throw invalidArgument('at is a time in milliseconds since 1970')
+  return time
+}
+
+function checkId(id: string): void {
+  if (typeof id !== 'string' || id === '' || id.length > 256)
+    throw invalidArgument('the id of a schedule is a text of 1 to 256')
+}

@@ -1,0 +1,143 @@
+/** The topic handle turns calls on a topic into calls of a driver. */
+
+import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import { isTroupeError } from '../base/error.ts'
+import { CALL_OPTIONS, checkCall, NO_OPTIONS } from '../data/call.ts'
+import { checkBound } from '../data/key.ts'
+import { validate } from '../data/schema.ts'
+import { mapStream } from '../data/stream.ts'
+import type {
+  CallOptions,
+  GroupOffsets,
+  Position,
+  Published,
+  ReadRecord,
+  RecordBatch,
+  TopicFacet,
+  TopicName,
+} from '../driver/contract.ts'
+import { checkHeaders, whenValid } from './outgoing.ts'
+import { facetOf, type MessageParts } from './parts.ts'
+import { openTable } from './table-view.ts'
+import type {
+  PublishOptions,
+  SubscribeTopicOptions,
+  TableView,
+  TopicBatch,
+  TopicDefinition,
+  TopicRecord,
+  TroupeTopic,
+} from './topic.ts'
+
+const PUBLISH_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'key', 'headers'])
+const SUBSCRIBE_OPTIONS: ReadonlySet<string> = new Set(['signal', 'group', 'from', 'batch', 'autoCommit'])
+
+export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
+  readonly name: string
+  readonly #definition: TopicDefinition<Value, Input>
+  readonly #parts: MessageParts
+  readonly #topic: TopicName
+
+  constructor(definition: TopicDefinition<Value, Input>, parts: MessageParts) {
+    this.name = definition.name
+    this.#definition = definition
+    this.#parts = parts
+    this.#topic = { name: definition.name, rules: definition.rules }
+  }
+
+  publish(value: Input, options: PublishOptions = NO_OPTIONS): Promise<Published> {
+    try {
+      checkCall('topic.publish', options, PUBLISH_OPTIONS)
+      const { key = '', headers = {}, ...call } = options
+      checkBound('key', key)
+      checkHeaders(headers)
+      const facet = this.#facet()
+      const { schema, rules } = this.#definition
+      const send = (valid: unknown): Promise<Published> => {
+        const isDeletion = rules.compact && valid === null
+        const payload = isDeletion ? new Uint8Array(0) : this.#parts.codec.encode(valid)
+        return facet.publish(this.#topic, { key, headers, payload }, call)
+      }
+      return Promise.resolve(
+        rules.compact && value === null ? send(null) : whenValid(schema, value, `the record for '${this.name}'`, send),
+      )
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async publishAll(values: Iterable<Input>, options: PublishOptions = NO_OPTIONS): Promise<readonly Published[]> {
+    const ends = await Promise.allSettled(Array.from(values, (value) => this.publish(value, options)))
+    return ends.map((end) => {
+      if (end.status === 'rejected') throw end.reason
+      return end.value
+    })
+  }
+
+  subscribe(options: SubscribeTopicOptions = NO_OPTIONS): AsyncIterable<TopicBatch<Value>> {
+    refuseUnknownOptions('topic.subscribe', options, SUBSCRIBE_OPTIONS)
+    const { batch = 256, autoCommit = false, ...subscribe } = options
+    if (!(Number.isSafeInteger(batch) && batch >= 1)) throw invalidArgument('batch is a whole number from 1')
+    if (options.group === '') throw invalidArgument('a group has a name')
+    const batches = mapStream(
+      () => this.#facet().subscribe(this.#topic, { ...subscribe, batch }),
+      (records) => this.#batch(records),
+      (error) => this.#isOrderlyEnd(error),
+    )
+    return autoCommit ? committing(batches) : batches
+  }
+
+  table(options: { readonly signal?: AbortSignal } = NO_OPTIONS): Promise<TableView<Value>> {
+    try {
+      checkCall('topic.table', options, CALL_OPTIONS)
+      return openTable(this, this.#facet(), this.#topic, options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async groups(options: CallOptions = NO_OPTIONS): Promise<readonly GroupOffsets[]> {
+    checkCall('topic.groups', options, CALL_OPTIONS)
+    return this.#facet().groups(this.name, options)
+  }
+
+  async reset(group: string, to: Position, options: CallOptions = NO_OPTIONS): Promise<void> {
+    checkCall('topic.reset', options, CALL_OPTIONS)
+    return this.#facet().reset(this.#topic, group, to, options)
+  }
+
+  async #batch(batch: RecordBatch): Promise<TopicBatch<Value>> {
+    const { topic, partition, lag, lost } = batch
+    const records = await Promise.all(batch.records.map((record) => this.#record(record)))
+    return { topic, partition, lag, lost, records, commit: (options = NO_OPTIONS) => batch.commit(options) }
+  }
+
+  async #record({ payload, ...record }: ReadRecord): Promise<TopicRecord<Value>> {
+    const { schema } = this.#definition
+    // A deletion has no value; where the schema does not name null, its reader knows by `compact`.
+    if (payload.length === 0) return { ...record, value: null as Value }
+    const stored = this.#parts.codec.decode(payload)
+    const where = `record ${record.offset} of partition ${record.partition} of '${record.topic}'`
+    return { ...record, value: schema === undefined ? (stored as Value) : await validate(schema, stored, where) }
+  }
+
+  #isOrderlyEnd(error: unknown): boolean {
+    const { ending } = this.#parts
+    return ending.aborted && isTroupeError(ending.reason, 'CLOSED') && isTroupeError(error, 'CLOSED')
+  }
+
+  #facet(): TopicFacet {
+    return facetOf(this.#parts.driver, 'topic')
+  }
+}
+
+/** Whoever asks for the next batch has done the one before. */
+async function* committing<Value>(batches: AsyncIterable<TopicBatch<Value>>): AsyncGenerator<TopicBatch<Value>> {
+  for await (const batch of batches) {
+    yield batch
+    // A partition that went to another member is read there again from the last commit.
+    await batch.commit().catch((error: unknown) => {
+      if (!isTroupeError(error, 'FENCED')) throw error
+    })
+  }
+}

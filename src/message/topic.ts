@@ -1,0 +1,148 @@
+/** A topic is a log of records in partitions, which many read, each at its own pace. */
+
+import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import type { Millis, WallMillis } from '../base/time.ts'
+import type { SelfFitting } from '../data/map.ts'
+import { checkName, checkSchema, placedName } from '../data/name.ts'
+import type { InputOf, OutputOf, StandardSchema } from '../data/schema.ts'
+import type { CallOptions, GroupOffsets, Position, Published, TopicRules } from '../driver/contract.ts'
+
+export interface TopicDefinition<Value, Input = Value> {
+  readonly kind: 'topic'
+  /** With its placement, if it has one: `name@placement`. */
+  readonly name: string
+  readonly schema: StandardSchema<Input, Value> | undefined
+  readonly rules: TopicRules
+}
+
+export interface TopicOptions {
+  readonly placement?: string
+  /** How many readers of a group can share the work; default 8, at most 1,024. Fixed once the topic holds something. */
+  readonly partitions?: number
+  /** What is kept: records younger than `age` milliseconds (default 7 days), and of each partition at most `bytes` and `count`. */
+  readonly retention?: { readonly age?: Millis; readonly bytes?: number; readonly count?: number }
+  /** Of older records with the same key only the newest is kept; a value of null deletes a key. Default false; then nothing ages by default. */
+  readonly compact?: boolean
+}
+
+export interface TopicSchemaOptions<Schema> extends TopicOptions {
+  readonly schema: Schema
+}
+
+const DEFINITION_OPTIONS: ReadonlySet<string> = new Set(['schema', 'placement', 'partitions', 'retention', 'compact'])
+const RETENTION_OPTIONS: ReadonlySet<string> = new Set(['age', 'bytes', 'count'])
+const WEEK_MS = 7 * 24 * 3_600_000
+const MOST_PARTITIONS = 1024
+
+/**
+ * Defines a topic. Nothing is created: a topic exists as soon as it holds something.
+ *
+ * @throws TroupeError `INVALID_ARGUMENT`
+ * @example
+ * const orders = defineTopic('orders', { schema: OrderEvent, partitions: 8, retention: { age: 30 * 86_400_000 } })
+ */
+export function defineTopic<Schema extends StandardSchema>(
+  name: string,
+  options: TopicSchemaOptions<Schema & SelfFitting<Schema>>,
+): TopicDefinition<OutputOf<Schema>, InputOf<Schema>>
+export function defineTopic<Value = unknown>(name: string, options?: TopicOptions): TopicDefinition<Value>
+export function defineTopic(
+  name: string,
+  options: TopicOptions & { readonly schema?: StandardSchema } = {},
+): TopicDefinition<unknown> {
+  checkName('a topic', name)
+  refuseUnknownOptions('defineTopic', options, DEFINITION_OPTIONS)
+  const { schema, placement, partitions = 8, retention = {}, compact = false } = options
+  checkSchema(`topic '${name}'`, schema)
+  refuseUnknownOptions('retention', retention, RETENTION_OPTIONS)
+  if (!(Number.isSafeInteger(partitions) && partitions >= 1 && partitions <= MOST_PARTITIONS)) {
+    throw invalidArgument(`partitions is a whole number from 1 to ${MOST_PARTITIONS}`)
+  }
+  const rules: TopicRules = {
+    partitions,
+    keepMs: limit('retention.age', retention.age ?? (compact ? Number.POSITIVE_INFINITY : WEEK_MS)),
+    keepBytes: limit('retention.bytes', retention.bytes ?? Number.POSITIVE_INFINITY),
+    keepCount: limit('retention.count', retention.count ?? Number.POSITIVE_INFINITY),
+    compact,
+  }
+  return { kind: 'topic', name: placedName(name, placement), schema, rules }
+}
+
+function limit(option: string, value: number): number {
+  if (typeof value === 'number' && value >= 1) return value
+  throw invalidArgument(`${option} is a number from 1, or Infinity`)
+}
+
+export interface PublishOptions extends CallOptions {
+  /** Records of one key share a partition, and so keep their order; none spreads them. */
+  readonly key?: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface TopicRecord<Value> {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: bigint
+  readonly time: WallMillis
+  readonly key: string
+  readonly value: Value
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** Records of one partition, in order. */
+export interface TopicBatch<Value> {
+  readonly topic: string
+  readonly partition: number
+  readonly records: readonly TopicRecord<Value>[]
+  /** What lies between this batch and the end of its partition. */
+  readonly lag: { readonly records: number; readonly ms: Millis }
+  /** Aborts with `LEASE_LOST` when the partition belongs to another member of the group. */
+  readonly lost: AbortSignal
+  /** Everything up to and with this batch is done; `FENCED` when the partition belongs to another. */
+  commit(options?: CallOptions): Promise<void>
+}
+
+export interface SubscribeTopicOptions {
+  readonly signal?: AbortSignal
+  /** A durable group: its members share the partitions, and it goes on where it has committed. Without one, everybody reads everything. */
+  readonly group?: string
+  /** Where to begin, for a group only the first time; default `'latest'`, and `'earliest'` for a group. */
+  readonly from?: Position
+  /** Most records of a batch; default 256. */
+  readonly batch?: number
+  /** Commits a batch when the next one is asked for; default false. */
+  readonly autoCommit?: boolean
+}
+
+/** The newest value of each key of a compacted topic, kept up to date while it is open. */
+export interface TableView<Value> extends AsyncDisposable {
+  get(key: string): Value | undefined
+  readonly size: number
+  entries(): IterableIterator<[string, Value]>
+  /** Rejects when the view can no longer be kept up to date. */
+  readonly ended: Promise<void>
+  close(): Promise<void>
+}
+
+/** A handle on a topic: light, stateless, free to make. Every reader sees the records of a partition in the same order. */
+export interface TroupeTopic<Value, Input = Value> {
+  readonly name: string
+  /** Resolves once a majority has the record on disk. */
+  publish(value: Input, options?: PublishOptions): Promise<Published>
+  publishAll(values: Iterable<Input>, options?: PublishOptions): Promise<readonly Published[]>
+  /**
+   * Batches as they come. The loop ends with the Troupe.
+   *
+   * @example
+   * for await (const batch of topic.subscribe({ group: 'billing' })) {
+   *   for (const { value } of batch.records) await bill(value)
+   *   await batch.commit()
+   * }
+   */
+  subscribe(options?: SubscribeTopicOptions): AsyncIterable<TopicBatch<Value>>
+  /** Resolves with a view that holds everything that had been published when it was asked for. */
+  table(options?: { readonly signal?: AbortSignal }): Promise<TableView<Value>>
+  groups(options?: CallOptions): Promise<readonly GroupOffsets[]>
+  /** Sets where a group goes on; `CONFLICT` while it has members. */
+  reset(group: string, to: Position, options?: CallOptions): Promise<void>
+}

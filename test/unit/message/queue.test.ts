@@ -1,0 +1,277 @@
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { defineMap } from '../../../src/data/map.ts'
+import { defineQueue, type TroupeQueue } from '../../../src/message/queue.ts'
+import { exponentialDelay, fixedDelay } from '../../../src/message/retry.ts'
+import { defineTopic } from '../../../src/message/topic.ts'
+import { openWith } from './open-with.ts'
+import { openWorld } from './world.ts'
+
+const Email = z.object({ to: z.string() })
+const emails = defineQueue('emails', { schema: Email, retry: fixedDelay(1000), maxAttempts: 3 })
+const texts = defineQueue<string>('texts', { retry: fixedDelay(1000), maxAttempts: 3 })
+
+async function collect<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
+  const collected: Item[] = []
+  for await (const item of items) collected.push(item)
+  return collected
+}
+
+describe('sending', () => {
+  test('refuses what does not fit the schema, with the issues, and sends nothing', async () => {
+    const { troupe } = openWorld()
+    const queue = troupe.queue(emails)
+    const issues = [expect.objectContaining({ path: ['to'] })]
+    const sent = queue.send({ to: 7 } as unknown as { to: string })
+    await expect(sent).rejects.toMatchObject({ code: 'VALIDATION', details: { issues } })
+    expect((await queue.stats()).waiting).toBe(0)
+  })
+
+  test('names options it does not know and values it cannot take', async () => {
+    const queue = openWorld().troupe.queue(texts)
+    await expect(queue.send('a', { dely: 5 } as object)).rejects.toThrow("did you mean 'delay'?")
+    await expect(queue.send('a', { priority: 10 })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    await expect(queue.send('a', { delay: 1, at: 5 })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    await expect(queue.send(Symbol.iterator as unknown as string)).rejects.toMatchObject({ code: 'UNSERIALIZABLE' })
+  })
+
+  test('to a driver without queues is UNSUPPORTED and names both', async () => {
+    const { driver } = openWorld()
+    const { queue: _queue, ...rest } = driver
+    const send = openWith({ ...rest, name: 'plain' })
+      .queue(texts)
+      .send('a')
+    await expect(send).rejects.toMatchObject({ code: 'UNSUPPORTED', details: { driver: 'plain', facet: 'queue' } })
+  })
+
+  test('a delay in the past is due now, and one in the future is not early', async () => {
+    const { troupe, time, pass } = openWorld()
+    const seen: string[] = []
+    troupe.queue(texts).work(({ value }) => void seen.push(`${value} at ${time.now()}`), { concurrency: 4 })
+    await troupe.queue(texts).send('late', { at: time.wallTime() - 5000 })
+    await troupe.queue(texts).send('soon', { delay: 30_000 })
+    await pass(29_999)
+    expect(seen).toEqual(['late at 0'])
+    await pass(1)
+    expect(seen).toEqual(['late at 0', 'soon at 30000'])
+  })
+})
+
+describe('a worker', () => {
+  test('keeps the order of a key through retries while other keys go on', async () => {
+    const { troupe, pass } = openWorld()
+    const queue = troupe.queue(texts)
+    await queue.sendAll(['a1', 'a2', 'a3'], { key: 'a' })
+    await queue.sendAll(['b1', 'b2'], { key: 'b' })
+    const done: string[] = []
+    let failures = 1
+    queue.work(
+      ({ value }) => {
+        if (value === 'a1' && failures-- > 0) throw new Error('not yet')
+        done.push(value)
+      },
+      { concurrency: 8 },
+    )
+    await pass(999)
+    expect(done).toEqual(['b1', 'b2'])
+    await pass(1)
+    expect(done).toEqual(['b1', 'b2', 'a1', 'a2', 'a3'])
+  })
+
+  test('retries as the policy says, and shows attempts and errors of a message that died', async () => {
+    const { troupe, time, pass } = openWorld()
+    const retry = exponentialDelay({ first: 1000, factor: 3 })
+    const queue = troupe.queue(defineQueue<string>('flaky', { retry, maxAttempts: 3 }))
+    const { id } = await queue.send('x')
+    const times: number[] = []
+    queue.work((_, { attempt }) => {
+      times.push(time.now())
+      throw new TypeError(`attempt ${attempt}`)
+    })
+    await pass(60_000)
+    expect(times).toEqual([0, 1000, 4000])
+    const dead = await queue.inspect(id)
+    expect(dead).toMatchObject({ state: 'dead', death: 'attempts', attempts: 3 })
+    expect(dead?.firstError).toMatchObject({ name: 'TypeError', message: 'attempt 1' })
+    expect(dead?.lastError).toMatchObject({ message: 'attempt 3' })
+  })
+
+  test('makes a dead letter at once of what the policy rejects', async () => {
+    const { troupe, pass } = openWorld()
+    const retry = (error: unknown) => (error instanceof RangeError ? 'reject' : 10)
+    const queue = troupe.queue(defineQueue<string>('classes', { retry }))
+    await queue.send('x')
+    queue.work(() => Promise.reject(new RangeError('never')))
+    await pass(5)
+    expect(await collect(queue.deadLetters())).toMatchObject([{ death: 'rejected', attempts: 1 }])
+  })
+
+  test('extends the lease while its handler runs', async () => {
+    const { troupe, driver, time, pass } = openWorld()
+    const queue = troupe.queue(defineQueue<string>('slow', { lease: 1000 }))
+    await queue.send('x')
+    let runs = 0
+    queue.work(async () => {
+      runs += 1
+      await new Promise<void>((resolve) => void time.at(time.now() + 10_000, resolve))
+    })
+    await pass(9999)
+    expect([runs, (await queue.stats()).leased]).toEqual([1, 1])
+    await pass(1)
+    expect((await driver.queue?.stats('slow', {}))?.leased).toBe(0)
+  })
+
+  test('drains: lets handlers finish, gives back what waits, and says what it had to abandon', async () => {
+    const { troupe, time, pass } = openWorld()
+    const queue = troupe.queue(texts)
+    await queue.sendAll(['quick', 'endless', 'waiting 1', 'waiting 2'])
+    const signals: AbortSignal[] = []
+    const worker = queue.work(
+      async ({ value }, { signal }) => {
+        signals.push(signal)
+        const duration = value === 'quick' ? 100 : 1e9
+        await new Promise<void>((resolve) => void time.at(time.now() + duration, resolve))
+      },
+      { concurrency: 2 },
+    )
+    await pass(10)
+    const draining = worker.drain({ timeout: 5000 })
+    await pass(6000)
+    expect(await draining).toMatchObject({ finished: 1, abandoned: 1 })
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true])
+    expect(await queue.stats()).toMatchObject({ waiting: 3, leased: 0, consumers: [] })
+  })
+
+  test('rejects what no longer fits the schema, with the issues, and goes on', async () => {
+    const { troupe, pass } = openWorld()
+    await troupe.queue(defineQueue<unknown>('emails')).send({ to: 5 })
+    await troupe.queue(emails).send({ to: 'ann' })
+    const seen: string[] = []
+    troupe.queue(emails).work(({ value }) => void seen.push(value.to))
+    await pass(1)
+    expect(seen).toEqual(['ann'])
+    const [dead] = await collect(troupe.queue(emails).deadLetters())
+    expect(dead).toMatchObject({ death: 'validation', value: { to: 5 } })
+    expect(dead?.lastError).toMatchObject({ code: 'VALIDATION', issues: [{ path: ['to'] }] })
+  })
+
+  test('ends with the Troupe without an error', async () => {
+    const { troupe } = openWorld()
+    const worker = troupe.queue(texts).work(() => undefined)
+    await troupe.close()
+    await expect(worker.ended).resolves.toBeUndefined()
+  })
+})
+
+describe('what a handler emits', () => {
+  const next = defineQueue<number>('next', { placement: 'p' })
+  const sums = defineMap<number>('sums', { placement: 'p' })
+  const events = defineTopic<string>('events')
+
+  test('happens with the acknowledgement: messages, map changes, records, a result; of one key the last change', async () => {
+    const { troupe, pass } = openWorld()
+    const queue = troupe.queue(texts)
+    const { id } = await queue.send('x')
+    queue.work((_, context) => {
+      context.emit(next, 1)
+      context.set(sums, 'k', 1)
+      context.set(sums, 'k', 2)
+      context.publish(events, 'done')
+      context.result({ ok: true })
+    })
+    await pass(1)
+    expect((await troupe.map(sums).get('k'))?.value).toBe(2)
+    expect((await troupe.queue(next).stats()).waiting).toBe(1)
+    expect(await queue.inspect(id)).toMatchObject({ state: 'done', result: { ok: true } })
+    expect((await troupe.topic(events).groups()).length).toBe(0)
+  })
+
+  test('is nothing when it throws, however much it emitted', async () => {
+    const { troupe, pass } = openWorld()
+    const queue = troupe.queue(texts)
+    const { id } = await queue.send('x')
+    queue.work((_, context) => {
+      for (let at = 0; at < 3; at++) context.emit(next, at)
+      context.set(sums, 'k', 1)
+      throw new Error('after three')
+    })
+    await pass(1)
+    expect((await troupe.queue(next).stats()).waiting).toBe(0)
+    expect(await troupe.map(sums).get('k')).toBeUndefined()
+    expect((await queue.inspect(id))?.attempts).toBe(1)
+  })
+
+  test('fails the attempt when it does not fit its schema', async () => {
+    const { troupe, pass } = openWorld()
+    const queue = troupe.queue(texts)
+    const { id } = await queue.send('x')
+    queue.work((_, context) => context.emit(emails, { to: 1 } as unknown as { to: string }))
+    await pass(1)
+    expect((await queue.inspect(id))?.lastError).toMatchObject({ code: 'VALIDATION' })
+  })
+})
+
+describe('dead letters', () => {
+  async function threeDead(): Promise<{ queue: TroupeQueue<string>; pass: (duration: number) => Promise<void> }> {
+    const { troupe, pass } = openWorld()
+    const queue = troupe.queue(defineQueue<string>('poison', { retry: () => 'reject' }))
+    await queue.sendAll(['a', 'b', 'c'])
+    const worker = queue.work(() => Promise.reject(new Error('no')))
+    await pass(1)
+    await worker.close()
+    return { queue, pass }
+  }
+
+  test('come back by number, with their attempts at 0', async () => {
+    const { queue } = await threeDead()
+    expect(await queue.redrive({ limit: 2 })).toBe(2)
+    expect(await queue.stats()).toMatchObject({ waiting: 2, dead: 1 })
+    expect((await collect(queue.peek())).map(({ value, attempts }) => [value, attempts])).toEqual([
+      ['a', 0],
+      ['b', 0],
+    ])
+  })
+
+  test('come back by what they hold', async () => {
+    const { queue } = await threeDead()
+    expect(await queue.redrive({ filter: ({ value }) => value !== 'b' })).toBe(2)
+    expect((await collect(queue.deadLetters())).map(({ value }) => value)).toEqual(['b'])
+  })
+
+  test('come back no faster than asked', async () => {
+    const { queue, pass } = await threeDead()
+    const redriven = queue.redrive({ rate: { messages: 1, per: 1000 } })
+    await pass(1500)
+    expect((await queue.stats()).dead).toBe(1)
+    await pass(5000)
+    expect(await redriven).toBe(3)
+  })
+})
+
+test('receiving by hand settles by hand, and what is unsettled when the loop ends goes back', async () => {
+  const { troupe } = openWorld()
+  const queue = troupe.queue(texts)
+  await queue.sendAll(['a', 'b', 'c'])
+  for await (const message of queue.receive({ prefetch: 3 })) {
+    if (message.value === 'b') break
+    await message.acknowledge()
+    await expect(message.acknowledge()).rejects.toMatchObject({ code: 'FENCED' })
+  }
+  expect((await collect(queue.peek())).map(({ value }) => value)).toEqual(['b', 'c'])
+})
+
+test('a schedule fires at its times, once each, and the same one again changes nothing', async () => {
+  const { troupe, pass } = openWorld()
+  const queue = troupe.queue(texts)
+  const firings: string[] = []
+  queue.work(({ value, headers }) => void firings.push(`${value} ${headers['troupe-firing']?.split('@')[0]}`))
+  for (let start = 0; start < 3; start++) await troupe.schedule(texts, 'beat', { every: 1000 }, { value: 'tick' })
+  await pass(3500)
+  expect(firings).toEqual(['tick beat', 'tick beat', 'tick beat'])
+  expect(await troupe.schedules()).toMatchObject([{ id: 'beat', queue: 'texts', missedCount: 0 }])
+  expect(await troupe.unschedule(texts, 'beat')).toBe(true)
+  await pass(5000)
+  expect(firings.length).toBe(3)
+  const never = troupe.schedule(texts, 'never', { cron: 'never' }, { value: 'x' })
+  await expect(never).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+})
