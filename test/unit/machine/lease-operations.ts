@@ -3,6 +3,7 @@
 import { decodeGetReply, NO_SESSION } from '../../../src/machine/command.ts'
 import {
   type AcquireCommand,
+  attachPart,
   decodeLockState,
   decodeLocks,
   encodeAcquire,
@@ -53,8 +54,14 @@ export const revokePart = (lease: number): Part => ({
   encode: (writer) => writer.u53(lease),
 })
 
+export const attaching = (key: string, lease: number) => attachPart('m', key, lease)
+
+/** Status, revision of the last change, state. */
+export const lockQuery = (shard: Shard, lock: string) =>
+  shard.query(bytes((writer) => encodeLockQuery(writer, lock))).slice()
+
 export function lockState(shard: Shard, lock: string): LockState | undefined {
-  const { status, value } = decodeGetReply(shard.query(bytes((writer) => encodeLockQuery(writer, lock))))
+  const { status, value } = decodeGetReply(lockQuery(shard, lock))
   return status === 'ok' ? decodeLockState(value) : undefined
 }
 
