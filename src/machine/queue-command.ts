@@ -11,9 +11,11 @@
  * - `reject` `[queue, id u53, reason text, error blob]`: dies at once. `release` `[queue, id u53]`: back with nothing counted.
  * - `lapse` `[queue, id u53, attempts u32]`: by the leader when a lease ran out: a `retry` without a delay, only while the attempts are these.
  * - `configure` `[queue, settings]` (see {@link QueueSettings}); `pause` `[queue, paused u8]`.
- * - `purge` `[queue, what u8]` (0 waiting, 1 dead, 2 all): number: how many. `move` `[queue, id u53, key text, due u53]` changes key or time.
- * - `redrive` `[queue, limit u32, reason text]` (`''`: any): dead letters back to waiting, oldest first, attempts 0. Number: how many.
+ * - `purge` `[queue, what u8]` (0 waiting, 1 dead, 2 all): number: how many. `move` `[queue, id u53, key text, due u53]` changes time (0: now) and key (`''`: keeps it).
+ * - `redrive` `[queue, limit u32, reason text]` (`''`: any): dead letters back to waiting, oldest first, attempts 0, and they no longer expire. Number: how many.
  * - `remove` `[queue, id u53]` cancels a message, waiting or dead. `progress` `[queue, id u53, blob]`.
+ * - Parts: settlements, `progress` and `result` are `fenced` when the message is gone, `move`, `remove` and `lapse` `absent`, `send` is `full`.
+ *   `retry` and `lapse` come to the number of attempts; `lapse` to `conflict` with the present one when it is another.
  * - `result` (a part beside `acknowledge`) `[queue, id u53, keepMs u53, blob]` is kept that long for `inspect`.
  */
 export const QUEUE_COMMAND = {
@@ -35,11 +37,20 @@ export const QUEUE_COMMAND = {
 
 /**
  * Queries: `stats` `[queue]`, `peek` `[queue, what u8, after u53, limit u32]` (0 waiting, 1 delayed, 2 dead), `inspect`
- * `[queue, id u53]`, `settings` `[queue]`, `queues` `[after text, limit u32]`. Answers begin `[status u8, revision u53]`.
+ * `[queue, id u53]`, `settings` `[queue]`, `queues` `[after text, limit u32]`. Answers begin `[status u8, revision u53]`, and
+ * the revision is 0; what follows is in `queue-encode.ts`.
  */
 export const QUEUE_QUERY = { stats: 64, peek: 65, inspect: 66, settings: 67, queues: 68 } as const
 
-/** How a new message with a deduplication id meets an earlier one whose window has not passed. Encoded as its position. */
+/**
+ * How a new message with a deduplication id meets an earlier one whose window has not passed. Encoded as its position. A
+ * window of 0 lasts as long as the message waits, is delayed or is held. All answer `duplicate`.
+ * - `drop` is not sent, even when the earlier one is done and the window lasts on. The others are sent then.
+ * - `replace` its content takes the earlier one's place in time, under a new id (the answer's number), last in its key: a
+ *   worker that has the earlier content settles that, never the new one.
+ * - `debounce` the same, but due when the new one is, and the window begins anew.
+ * - `requeue` is not sent, but the latest of them is, once, when the earlier one is acknowledged or dies.
+ */
 export const DEDUPLICATION_MODES = ['drop', 'replace', 'debounce', 'requeue'] as const
 
 /** What a queue does with a message that has no room. Encoded as its position. `'block'` is the driver's: it is refused as `full` and sent again. */
