@@ -280,3 +280,14 @@ test('a snapshot has leases, line, delays, attached keys and fences', () => {
   expect(get(copy, 'k').status).toBe('absent')
   expect(apply(copy, 10_001, together([fencePart('far', 69, false)]))).toEqual([{ status: 'fenced', revision: 70 }])
 })
+
+test('locks whose delays end together are opened in the same order on a replica that was restored', () => {
+  const shard = shardWith(1, 2, 3)
+  const delayed = { delayMs: 5 }
+  apply(shard, 2, acquiring('a', 1, delayed), acquiring('b', 2, delayed), acquiring('a', 3), acquiring('b', 3))
+  apply(shard, 3, expiring(2), expiring(1))
+  const copy = restored(shard)
+  for (const each of [shard, copy]) apply(each, 10_000)
+  expect([tokenOf(copy, 'a'), tokenOf(copy, 'b')]).toEqual([tokenOf(shard, 'a'), tokenOf(shard, 'b')])
+  expect(tokenOf(shard, 'a')).toBeGreaterThan(0)
+})
