@@ -1,9 +1,29 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ByteReader } from '../../../src/base/bytes.ts'
+import { ByteReader, type ByteWriter } from '../../../src/base/bytes.ts'
 import { hashBytes } from '../../../src/base/hash.ts'
+import { encodeHead } from '../../../src/machine/command.ts'
+import {
+  encodeSchedulePlan,
+  encodeScheduleSet,
+  SCHEDULE_COMMAND,
+  SCHEDULE_QUERY,
+  type ScheduleDefinition,
+} from '../../../src/machine/schedule-command.ts'
+import { Shard } from '../../../src/machine/shard.ts'
 import { TopicTable } from '../../../src/machine/topic.ts'
-import { encodePublish, encodeTruncate, TOPIC_COMMAND } from '../../../src/machine/topic-command.ts'
+import {
+  encodeCommit,
+  encodeJoin,
+  encodePublish,
+  encodeTopicConfigure,
+  encodeTruncate,
+  encodeYield,
+  TOPIC_COMMAND,
+  TOPIC_QUERY,
+} from '../../../src/machine/topic-command.ts'
+import { encodeTransaction, type Part } from '../../../src/machine/transaction.ts'
+import { anyone, apply, bytes } from './operations.ts'
 import {
   configure,
   give,
@@ -16,6 +36,17 @@ import {
 } from './topic-operations.ts'
 
 const payload = (value: number, length = 1) => new Uint8Array(length).fill(value)
+const everySecond: ScheduleDefinition = {
+  rule: 'every',
+  spec: '',
+  timeZone: '',
+  everyMs: 1000,
+  at: 0,
+  until: 0,
+  missed: 'all',
+  headers: new Uint8Array(0),
+  payload: payload(1),
+}
 const hashes = (sections: Uint8Array[]) => sections.map((section) => hashBytes(section))
 const table = () => new TopicTable(neighbourhood())
 const offsets = (topics: TopicTable) => readAll(topics).map(({ offset }) => offset)
@@ -166,6 +197,114 @@ describe('compaction', () => {
     expect(keys(topics)).not.toContainEqual(['gone', 1])
     fill(25 * 3600e6)
     expect(keys(topics).map(([key]) => key)).not.toContain('gone')
+  })
+})
+
+describe('an empty record', () => {
+  test('that came while a pass was under way stays until what it deletes has gone', () => {
+    const topics = table()
+    configure(topics, { compact: true })
+    const find = () => readAll(topics, 0, 300_000).filter(({ key }) => key === 'gone')
+    publish(topics, 1, payload(1), 'gone')
+    for (let at = 1; at < 64; at++) publish(topics, 1, payload(2, 60_000), 'x')
+    publish(topics, 2, payload(0, 0), 'gone')
+    for (let at = 0; at < 18; at++) publish(topics, 25 * 3600e6, payload(2, 60_000), 'x')
+    expect(offsetsOf(topics).count).toBeLessThan(30)
+    expect(find().map(({ payload: bytes }) => bytes.length)).toEqual([1, 0])
+    for (let at = 0; at < 300; at++) publish(topics, 25 * 3600e6, payload(2, 60_000), 'x')
+    expect(find()).toEqual([])
+  })
+})
+
+describe('topics in a shard', () => {
+  const record = (key: string, partition = 0) => ({
+    topic: 't',
+    partition,
+    key,
+    headers: payload(0, 0),
+    payload: payload(1),
+  })
+  const publishPart = (partition: number): Part => ({
+    kind: TOPIC_COMMAND.publish,
+    encode: (writer) => encodePublish(writer, record('k', partition)),
+  })
+  const publishing = () =>
+    bytes((writer) => {
+      encodeHead(writer, TOPIC_COMMAND.publish, anyone)
+      encodePublish(writer, record('k'))
+    })
+  const configuring = bytes((writer) => {
+    encodeHead(writer, TOPIC_COMMAND.topicConfigure, anyone)
+    encodeTopicConfigure(writer, 't', { partitions: 2, keepMs: 1, keepBytes: 1e9, keepCount: 1e9, compact: true })
+  })
+  const transaction = (...parts: Part[]) => bytes((writer) => encodeTransaction(writer, anyone, parts))
+  const count = (shard: Shard) => shard.view.topics.read('t', 0, 0, 1e6).count
+
+  test('publish in a transaction, all or none', () => {
+    const shard = new Shard()
+    apply(shard, 1, configuring)
+    expect(apply(shard, 2, transaction(publishPart(0), publishPart(2)))).toEqual([{ status: 'conflict', revision: 2 }])
+    expect(count(shard)).toBe(0)
+    expect(apply(shard, 3, transaction(publishPart(0), publishPart(0)))).toEqual([{ status: 'ok', revision: 1 }])
+    expect(count(shard)).toBe(2)
+  })
+
+  test('are in its snapshots, and let it wake for what is too old', () => {
+    const shard = new Shard()
+    apply(shard, 1, configuring, publishing(), publishing())
+    const copy = new Shard()
+    copy.restore(shard.freeze().chunks())
+    expect([copy.digest(), count(copy), copy.dueAt]).toEqual([shard.digest(), 2, shard.dueAt])
+    apply(copy, copy.dueAt)
+    expect([count(copy), copy.dueAt]).toEqual([0, Number.POSITIVE_INFINITY])
+  })
+
+  test('answer whatever a client sends, and stay sound', () => {
+    const bodies: ((writer: ByteWriter) => void)[] = [
+      (writer) => encodePublish(writer, record('k')),
+      (writer) => encodeTruncate(writer, 't', 0, 1),
+      (writer) => encodeCommit(writer, { topic: 't', group: 'g', lease: 0, partition: 1, offset: 2, generation: 3 }),
+      (writer) => encodeJoin(writer, { topic: 't', group: 'g', lease: 1 }, 2),
+      (writer) => encodeYield(writer, { topic: 't', group: 'g', lease: 1 }, 2),
+      (writer) => encodeScheduleSet(writer, { queue: 'q', id: 's' }, everySecond),
+      (writer) => encodeSchedulePlan(writer, { queue: 'q', id: 's' }, 1, [2, 3]),
+    ]
+    const kinds = [...Object.values(TOPIC_COMMAND), ...Object.values(SCHEDULE_COMMAND)]
+    const hostile = fc.record({
+      kind: fc.constantFrom(...kinds),
+      body: fc.nat(bodies.length - 1),
+      at: fc.nat(200),
+      value: fc.nat(255),
+      isDamaged: fc.boolean(),
+    })
+    fc.assert(
+      fc.property(fc.array(hostile, { maxLength: 12 }), (list) => {
+        const shard = new Shard()
+        const commands = list.map(({ kind, body, at, value, isDamaged }) => {
+          const command = bytes((writer) => {
+            encodeHead(writer, kind, anyone)
+            bodies[body]?.(writer)
+          })
+          const from = 25
+          if (isDamaged) command[from + (at % (command.length - from))] = value
+          return command
+        })
+        expect(apply(shard, 10, ...commands)).toHaveLength(commands.length)
+        for (const kind of [...Object.values(TOPIC_QUERY), ...Object.values(SCHEDULE_QUERY)]) {
+          expect(shard.query(Uint8Array.of(kind)).length).toBeGreaterThan(0)
+          for (const body of bodies) {
+            const query = bytes((writer) => {
+              writer.u8(kind)
+              body(writer)
+            })
+            expect(shard.query(query).length).toBeGreaterThan(0)
+          }
+        }
+        const copy = new Shard()
+        copy.restore(shard.freeze().chunks())
+        expect([copy.digest(), copy.dueAt]).toEqual([shard.digest(), shard.dueAt])
+      }),
+    )
   })
 })
 
