@@ -5,16 +5,22 @@ import type { Clock, Scheduler } from '../base/time.ts'
 import type { Machine } from '../machine/machine.ts'
 import { readConsumeRequest, readConsumersRequest, readExtendRequest } from '../wire/delivery.ts'
 import { OPERATION, REPLY, type Request } from '../wire/request.ts'
+import { readSubscribeRequest } from '../wire/subscription.ts'
 import { Deliveries } from './deliveries.ts'
 import type { LeaderTime } from './leader-time.ts'
+import { LeaseKeeper } from './leases.ts'
+import { type Carriage, OutboxCarrier } from './outbox-carrier.ts'
+import { Planner } from './planner.ts'
 import { refusal } from './refusal.ts'
 import type { ReplyTarget, Source } from './source.ts'
+import { Subscriptions } from './subscriptions.ts'
 
 export interface DutyPorts {
   readonly clock: Clock
   readonly scheduler: Scheduler
   readonly time: LeaderTime
   readonly machine: Machine
+  readonly carriage: Carriage
   /** Whether this replica leads and has executed everything that was decided before it did. */
   isActive(): boolean
   term(): number
@@ -25,10 +31,18 @@ export interface DutyPorts {
 
 export class Duties {
   readonly #deliveries: Deliveries
+  readonly #leases: LeaseKeeper
+  readonly #subscriptions: Subscriptions
+  readonly #planner: Planner
+  readonly #carrier: OutboxCarrier
 
   constructor(ports: DutyPorts) {
     const { machine } = ports
     this.#deliveries = new Deliveries({ ...ports, queues: () => machine.view.queues })
+    this.#leases = new LeaseKeeper({ ...ports, leases: () => machine.view.leases })
+    this.#subscriptions = new Subscriptions({ ...ports, topics: () => machine.view.topics })
+    this.#planner = new Planner({ ...ports, schedules: () => machine.view.schedules })
+    this.#carrier = new OutboxCarrier({ ...ports, outbox: () => machine.view.outbox })
   }
 
   /** Takes a request that only a leader answers. Throws `malformed` for one that is none. */
@@ -44,6 +58,12 @@ export class Duties {
       case OPERATION.extend:
         this.#deliveries.extend(source, id, readExtendRequest(reader))
         break
+      case OPERATION.subscribe:
+        this.#subscriptions.open(source, id, readSubscribeRequest(reader))
+        break
+      case OPERATION.keepAlive:
+        this.#leases.keepAlive(source, id, reader)
+        break
       case OPERATION.consumers:
         source.reply(id, REPLY.status, this.#deliveries.consumers(readConsumersRequest(reader)))
         break
@@ -54,23 +74,34 @@ export class Duties {
 
   credit(source: Source, id: number, amount: number): void {
     this.#deliveries.credit(source, id, amount | 0)
+    this.#subscriptions.credit(source, id, amount)
   }
 
   endStream(source: Source, id: number): void {
     this.#deliveries.close(source, id)
+    this.#subscriptions.close(source, id)
   }
 
   sourceClosed(source: Source): void {
     this.#deliveries.sourceClosed(source)
+    this.#subscriptions.sourceClosed(source)
   }
 
   /** Entries were applied, or this replica has come to lead. */
   advance(): void {
     this.#deliveries.advance()
+    this.#leases.advance()
+    this.#subscriptions.advance()
+    this.#planner.advance()
+    this.#carrier.advance()
   }
 
   /** This replica no longer leads. */
   move(): void {
     this.#deliveries.move()
+    this.#leases.move()
+    this.#subscriptions.move()
+    this.#planner.move()
+    this.#carrier.move()
   }
 }

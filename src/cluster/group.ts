@@ -13,6 +13,7 @@ import { REPLY, type Request, type WatchRequest } from '../wire/request.ts'
 import { replicaAge } from './consistency.ts'
 import { Duties } from './duties.ts'
 import { LeaderTime } from './leader-time.ts'
+import type { Carriage } from './outbox-carrier.ts'
 import { Proposals, replyToAll, type Waiters } from './proposals.ts'
 import { type Read, Reads } from './reads.ts'
 import { leaderHint, refusal } from './refusal.ts'
@@ -27,6 +28,7 @@ export interface GroupPorts {
   readonly scheduler: Scheduler
   readonly liveness: Liveness
   readonly log: LogDevice
+  readonly carriage: Carriage
   send(to: NodeId, group: GroupId, message: RaftMessage): void
   /** The role, the term or the leader of the group changed. */
   leadershipChanged(group: Group): void
@@ -94,6 +96,7 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     this.duties = new Duties({
       ...timing,
       machine: replica.machine,
+      carriage: ports.carriage,
       isActive: () => this.isLeader && this.#applied.term === this.core.term,
       term: () => this.core.term,
       touch: () => this.#touch(),

@@ -15,6 +15,8 @@ import type { Placed } from '../sharding/placement.ts'
 import { createShardMap, type ShardMap } from '../sharding/shard-map.ts'
 import { Group, type GroupPorts } from './group.ts'
 import { appliedShardMap, proposeFirstShardMap } from './meta.ts'
+import type { Carriage } from './outbox-carrier.ts'
+import type { ReplyTarget } from './source.ts'
 
 type RaftHost = Host<RaftMessage, RaftRequest, RaftOutput, RaftWrite, RaftEvent>
 
@@ -24,6 +26,8 @@ interface Resources extends Pick<GroupPorts, 'clock' | 'scheduler' | 'liveness' 
 }
 
 interface Handlers extends Pick<GroupPorts, 'send' | 'sendSnapshot' | 'leadershipChanged' | 'applied' | 'observe'> {
+  /** Sends a command to the leader of a group, wherever it is. */
+  carry(group: GroupId, command: Uint8Array, target: ReplyTarget, id: number): void
   /** The meta group has decided who owns what. */
   owned(shardMap: ShardMap): void
 }
@@ -115,12 +119,29 @@ export class Groups {
       ...this.#resources,
       ...this.#handlers,
       self: this.#settings.node,
+      carriage: this.#carriageOf(id),
       restore: (group) => this.#restore(group),
     }
     const group = new Group(id, { core, machine, applied }, ports)
     this.#all.set(id, group)
     group.onTouch(this.#host.add(group))
     snapshot?.close()
+  }
+
+  #carriageOf(id: GroupId): Carriage {
+    const shards = (): readonly GroupId[] => this.#shardMap?.shards ?? []
+    return {
+      get shard(): number | undefined {
+        const shard = shards().indexOf(id)
+        return shard < 0 ? undefined : shard
+      },
+      carry: (shard, command, target, at) => {
+        const group = shards()[shard]
+        if (group === undefined) return false
+        this.#handlers.carry(group, command, target, at)
+        return true
+      },
+    }
   }
 
   #newCore(id: GroupId, replicas: readonly NodeId[], applied: LogPosition): Raft {

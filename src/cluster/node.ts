@@ -170,6 +170,7 @@ export class ClusterNode {
       applied: (group) => {
         if (group.id === META_GROUP) this.#groups.reviewMeta()
       },
+      carry: (group, command, target, id) => this.#router.carry(group, command, target, id),
       owned: (shardMap) => this.#remember({ ...this.#charter, shardMap }, () => {}),
       observe: (group, event) => this.#ports.observe({ type: 'raft', group: group.id, event }),
     })

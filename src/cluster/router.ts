@@ -4,11 +4,11 @@ import { ByteReader } from '../base/bytes.ts'
 import { isTroupeError } from '../base/error.ts'
 import type { GroupId, NodeId } from '../base/identity.ts'
 import type { Channel } from '../wire/channel.ts'
-import { FRAME, OPERATION, REPLY, type Request, readRequest, readWatchRequest } from '../wire/request.ts'
+import { FRAME, OPERATION, REPLY, type Request, readReply, readRequest, readWatchRequest } from '../wire/request.ts'
 import { Forwards } from './forwards.ts'
 import type { Group } from './group.ts'
 import { leaderHint, refusal } from './refusal.ts'
-import { Source } from './source.ts'
+import { type ReplyTarget, Source } from './source.ts'
 
 /** What the router needs of its node. */
 export interface RouterPorts {
@@ -34,6 +34,10 @@ export class Router {
   readonly #channels = new Map<Channel, Source>()
   /** Who wants to hear of each new topology, and under which request. */
   readonly #subscribers = new Map<Source, number>()
+  /** Asks on behalf of this node's own groups. */
+  readonly #own: Source = new Source(false, (frame) => this.#hear(frame), this.#dirty)
+  readonly #carriers = new Map<number, { readonly target: ReplyTarget; readonly id: number }>()
+  #carried = 0
   /** Frames that could not be what they claimed; their channels were closed. */
   malformedFrames = 0
 
@@ -76,6 +80,14 @@ export class Router {
     this.#ports.schedule()
   }
 
+  /** Sends a command of this node's own to the leader of a group. */
+  carry(group: GroupId, command: Uint8Array, target: ReplyTarget, id: number): void {
+    this.#carried = (this.#carried + 1) >>> 0
+    this.#carriers.set(this.#carried, { target, id })
+    this.#toLeader(this.#own, { id: this.#carried, operation: OPERATION.command, group, bytes: command })
+    this.#ports.schedule()
+  }
+
   /** Tells everybody who asked about the topology. */
   topologyChanged(): void {
     if (this.#subscribers.size === 0) return
@@ -97,6 +109,17 @@ export class Router {
   close(): void {
     for (const channel of this.#channels.keys()) channel.close()
     this.#channels.clear()
+  }
+
+  #hear(frame: Uint8Array): boolean {
+    const reader = new ByteReader(frame, 1)
+    while (reader.remaining > 0) {
+      const { id, status, bytes } = readReply(reader)
+      const carrier = this.#carriers.get(id)
+      this.#carriers.delete(id)
+      carrier?.target.reply(carrier.id, status, bytes)
+    }
+    return true
   }
 
   #receive(source: Source, frame: Uint8Array, drop: () => void): void {

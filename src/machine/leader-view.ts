@@ -56,6 +56,8 @@ export interface TopicView {
     offset: number,
     limitBytes: number,
   ): { readonly records: Uint8Array; readonly count: number; readonly next: number }
+  /** The offset of the next record that will be published; 0 for a partition that has none yet. */
+  end(topic: string, partition: number): number
   /** Changes whenever records are appended. */
   readonly version: number
 }

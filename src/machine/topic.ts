@@ -89,6 +89,10 @@ export class TopicTable implements Table, TopicView {
     )
   }
 
+  end(topic: string, partition: number): number {
+    return this.#find(topic, partition)?.log.next ?? 0
+  }
+
   query(kind: number, reader: ByteReader, reply: ByteWriter): boolean {
     if (kind === TOPIC_QUERY.fetch) return this.#fetch(reader, reply)
     if (kind === TOPIC_QUERY.offsets) return this.#offsets(reader, reply)

@@ -5,6 +5,7 @@ import type { ByteWriter } from '../../base/bytes.ts'
 import { hashText } from '../../base/hash.ts'
 import { encodeHeaders } from '../../base/headers.ts'
 import { COMMAND } from '../../machine/command.ts'
+import { emitPart } from '../../machine/outbox.ts'
 import { QUEUE_COMMAND } from '../../machine/queue-command.ts'
 import { encodeMessageId, encodeResult, type MessageName } from '../../machine/queue-encode.ts'
 import { encodePublish, TOPIC_COMMAND } from '../../machine/topic-command.ts'
@@ -58,20 +59,23 @@ export class EffectParts {
         await this.#ports.prepare(queue, options)
         const encode = (writer: ByteWriter): void => this.#ports.encodeMessage(writer, queue, message)
         const target = message.key === '' ? shard : this.#ports.shardOfMessage(queue, message)
-        return partFor(shard, target, { kind: QUEUE_COMMAND.send, encode })
+        const part = { kind: QUEUE_COMMAND.send, encode }
+        return target === shard ? part : emitPart(target, part)
       }
       case 'publish': {
         const { topic, partitions, key, payload } = effect
         const partition = partitionOf(key, partitions)
         const headers = encodeHeaders(effect.headers)
         const encode = (writer: ByteWriter): void => encodePublish(writer, { topic, partition, key, headers, payload })
-        return partFor(shard, router.shardOf(topic, String(partition)), { kind: TOPIC_COMMAND.publish, encode })
+        const target = router.shardOf(topic, String(partition))
+        const part = { kind: TOPIC_COMMAND.publish, encode }
+        return target === shard ? part : emitPart(target, part)
       }
     }
   }
 }
 
-type ChangeEffect = Extract<Effect, { type: 'set' | 'delete' }>
+export type ChangeEffect = Extract<Effect, { type: 'set' | 'delete' }>
 
 /** A set or delete as a part, of an effect or beside a fence. */
 export function changePart(change: ChangeEffect): Part {
@@ -91,18 +95,6 @@ export function changePart(change: ChangeEffect): Part {
 /** The partition of a key. Part of the format: records of a key stay together because it never changes. */
 export function partitionOf(key: string, partitions: number): number {
   return hashText(key) % partitions
-}
-
-function partFor(source: number, target: number, part: Part): Part {
-  if (source === target) return part
-  return {
-    kind: COMMAND.emit,
-    encode(writer) {
-      writer.u32(target)
-      writer.u8(part.kind)
-      part.encode(writer)
-    },
-  }
 }
 
 /** The machine counts in numbers; a revision beyond them is never current. */

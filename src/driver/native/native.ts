@@ -2,6 +2,7 @@
 
 import type { Random } from '../../base/random.ts'
 import type { Clock, Scheduler } from '../../base/time.ts'
+import { COMMAND } from '../../machine/command.ts'
 import type {
   Absent,
   CallOptions,
@@ -19,6 +20,10 @@ import type {
   WriteOptions,
   Written,
 } from '../contract.ts'
+import { Bodies, commandVerb } from './body.ts'
+import { type ChangeEffect, changePart } from './effects.ts'
+import { fenceOf } from './fence.ts'
+import { NativeLeases } from './lease.ts'
 import type { Connect } from './links.ts'
 import { maxAgeOf } from './local.ts'
 import { Operation } from './operation.ts'
@@ -55,6 +60,7 @@ export function nativeDriver(options: NativeDriverOptions): Driver {
     name: 'native',
     keyValue: new NativeKeyValue(router, options),
     queue: new NativeQueues(router, options),
+    lease: new NativeLeases(router, options),
     outcome: (operationId: string, call: CallOptions): Promise<OperationOutcome> =>
       askOutcome(router, operationId, call),
     status: (call: CallOptions): Promise<ClusterStatus> => askStatus(router, call),
@@ -65,6 +71,7 @@ export function nativeDriver(options: NativeDriverOptions): Driver {
 class NativeKeyValue implements KeyValueFacet {
   readonly #router: Router
   readonly #ports: NativeDriverOptions
+  readonly #bodies = new Bodies()
 
   constructor(router: Router, ports: NativeDriverOptions) {
     this.#router = router
@@ -78,11 +85,14 @@ class NativeKeyValue implements KeyValueFacet {
   }
 
   set(map: string, key: string, value: Uint8Array, options: WriteOptions): Promise<Written> {
+    if (options.fence !== undefined)
+      return this.#fenced({ type: 'set', map, key, value, ...conditionOf(options) }, options)
     const ifRevision = revisionNumber(options.ifRevision)
     return this.#router.submit(new Operation(SET, { map, key, value, ifRevision }), options)
   }
 
   delete(map: string, key: string, options: WriteOptions): Promise<Written & { readonly existed: boolean }> {
+    if (options.fence !== undefined) return this.#fenced({ type: 'delete', map, key, ...conditionOf(options) }, options)
     const ifRevision = revisionNumber(options.ifRevision)
     return this.#router.submit(new Operation(DELETE, { map, key, ifRevision }), options)
   }
@@ -91,9 +101,26 @@ class NativeKeyValue implements KeyValueFacet {
     return scan(this.#router, map, range, options)
   }
 
+  /** The change as a part of a transaction whose first part is the fence. */
+  async #fenced(change: ChangeEffect, options: WriteOptions): Promise<Written & { readonly existed: boolean }> {
+    const { fence } = options
+    await this.#router.whenReady(options)
+    const shard = this.#router.shardOf(change.map, change.key)
+    const guard = fence === undefined ? [] : [fenceOf(this.#router, fence, shard)]
+    const value = this.#bodies.transaction([...guard, changePart(change)])
+    const done = await this.#router.submit(new Operation(FENCED, { shard, value }), options)
+    return { existed: done.status === 'ok', revision: BigInt(done.revision), receipt: done.receipt }
+  }
+
   watch(map: string, range: KeyRange, options: WatchOptions): AsyncIterable<Change> {
     return watch(this.#router, this.#ports, { map, ...range }, options)
   }
+}
+
+const FENCED = commandVerb(COMMAND.transaction)
+
+function conditionOf({ ifRevision }: WriteOptions): { readonly ifRevision?: bigint } {
+  return ifRevision === undefined ? {} : { ifRevision }
 }
 
 /** The machine counts in numbers; a revision beyond them is never current. */

@@ -4,6 +4,7 @@ import { invalidArgument } from '../../base/argument.ts'
 import type { ByteWriter } from '../../base/bytes.ts'
 import { isTroupeError } from '../../base/error.ts'
 import { decodeHeaders, encodeHeaders } from '../../base/headers.ts'
+import { checkCron } from '../../cluster/cron.ts'
 import { COMMAND } from '../../machine/command.ts'
 import { QUEUE_COMMAND, QUEUE_QUERY } from '../../machine/queue-command.ts'
 import {
@@ -223,6 +224,7 @@ export class NativeQueues implements QueueFacet {
   }
 
   async schedule(queue: QueueName, id: string, rule: ScheduleRule, options: CallOptions): Promise<void> {
+    if ('cron' in rule.rule) checkCron(rule.rule.cron, rule.rule.timeZone)
     await this.#prepare(queue, options)
     await this.#schedules.set(queue, id, rule, options)
   }
@@ -333,7 +335,7 @@ function encodeMessage(writer: ByteWriter, queue: QueueName, message: OutgoingMe
     queue: queue.name,
     key,
     priority,
-    due: due > 0 ? due : 0,
+    due: Math.max(due, 0),
     isDueRelative: isDueRelative && due > 0,
     expires: Number.isFinite(ttl) ? Math.max(1, Math.round(ttl * 1000)) : 0,
     isExpiresRelative: Number.isFinite(ttl),

@@ -1,0 +1,117 @@
+/** An outbox carrier takes the commands that a shard has for others there, in order, and reports what has been executed. */
+
+import { ByteWriter } from '../base/bytes.ts'
+import type { Clock, Millis, Scheduler, Timer } from '../base/time.ts'
+import { STATUS } from '../machine/command.ts'
+import type { OutboxView } from '../machine/leader-view.ts'
+import { encodeRelay, encodeRelayed } from '../machine/outbox.ts'
+import { REPLY } from '../wire/request.ts'
+import type { ReplyTarget } from './source.ts'
+
+/** What carries commands to other shards, and knows which shard a group is. */
+export interface Carriage {
+  /** The shard whose group this is; undefined when it is none. */
+  readonly shard: number | undefined
+  /** Sends a command to a shard's leader, wherever it is; false when nobody knows the shard. */
+  carry(shard: number, command: Uint8Array, target: ReplyTarget, id: number): boolean
+}
+
+export interface CarrierPorts {
+  readonly clock: Clock
+  readonly scheduler: Scheduler
+  readonly carriage: Carriage
+  isActive(): boolean
+  outbox(): OutboxView
+  propose(target: ReplyTarget, id: number, command: Uint8Array): void
+}
+
+/** Commands for one target that are under way at once. */
+const BATCH = 64
+/** How long until a batch that got stuck is sent again. */
+const AGAIN_MS: Millis = 100
+/** A batch whose answers do not come is sent again. */
+const PATIENCE_MS: Millis = 5000
+
+/** Commands on their way to one shard. */
+interface Batch {
+  readonly target: number
+  readonly sequences: readonly number[]
+  readonly executed: boolean[]
+  answers: number
+}
+
+export class OutboxCarrier {
+  readonly #ports: CarrierPorts
+  readonly #batches = new Map<number, Batch>()
+  readonly #timers = new Map<number, Timer>()
+  #version = -1
+
+  constructor(ports: CarrierPorts) {
+    this.#ports = ports
+  }
+
+  advance(): void {
+    const view = this.#ports.outbox()
+    if (view.version === this.#version || !this.#ports.isActive()) return
+    this.#version = view.version
+    for (const target of view.targets()) if (!this.#timers.has(target)) this.#send(target)
+  }
+
+  move(): void {
+    for (const timer of this.#timers.values()) timer.cancel()
+    this.#timers.clear()
+    this.#batches.clear()
+    this.#version = -1
+  }
+
+  /** A target has a timer from here until its batch has been reported and applied: so there is one batch at a time. */
+  #send(target: number): void {
+    const { carriage } = this.#ports
+    const pending = this.#ports.outbox().pending(target, BATCH)
+    this.#timers.get(target)?.cancel()
+    this.#timers.delete(target)
+    this.#batches.delete(target)
+    if (pending.length === 0 || carriage.shard === undefined) return
+    const batch: Batch = { target, sequences: pending.map(({ sequence }) => sequence), executed: [], answers: 0 }
+    this.#batches.set(target, batch)
+    this.#again(target, PATIENCE_MS)
+    const answer: ReplyTarget = { reply: (at, status, bytes) => this.#answered(batch, at, status, bytes) }
+    for (const [at, { body }] of pending.entries()) {
+      const command = new ByteWriter(body.length + 64)
+      encodeRelay(command, carriage.shard, body)
+      if (!carriage.carry(target, command.take(), answer, at)) return
+    }
+  }
+
+  #answered(batch: Batch, at: number, status: number, bytes: Uint8Array): void {
+    if (this.#batches.get(batch.target) !== batch) return
+    batch.answers++
+    batch.executed[at] = status === REPLY.answered && (bytes[0] === STATUS.ok || bytes[0] === STATUS.duplicate)
+    if (batch.answers < batch.sequences.length) return
+    this.#batches.delete(batch.target)
+    const first = batch.sequences.findIndex((_, place) => batch.executed[place] !== true)
+    const through = batch.sequences[(first < 0 ? batch.sequences.length : first) - 1]
+    if (through === undefined) this.#again(batch.target, AGAIN_MS)
+    else this.#report(batch.target, through)
+  }
+
+  #report(target: number, through: number): void {
+    const command = new ByteWriter(64)
+    encodeRelayed(command, target, through)
+    const reply = (_id: number, status: number): void => {
+      if (!this.#timers.has(target)) return
+      if (status === REPLY.answered) this.#again(target, 0)
+      else this.#again(target, AGAIN_MS)
+    }
+    this.#ports.propose({ reply }, 0, command.take())
+  }
+
+  #again(target: number, pause: Millis): void {
+    const { clock, scheduler } = this.#ports
+    this.#timers.get(target)?.cancel()
+    const timer = scheduler.at(clock.now() + pause, () => {
+      if (this.#timers.get(target) === timer && this.#ports.isActive()) this.#send(target)
+    })
+    this.#timers.set(target, timer)
+  }
+}

@@ -1,0 +1,275 @@
+/** The leases of the native driver: locks live as long as the session lease of their holder in the lock's shard. */
+
+import { invalidArgument } from '../../base/argument.ts'
+import { isTroupeError, TroupeError } from '../../base/error.ts'
+import type { Millis } from '../../base/time.ts'
+import { COMMAND, decodeCommandReply, NO_SESSION } from '../../machine/command.ts'
+import {
+  type AcquireCommand,
+  attachPart,
+  decodeLockState,
+  decodeLocks,
+  encodeAcquire,
+  encodeLetGo,
+  encodeLockQuery,
+  encodeLocks,
+  encodeVerify,
+  LEASE_COMMAND,
+  LOCK_MAP,
+  type LockState,
+} from '../../machine/lease-command.ts'
+import type { AcquireOptions, CallOptions, Hold, LeaseFacet, LeaseHold, LockStatus } from '../contract.ts'
+import { ASK, Bodies, commandVerb } from './body.ts'
+import { changePart } from './effects.ts'
+import { tokenNumber } from './fence.ts'
+import { Operation } from './operation.ts'
+import type { Router } from './router.ts'
+import { type LeaseParts, SessionLease } from './session-lease.ts'
+import type { WatchPorts } from './shard-watch.ts'
+import { watch } from './watch.ts'
+
+const ACQUIRE = commandVerb(LEASE_COMMAND.acquire)
+const LET_GO = commandVerb(LEASE_COMMAND.letGo)
+const TRANSACTION = commandVerb(COMMAND.transaction)
+const ENVELOPE = { session: NO_SESSION, sequence: 0, acknowledged: 0 }
+/** `[kind u8, session u53, sequence u53, acknowledged u53]` */
+const HEAD_BYTES = 25
+/** `[status u8, number u53]` */
+const REPLY_BYTES = 9
+const PAGE_LIMIT = 1000
+const LEAST_TTL_MS: Millis = 1000
+const CLEAN_UP_MS: Millis = 5000
+const DEFAULT_TIMEOUT_MS: Millis = 10_000
+
+export class NativeLeases implements LeaseFacet {
+  readonly #parts: LeaseParts
+
+  constructor(router: Router, ports: WatchPorts) {
+    this.#parts = { router, ports, bodies: new Bodies() }
+  }
+
+  async acquire(name: string, options: AcquireOptions): Promise<Hold> {
+    const { clock } = this.#parts.ports
+    if (!(options.ttl >= LEAST_TTL_MS)) throw invalidArgument('`ttl` is a number of milliseconds, at least 1,000')
+    const deadline = clock.now() + (options.timeout ?? DEFAULT_TIMEOUT_MS)
+    const call = callOf(options)
+    await this.#parts.router.whenReady(call)
+    const shard = this.#parts.router.shardOf(LOCK_MAP, name)
+    const lease = await SessionLease.grant(this.#parts, shard, options.ttl, call)
+    try {
+      const { permits, of, wait, value } = options
+      const asked = { lock: name, lease: lease.id, permits, of, wait, delayMs: options.lockDelay, value }
+      const token = await this.#stand(asked, lease, callOf(options, Math.max(0, deadline - clock.now())))
+      return new NativeHold(this, name, token, lease)
+    } catch (error) {
+      // The lease takes its place in line with it; if this fails it ends by itself.
+      lease.end({ timeout: CLEAN_UP_MS }).catch(() => {})
+      throw error
+    }
+  }
+
+  async *observe(name: string, options: { readonly signal?: AbortSignal }): AsyncIterable<LockStatus> {
+    const call = callOf(options, Number.POSITIVE_INFINITY)
+    for await (const state of this.#states(name, call)) yield statusOf(name, state)
+  }
+
+  async verify(name: string, token: bigint, options: CallOptions): Promise<boolean> {
+    const value = this.#parts.bodies.write((writer) => encodeVerify(writer, name, tokenNumber(token)))
+    const answer = await this.#parts.router.submit(new Operation(ASK, { map: LOCK_MAP, key: name, value }), options)
+    return decodeCommandReply(answer).status === 'ok'
+  }
+
+  async lease({ ttl, ...options }: CallOptions & { readonly ttl: Millis }): Promise<LeaseHold> {
+    if (!(ttl >= LEAST_TTL_MS)) throw invalidArgument('`ttl` is a number of milliseconds, at least 1,000')
+    await this.#parts.router.whenReady(options)
+    return new NativeLeaseHold(this.#parts, ttl)
+  }
+
+  async locks(options: CallOptions): Promise<readonly LockStatus[]> {
+    const groups = await this.#parts.router.whenReady(options)
+    const found: LockStatus[] = []
+    for (let shard = 0; shard < groups.length; shard++) {
+      for (let after: string | undefined = ''; after !== undefined; ) {
+        const from: string = after
+        const value = this.#parts.bodies.write((writer) => encodeLocks(writer, from, PAGE_LIMIT))
+        const page = decodeLocks(await this.#parts.router.submit(new Operation(ASK, { shard, value }), options))
+        for (const { name, state } of page.locks) found.push(statusOf(name, state))
+        after = page.hasMore ? page.locks.at(-1)?.name : undefined
+      }
+    }
+    return found.sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  /** @param to the value of the waiting candidate that comes next */
+  async letGo(name: string, lease: SessionLease, to: Uint8Array | undefined, options: CallOptions): Promise<void> {
+    if (lease.isOver) return
+    if (to !== undefined) {
+      const state = await this.#ask(name, options)
+      const next = state?.waiters.find(({ value }) => isEqual(value, to))?.lease ?? 0
+      const command = { lock: name, lease: lease.id, to: next }
+      const value = this.#parts.bodies.write((writer) => encodeLetGo(writer, ENVELOPE, command)).subarray(HEAD_BYTES)
+      await this.#parts.router.submit(new Operation(LET_GO, { map: LOCK_MAP, key: name, value }), options)
+    }
+    await lease.end(options)
+  }
+
+  /** Asks for the lock and waits in line for it; the token. */
+  async #stand(asked: AcquireCommand, lease: SessionLease, options: CallOptions): Promise<bigint> {
+    const first = await this.#claim(asked, options)
+    if (first !== undefined) return first
+    const { clock } = this.#parts.ports
+    const deadline = clock.now() + (options.timeout ?? DEFAULT_TIMEOUT_MS)
+    const timer = new AbortController()
+    const timing = this.#parts.ports.scheduler.at(deadline, () => timer.abort(timeoutOf(asked.lock)))
+    const signals = [timer.signal, lease.lost, ...(options.signal === undefined ? [] : [options.signal])]
+    try {
+      const call = { signal: AbortSignal.any(signals), timeout: Number.POSITIVE_INFINITY }
+      for await (const state of this.#states(asked.lock, call)) {
+        const mine = state?.holders.find((claim) => claim.lease === lease.id)
+        if (mine !== undefined) return BigInt(mine.number)
+        // A list that is cut short, or a place that was lost with the lease, is cleared up by asking once more.
+        const isListed = state?.waiters.some((claim) => claim.lease === lease.id) === true
+        const token = isListed ? undefined : await this.#claim(asked, callOf(call, Math.max(0, deadline - clock.now())))
+        if (token !== undefined) return token
+      }
+      throw timeoutOf(asked.lock)
+    } finally {
+      timing.cancel()
+    }
+  }
+
+  /** The token, or undefined when it waits. */
+  async #claim(asked: AcquireCommand, options: CallOptions): Promise<bigint | undefined> {
+    const { bodies, router } = this.#parts
+    const value = bodies.write((writer) => encodeAcquire(writer, ENVELOPE, asked)).subarray(HEAD_BYTES)
+    try {
+      const done = await router.submit(new Operation(ACQUIRE, { map: LOCK_MAP, key: asked.lock, value }), options)
+      return done.status === 'waiting' ? undefined : BigInt(done.revision)
+    } catch (error) {
+      if (!isTroupeError(error, 'CONFLICT')) throw error
+      throw new TroupeError('LOCKED', `somebody else holds '${asked.lock}', or holds it otherwise`, { cause: error })
+    }
+  }
+
+  /** The state now and after each change. */
+  async *#states(name: string, options: CallOptions): AsyncGenerator<LockState | undefined> {
+    const { router, ports } = this.#parts
+    const range = { map: LOCK_MAP, from: name, until: `${name}\0` }
+    for (;;) {
+      const signal = options.signal === undefined ? {} : { signal: options.signal }
+      const changes = watch(router, ports, range, signal)[Symbol.asyncIterator]()
+      // The watch stands before the state is asked for, so that nothing is missed in between.
+      let change = changes.next()
+      change.catch(() => {})
+      try {
+        yield await this.#ask(name, callOf(options, DEFAULT_TIMEOUT_MS))
+        for (let next = await change; next.done !== true; next = await change) {
+          change = changes.next()
+          change.catch(() => {})
+          yield next.value.type === 'set' ? decodeLockState(next.value.value) : undefined
+        }
+        return
+      } catch (error) {
+        if (!isTroupeError(error, 'COMPACTED')) throw error
+      } finally {
+        await changes.return?.()
+      }
+    }
+  }
+
+  async #ask(name: string, options: CallOptions): Promise<LockState | undefined> {
+    const { bodies, router } = this.#parts
+    const value = bodies.write((writer) => encodeLockQuery(writer, name))
+    const answer = await router.submit(new Operation(ASK, { map: LOCK_MAP, key: name, value }), options)
+    return decodeCommandReply(answer).status === 'ok' ? decodeLockState(answer.subarray(REPLY_BYTES)) : undefined
+  }
+}
+
+class NativeHold implements Hold {
+  readonly name: string
+  readonly token: bigint
+  readonly #leases: NativeLeases
+  readonly #lease: SessionLease
+
+  constructor(leases: NativeLeases, name: string, token: bigint, lease: SessionLease) {
+    this.#leases = leases
+    this.name = name
+    this.token = token
+    this.#lease = lease
+  }
+
+  get lost(): AbortSignal {
+    return this.#lease.lost
+  }
+
+  release({ to, ...options }: CallOptions & { readonly to?: Uint8Array }): Promise<void> {
+    return this.#leases.letGo(this.name, this.#lease, to, options)
+  }
+}
+
+/** Keys live in many shards, and each shard has a lease of its own. */
+class NativeLeaseHold implements LeaseHold {
+  readonly #parts: LeaseParts
+  readonly #ttl: Millis
+  readonly #controller = new AbortController()
+  readonly #leases = new Map<number, Promise<SessionLease>>()
+
+  constructor(parts: LeaseParts, ttl: Millis) {
+    this.#parts = parts
+    this.#ttl = ttl
+  }
+
+  get lost(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  async set(map: string, key: string, value: Uint8Array, options: CallOptions): Promise<void> {
+    this.lost.throwIfAborted()
+    const { router, bodies } = this.#parts
+    const shard = router.shardOf(map, key)
+    const lease = await this.#leaseOf(shard, options)
+    const body = bodies.transaction([changePart({ type: 'set', map, key, value }), attachPart(map, key, lease.id)])
+    await router.submit(new Operation(TRANSACTION, { shard, value: body }), options)
+  }
+
+  async end(options: CallOptions): Promise<void> {
+    const leases = await Promise.all(this.#leases.values())
+    await Promise.all(leases.map((lease) => lease.end(options)))
+  }
+
+  #leaseOf(shard: number, options: CallOptions): Promise<SessionLease> {
+    const known = this.#leases.get(shard)
+    if (known !== undefined) return known
+    const granted = SessionLease.grant(this.#parts, shard, this.#ttl, options)
+    this.#leases.set(shard, granted)
+    granted.then(
+      ({ lost }) => lost.addEventListener('abort', () => this.#controller.abort(lost.reason), { once: true }),
+      () => this.#leases.delete(shard),
+    )
+    return granted
+  }
+}
+
+function statusOf(name: string, state: LockState | undefined): LockStatus {
+  const holders = (state?.holders ?? []).map(({ number, value, permits }) => ({
+    token: BigInt(number),
+    value,
+    permits,
+  }))
+  return { name, holders, waiting: state?.waiting ?? 0 }
+}
+
+function callOf({ signal, timeout }: CallOptions, limit: Millis | undefined = timeout): CallOptions {
+  return {
+    ...(signal === undefined ? {} : { signal }),
+    ...(limit === undefined ? {} : { timeout: limit }),
+  }
+}
+
+function timeoutOf(lock: string): TroupeError {
+  return new TroupeError('TIMEOUT', `'${lock}' did not become free in time`)
+}
+
+function isEqual(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && one.every((byte, at) => byte === other[at])
+}

@@ -1,0 +1,123 @@
+/** A session lease says that this process lives, to one shard, for as long as it keeps it alive. */
+
+import type { ByteWriter } from '../../base/bytes.ts'
+import { ByteReader } from '../../base/bytes.ts'
+import { TroupeError } from '../../base/error.ts'
+import type { Random } from '../../base/random.ts'
+import type { Millis, Timer } from '../../base/time.ts'
+import { LEASE_COMMAND } from '../../machine/lease-command.ts'
+import { OPERATION } from '../../wire/request.ts'
+import type { CallOptions } from '../contract.ts'
+import { type Bodies, commandVerb, leaderVerb } from './body.ts'
+import { Operation } from './operation.ts'
+import type { Router } from './router.ts'
+import type { WatchPorts } from './shard-watch.ts'
+
+const GRANT = commandVerb(LEASE_COMMAND.grant)
+const REVOKE = commandVerb(LEASE_COMMAND.revoke)
+/** The lease is missing when it is among the answer. */
+const KEEP_ALIVE = leaderVerb(OPERATION.keepAlive, (bytes): boolean => new ByteReader(bytes).remaining === 0)
+
+/** Of the time to live, this much is left to clocks that run at different speeds. */
+const MARGIN = 1 / 16
+
+export interface LeaseParts {
+  readonly router: Router
+  readonly bodies: Bodies
+  readonly ports: WatchPorts
+}
+
+/**
+ * Its owner stops relying on it by its own clock, counted from when the last keep-alive that was answered had been sent; the
+ * cluster counts from when it arrived, which is later.
+ */
+export class SessionLease {
+  readonly id: number
+  readonly shard: number
+  readonly ttl: Millis
+  readonly #parts: LeaseParts
+  readonly #controller = new AbortController()
+  #validUntil: Millis
+  #timer: Timer | undefined
+  #isEnded = false
+
+  private constructor(parts: LeaseParts, id: number, shard: number, ttl: Millis) {
+    this.#parts = parts
+    this.id = id
+    this.shard = shard
+    this.ttl = ttl
+    this.#validUntil = parts.ports.clock.now() + ttl * (1 - MARGIN)
+  }
+
+  /** Aborts with `LEASE_LOST`. */
+  get lost(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  get isOver(): boolean {
+    return this.#isEnded
+  }
+
+  static async grant(parts: LeaseParts, shard: number, ttl: Millis, options: CallOptions): Promise<SessionLease> {
+    const whole = Math.ceil(ttl)
+    const lease = new SessionLease(parts, randomId(parts.ports.random), shard, whole)
+    const value = parts.bodies.write((writer) => {
+      writer.u53(lease.id)
+      writer.u53(whole)
+    })
+    await parts.router.submit(new Operation(GRANT, { shard, value }), options)
+    lease.#keep()
+    return lease
+  }
+
+  /** Ends it in the cluster; resolves also when it was over already. */
+  async end(options: CallOptions): Promise<void> {
+    if (this.#isEnded) return
+    this.#stop()
+    const { router } = this.#parts
+    await router.submit(new Operation(REVOKE, { shard: this.shard, value: this.#body() }), options)
+  }
+
+  #body(): Uint8Array {
+    return this.#parts.bodies.write((writer: ByteWriter) => writer.u53(this.id))
+  }
+
+  /** Three times in each time to live; a call gives up in time for the next. */
+  #keep(): void {
+    if (this.#isEnded) return
+    const { clock, scheduler } = this.#parts.ports
+    const now = clock.now()
+    if (now >= this.#validUntil) {
+      this.#lose()
+      return
+    }
+    const isKept = now + this.ttl / 3
+    this.#timer = scheduler.at(Math.min(isKept, this.#validUntil), () => this.#keep())
+    const asked = new Operation(KEEP_ALIVE, { shard: this.shard, value: this.#body() })
+    this.#parts.router.submit(asked, { timeout: this.ttl / 3 }).then(
+      (exists) => {
+        if (exists) this.#validUntil = Math.max(this.#validUntil, now + this.ttl * (1 - MARGIN))
+        else this.#lose()
+      },
+      (error: unknown) => {
+        if (this.#parts.router.isClosed) this.#lose(error)
+      },
+    )
+  }
+
+  #lose(cause?: unknown): void {
+    if (this.#isEnded) return
+    this.#stop()
+    this.#controller.abort(new TroupeError('LEASE_LOST', `lease ${this.id} was not kept alive in time`, { cause }))
+  }
+
+  #stop(): void {
+    this.#isEnded = true
+    this.#timer?.cancel()
+  }
+}
+
+/** As of a session: two draws, because one has 32 random bits only. */
+function randomId(random: Random): number {
+  return random.below(2 ** 26) * 2 ** 26 + random.below(2 ** 26) || 1
+}

@@ -1,0 +1,150 @@
+import { describe, expect, test } from 'vitest'
+import type { Delivered, Driver, Hold } from '../../../src/driver/contract.ts'
+import { TestCluster } from './cluster.ts'
+
+const bytes = (text: string) => new TextEncoder().encode(text)
+const MUTEX = { permits: 1, of: 1, ttl: 3000, lockDelay: 0, wait: true, value: bytes('me'), timeout: 60_000 }
+const RULES = {
+  order: 'key',
+  maxAttempts: 5,
+  leaseMs: 30_000,
+  limit: 1_000_000,
+  overflow: 'reject',
+  concurrency: Number.POSITIVE_INFINITY,
+  keyConcurrency: Number.POSITIVE_INFINITY,
+  rate: Number.POSITIVE_INFINITY,
+  ratePeriodMs: 1000,
+  keyRate: Number.POSITIVE_INFINITY,
+  keyRatePeriodMs: 1000,
+  deadKeepMs: 86_400_000,
+  single: false,
+} as const
+const PLAIN = { headers: {}, delay: 0, ttl: Number.POSITIVE_INFINITY, priority: 0, deduplication: undefined }
+
+function facets(driver: Driver): Required<Driver> {
+  return driver as Required<Driver>
+}
+
+describe('locks of a cluster', () => {
+  test('pass on in line, with tokens that grow, and fence what comes late', async () => {
+    const cluster = new TestCluster(['n1', 'n2', 'n3'])
+    const [one, two] = [facets(cluster.application(true)), facets(cluster.application(true))]
+    const holds: Hold[] = []
+    void one.lease.acquire('nightly', MUTEX).then((hold) => holds.push(hold))
+    await cluster.run(3000)
+    void two.lease.acquire('nightly', MUTEX).then((hold) => holds.push(hold))
+    await cluster.run(10_000)
+    expect(holds.length).toBe(1)
+    expect(holds[0]?.lost.aborted).toBe(false)
+    void holds[0]?.release({})
+    await cluster.run(200)
+    expect(holds.length).toBe(2)
+    const [first, second] = holds.map(({ token }) => token)
+    expect((second ?? 0n) > (first ?? 0n)).toBe(true)
+    const codes: unknown[] = []
+    const set = (token = 0n) => one.keyValue.set('m', 'k', bytes('v'), { fence: { name: 'nightly', token } })
+    void set(second).then(() => codes.push('ok'))
+    await cluster.run(100)
+    void set(first).catch((error: { code: string }) => codes.push(error.code))
+    void one.lease.verify('nightly', first ?? 0n, {}).then((holds) => codes.push(holds))
+    await cluster.run(100)
+    expect(codes.sort()).toEqual(['FENCED', false, 'ok'].sort())
+  })
+
+  test('are lost by the holder before another has them', async () => {
+    const cluster = new TestCluster(['n1', 'n2', 'n3'])
+    const [one, two] = [facets(cluster.application(true)), facets(cluster.application(true))]
+    let lostAt = 0
+    let gainedAt = 0
+    void one.lease.acquire('nightly', MUTEX).then((hold) =>
+      hold.lost.addEventListener('abort', () => {
+        lostAt = cluster.queue.now()
+      }),
+    )
+    await cluster.run(3000)
+    void two.lease.acquire('nightly', MUTEX).then(() => {
+      gainedAt = cluster.queue.now()
+    })
+    await cluster.run(1000)
+    void one.close()
+    await cluster.run(10_000)
+    expect(lostAt).toBeGreaterThan(0)
+    expect(gainedAt).toBeGreaterThan(lostAt)
+    expect(gainedAt - lostAt).toBeLessThan(4500)
+  })
+
+  test('an attached key goes with its lease', async () => {
+    const cluster = new TestCluster(['n1', 'n2', 'n3'])
+    const driver = facets(cluster.application(true))
+    const found: unknown[] = []
+    const look = () => driver.keyValue.get('m', 'k', {}).then(({ value }) => found.push(value !== undefined))
+    const work = async () => {
+      const lease = await driver.lease.lease({ ttl: 3000 })
+      await lease.set('m', 'k', bytes('v'), {})
+      await look()
+      await lease.end({})
+      await look()
+    }
+    void work()
+    await cluster.run(5000)
+    expect(found).toEqual([true, false])
+  })
+})
+
+describe('schedules of a cluster', () => {
+  test('fire once for each time of a cron, though no message is sent in between', async () => {
+    const cluster = new TestCluster(['n1', 'n2', 'n3'])
+    const driver = facets(cluster.application(true))
+    const queue = { name: 'ticks', rules: RULES }
+    const firings: (string | undefined)[] = []
+    await Promise.resolve()
+    const rule = { cron: '*/10 * * * * *', timeZone: 'UTC' }
+    const more = { until: undefined, missed: 'all', payload: bytes('tick'), headers: {} } as const
+    void driver.queue.schedule(queue, 'tick', { rule, ...more }, {})
+    const work = async () => {
+      for await (const message of driver.queue.consume(queue, { consumer: 'w', credit: 4 })) {
+        firings.push(message.headers['troupe-firing'])
+        await message.acknowledge({})
+      }
+    }
+    void work()
+    await cluster.run(305_000)
+    expect(new Set(firings).size).toBe(firings.length)
+    expect(firings.length).toBeGreaterThanOrEqual(29)
+    expect(firings.length).toBeLessThanOrEqual(31)
+  })
+})
+
+describe('an atomic handler', () => {
+  test('changes a map and sends to other shards with its acknowledgement, each once', async () => {
+    const cluster = new TestCluster(['n1', 'n2', 'n3'])
+    const driver = facets(cluster.application(true))
+    const jobs = { name: 'jobs@tenant', rules: RULES }
+    const mails = { name: 'mails', rules: RULES }
+    const got: string[] = []
+    void driver.queue.send(jobs, { ...PLAIN, key: 'a', payload: bytes('job') }, {})
+    const handle = async (message: Delivered) => {
+      const set = { type: 'set', map: 'balance@tenant', key: 'a', value: bytes('1') } as const
+      const sends = ['x', 'y', 'z', 'u', 'v'].map((key) => {
+        return { type: 'send', queue: mails, message: { ...PLAIN, key, payload: bytes(key) } } as const
+      })
+      await message.commit([set, ...sends], {})
+    }
+    const work = async () => {
+      for await (const message of driver.queue.consume(jobs, { consumer: 'w', credit: 4 })) await handle(message)
+    }
+    const read = async () => {
+      for await (const message of driver.queue.consume(mails, { consumer: 'w', credit: 4 })) {
+        got.push(message.key)
+        await message.acknowledge({})
+      }
+    }
+    void work()
+    void read()
+    await cluster.run(6000)
+    const found = driver.keyValue.get('balance@tenant', 'a', {})
+    await cluster.run(100)
+    expect((await found).value).toEqual(bytes('1'))
+    expect(got.sort()).toEqual(['u', 'v', 'x', 'y', 'z'])
+  })
+})
