@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { assert, expect, test } from 'vitest'
 import { IdList } from '../../../src/machine/queue-ids.ts'
 
 test('ids stay in order however they come and go', () => {
@@ -17,7 +17,7 @@ test('ids stay in order however they come and go', () => {
           model.set(id, id + 1)
         }
         for (const { id, isRemoval } of changes) {
-          if (isRemoval) expect(list.remove(id)).toBe(model.delete(id))
+          if (isRemoval) assert.equal(list.remove(id), model.delete(id))
           else if (!model.has(id)) {
             list.add(id, id + 1)
             model.set(id, id + 1)
