@@ -11,7 +11,7 @@ import type { QueueState } from './queue-state.ts'
 const MOST_PAGE_ENTRIES = 1000
 const MOST_PAGE_BYTES = 1024 * 1024
 
-/** Answers about one queue, which may be undefined: it is then as one that is empty. False for another kind. */
+/** Answers about one queue; false for another kind. */
 export function answerQuery(kind: number, state: QueueState, reader: ByteReader, reply: ByteWriter): boolean {
   if (kind === QUEUE_QUERY.stats) answerStats(state, reader, reply)
   else if (kind === QUEUE_QUERY.peek) answerPeek(state, reader, reply)

@@ -113,7 +113,8 @@ export class DeliveryOrder {
 
   /** Takes the next message; -1 when there is none. */
   hold(now: LeaderMicros): number {
-    const { settings, rates } = { settings: this.#settings, rates: this.#keyRates }
+    const settings = this.#settings
+    const rates = this.#keyRates
     if (this.held.size >= settings.concurrency || this.#opensAt() > now) return -1
     this.#openThrottled(now)
     while (true) {

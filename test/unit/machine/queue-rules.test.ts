@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { COMMAND, decodeCommandReply } from '../../../src/machine/command.ts'
+import { QueueTable } from '../../../src/machine/queue.ts'
 import { QUEUE_COMMAND, type QueueSettings } from '../../../src/machine/queue-command.ts'
 import {
   encodeLapse,
@@ -129,6 +130,15 @@ describe('the order between messages', () => {
       expect(house.work(20).filter((payload) => payload === 'B')).toHaveLength(10)
     },
   )
+
+  test('does not change for a key whose message was taken and put back', () => {
+    const house = houseOf()
+    for (const key of ['a', 'b', 'c']) house.send(key, { key })
+    const first = house.hold()
+    expect(house.hold()?.payload).toBe('b')
+    house.unhold(first?.id ?? 0)
+    expect(house.work()).toEqual(['a', 'c'])
+  })
 
   test('follows the first message of a key, whose urgent ones wait for it', () => {
     const house = houseOf()
@@ -407,6 +417,24 @@ describe('whatever bytes a client sends', () => {
       }),
     )
   })
+})
+
+test('a message from within the shard is stored once for its deduplication id', () => {
+  let revision = 0
+  const table = new QueueTable({
+    revise: () => ++revision,
+    announce: () => undefined,
+    enqueue: () => 0,
+    deleteKey: () => undefined,
+    leaseEnded: () => undefined,
+    hasLease: () => false,
+  })
+  const message = { queue: QUEUE, key: 'k', headers: text('h'), payload: text('p'), deduplicationId: 'firing' }
+  expect(table.enqueue(message, 1000)).toBe(1)
+  expect(table.enqueue(message, 2000)).toBe(0)
+  const held = table.hold(QUEUE, 2000)
+  expect(held).toMatchObject({ id: 1, key: 'k', time: 1000, headers: text('h'), payload: text('p'), leaseMs: 30_000 })
+  expect(table.hold(QUEUE, 2000)).toBeUndefined()
 })
 
 test('a frozen queue stays as it was while the queue goes on', () => {
