@@ -73,21 +73,7 @@ class Segment {
   }
 
   endOf(position: number): number {
-    let end = position + HEAD_BYTES
-    for (let field = 0; field < 3; field++) end += 4 + this.view.getUint32(end, true)
-    return end
-  }
-
-  /** Where to cut the records into parts of at most {@link CHUNK_BYTES}. */
-  chunkEnds(): readonly number[] {
-    const ends: number[] = []
-    let begun = this.start
-    for (const position of this.positions()) {
-      if (this.endOf(position) - begun <= CHUNK_BYTES || position === begun) continue
-      ends.push(position)
-      begun = position
-    }
-    return [...ends, this.length]
+    return endOf(this.view, position)
   }
 
   /** Makes room for a record, and returns where it goes. */
@@ -263,11 +249,7 @@ export class RecordLog implements RecordStore {
   }
 
   freeze(): { chunks(): Iterable<Uint8Array>; release(): void } {
-    const frozen = this.#segments.map((segment) => {
-      const ends = segment.chunkEnds()
-      const { bytes, start, written } = segment
-      return { bytes, start, written, ends }
-    })
+    const frozen = this.#segments.map(({ view, start, length, written }) => ({ view, start, length, written }))
     return {
       *chunks(): Generator<Uint8Array> {
         for (const segment of frozen) yield* chunksOf(segment)
@@ -339,22 +321,35 @@ export class RecordLog implements RecordStore {
   }
 }
 
-/** Each `[is the segment's first u8, written u53, records]`. */
-function* chunksOf(segment: {
-  readonly bytes: Uint8Array
+/** Records of a segment as they were; later ones go behind `length`, or into another buffer. */
+interface FrozenSegment {
+  readonly view: DataView
   readonly start: number
+  readonly length: number
   readonly written: number
-  readonly ends: readonly number[]
-}): Generator<Uint8Array> {
-  let from = segment.start
-  for (const end of segment.ends) {
+}
+
+/** Each `[is the segment's first u8, written u53, records]`. */
+function* chunksOf({ view, start, length, written }: FrozenSegment): Generator<Uint8Array> {
+  for (let from = start; from < length; ) {
+    let end = endOf(view, from)
+    for (let next = end; next <= length && next - from <= CHUNK_BYTES; ) {
+      end = next
+      next = end < length ? endOf(view, end) : Number.POSITIVE_INFINITY
+    }
     const writer = new ByteWriter(end - from + 9)
-    writer.u8(from === segment.start ? 1 : 0)
-    writer.u53(segment.written)
-    writer.raw(segment.bytes.subarray(from, end))
+    writer.u8(from === start ? 1 : 0)
+    writer.u53(written)
+    writer.raw(new Uint8Array(view.buffer, view.byteOffset + from, end - from))
     yield writer.take(0)
     from = end
   }
+}
+
+function endOf(view: DataView, position: number): number {
+  let end = position + HEAD_BYTES
+  for (let field = 0; field < 3; field++) end += 4 + view.getUint32(end, true)
+  return end
 }
 
 function visited(segment: Segment, position: number): VisitedRecord {
