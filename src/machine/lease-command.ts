@@ -21,6 +21,7 @@ const REPLY_BYTES = 9
  * - `letGo` `[lock text, lease u53, to u53]`: gives up a hold or a place; with `to`, that lease's place comes next. `absent` without one.
  * - `fence` (only a part) `[name text, token u53, home u8]`: `fenced` when a higher token of this name has been seen in this
  *   shard. With `home` 1 the lock lives here (its shard is the part's), and then any token is `fenced` that does not hold it.
+ *   0 is older than every token.
  * - `attach` `[map text, key text, lease u53]`: the key is deleted when the lease ends, unless it was attached to another
  *   meanwhile. `fenced` without such a lease.
  *

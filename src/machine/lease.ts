@@ -248,7 +248,7 @@ export class LeaseTable implements Table, LeaseView {
       return
     }
     const highest = this.#fences.highest(name)
-    if (highest > token) settle(outcome, STATUS.fenced, highest)
+    if (token === 0 || highest > token) settle(outcome, STATUS.fenced, highest)
     else if (!this.#fences.hasRoom(name, time)) settle(outcome, STATUS.overloaded, 0)
   }
 
@@ -424,7 +424,7 @@ function readFence(reader: ByteReader): { readonly name: string; readonly token:
   const name = reader.text(KEY_LIMIT_BYTES)
   const token = reader.u53()
   const home = reader.u8()
-  if (token === 0 || home > 1) throw malformed('no such fence')
+  if (home > 1) throw malformed('no such fence')
   return { name, token, isHome: home === 1 }
 }
 

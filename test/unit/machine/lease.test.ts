@@ -214,6 +214,16 @@ describe('a fence', () => {
     expect(get(shard, 'k').value).toEqual(Uint8Array.of(present % 256))
   })
 
+  test('refuses 0, which was never granted', () => {
+    const shard = new Shard()
+    expect(apply(shard, 1, fenced(0), fenced(9), fenced(0), fenced(0, true))).toEqual([
+      { status: 'fenced', revision: 0 },
+      { status: 'ok', revision: 1 },
+      { status: 'fenced', revision: 9 },
+      { status: 'fenced', revision: 0 },
+    ])
+  })
+
   test('is a part only', () => {
     const alone = together([fencePart('l', 1, false)])
     const shard = new Shard()
@@ -261,7 +271,7 @@ test('what is malformed changes nothing', () => {
     acquiring('l', 1, { value: new Uint8Array(1025) }),
     acquiring('l', 1, { delayMs: 86_400_001 }),
     acquiring('l', 1).subarray(0, -1),
-    together([fencePart('l', 0, true)]),
+    together([{ ...fencePart('l', 1, true), encode: (writer) => writer.u8(2) }]),
   )
   expect(replies.map(({ status }) => status)).toEqual(replies.map(() => 'malformed'))
   expect(shard.digest()).toBe(before)
