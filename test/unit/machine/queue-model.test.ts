@@ -126,7 +126,7 @@ class Trial {
       if (one.do === 'restore') this.house = this.house.copy()
       else this.house.shard.view.queues.unholdAll()
       for (const message of this.model.messages) message.isHeld = false
-    } else this.#settle(one.do, one.which, one.delay)
+    } else if ('which' in one) this.#settle(one.do, one.which, one.delay)
   }
 
   hold(): Message | undefined {
