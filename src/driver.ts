@@ -5,6 +5,10 @@ export { isTroupeError, TroupeError } from './base/error.ts'
 export type { Millis, WallMillis } from './base/time.ts'
 export type { ConformanceCase, ConformanceContext } from './driver/conformance/case.ts'
 export { keyValueConformance } from './driver/conformance/key-value.ts'
+export { leaseConformance } from './driver/conformance/lease.ts'
+export type { TimedConformanceCase, TimedConformanceContext } from './driver/conformance/message-case.ts'
+export { queueConformance } from './driver/conformance/queue.ts'
+export { topicConformance } from './driver/conformance/topic.ts'
 export type {
   Absent,
   AcquireOptions,

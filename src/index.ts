@@ -80,20 +80,15 @@ export type {
 } from './driver/contract.ts'
 export type { MemoryDriverOptions } from './driver/memory.ts'
 export type { FailureRecord } from './message/failure-record.ts'
+export type { DrainResult, Handler, HandlerContext, Worker, WorkOptions } from './message/handler.ts'
 export type {
   DeduplicateOptions,
-  InspectedQueueMessage,
-  PeekOptions,
   QueueDefinition,
   QueueMessage,
   QueueOptions,
   QueueSchemaOptions,
   RateLimit,
-  ReceivedMessage,
-  ReceiveOptions,
-  RedriveOptions,
   SendOptions,
-  TroupeQueue,
 } from './message/queue.ts'
 export { defineQueue } from './message/queue.ts'
 export type { ExponentialDelayOptions, JitterOptions, LinearDelayOptions, RetryPolicy } from './message/retry.ts'
@@ -111,7 +106,14 @@ export type {
   TroupeTopic,
 } from './message/topic.ts'
 export { defineTopic } from './message/topic.ts'
-export type { DrainResult, Handler, HandlerContext, Worker, WorkOptions } from './message/worker.ts'
+export type {
+  InspectedQueueMessage,
+  PeekOptions,
+  ReceivedMessage,
+  ReceiveOptions,
+  RedriveOptions,
+  TroupeQueue,
+} from './message/troupe-queue.ts'
 export { memoryDriver } from './platform/memory.ts'
 export type { OpenHooks } from './platform/open.ts'
 export { open } from './platform/open.ts'

@@ -206,8 +206,8 @@ export class MemoryLeases implements LeaseFacet {
   #close(): void {
     for (const lost of this.#losses) lost.abort(new TroupeError('LEASE_LOST', 'the memory driver is closed'))
     for (const { line, observers } of this.#locks.values()) {
-      for (const place of [...line]) place.fail(closed())
-      for (const observer of [...observers]) observer.fail(closed())
+      for (const place of line.slice()) place.fail(closed())
+      for (const observer of observers) observer.fail(closed())
     }
   }
 }

@@ -42,7 +42,7 @@ class Bucket {
 const NOT_READY = -1
 
 export class MemoryOrder {
-  readonly #rules: QueueRules
+  #rules: QueueRules
   readonly #lanes = new Map<string, Lane>()
   /** Lanes that have something to deliver, by the priority of their first message; those that had their turn go to the end. */
   readonly #ready: Set<Lane>[] = Array.from({ length: PRIORITIES }, () => new Set())
@@ -55,6 +55,11 @@ export class MemoryOrder {
 
   constructor(rules: QueueRules) {
     this.#rules = rules
+  }
+
+  configure(rules: QueueRules, now: Millis): void {
+    this.#rules = rules
+    for (const lane of this.#lanes.values()) this.#refreshLane(lane, now)
   }
 
   /** A message that waits; with order `'key'` also one that is delayed for a retry, which holds up its key. */
@@ -100,7 +105,10 @@ export class MemoryOrder {
 
   /** Something has changed for the key of this message. */
   refresh(message: MemoryMessage, now: Millis): void {
-    const lane = this.#lane(message)
+    this.#refreshLane(this.#lane(message), now)
+  }
+
+  #refreshLane(lane: Lane, now: Millis): void {
     const first = lane.messages[0]
     const most = this.#rules.order === 'key' ? 1 : this.#rules.keyConcurrency
     const isReady = first !== undefined && lane.held < most && first.dueAt <= now

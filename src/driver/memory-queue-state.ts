@@ -36,7 +36,7 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
   readonly #deduplication: MemoryDeduplication
   readonly #roomSeekers = new Set<() => void>()
   #rules: QueueRules
-  #order: MemoryOrder
+  readonly #order: MemoryOrder
   #isPaused = false
   #number = 0
   #opening: Timer | undefined
@@ -62,13 +62,12 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
     return this.#rules.overflow === 'block'
   }
 
-  /** The rules of the newest caller count; what is held stays held and counts for the new limits once it is back. */
+  /** The rules of the newest caller count. */
   configure(rules: QueueRules): void {
     if (sameRules(rules, this.#rules)) return
     this.#rules = rules
-    this.#order = new MemoryOrder(rules)
-    for (const delivery of [...this.#deliveries.values()]) this.#lose(delivery, 'the rules of its queue have changed')
-    for (const message of this.live.values()) this.#wait(message)
+    this.#order.configure(rules, this.now())
+    this.dispatch()
   }
 
   /** Undefined when there is no room. */
@@ -107,7 +106,7 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
   dismiss(consumer: MemoryConsumer): void {
     const at = this.#consumers.indexOf(consumer)
     if (at >= 0) this.#consumers.splice(at, 1)
-    for (const delivery of [...consumer.deliveries]) {
+    for (const delivery of consumer.deliveries) {
       this.#lose(delivery, 'its consumer has ended')
       this.restore(delivery.message)
     }
@@ -115,8 +114,8 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
   }
 
   fail(error: unknown): void {
-    for (const consumer of [...this.#consumers]) consumer.fail(error)
-    for (const seeker of [...this.#roomSeekers]) seeker()
+    for (const consumer of this.#consumers.slice()) consumer.fail(error)
+    for (const seeker of this.#roomSeekers) seeker()
   }
 
   pause(isPaused: boolean): void {
@@ -241,7 +240,7 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
   }
 
   dispatch(): void {
-    if (this.hasRoom) for (const seeker of [...this.#roomSeekers]) seeker()
+    if (this.hasRoom) for (const seeker of this.#roomSeekers) seeker()
     this.#opening?.cancel()
     while (!this.#isPaused) {
       const at = this.#consumers.findIndex(({ hasRoom }) => hasRoom)

@@ -5,7 +5,7 @@ import type { Clock, Scheduler, Timer, WallMillis } from '../base/time.ts'
 import type { OutgoingMessage, QueueName, ScheduleRule, ScheduleStatus } from './contract.ts'
 import type { MemoryDoor } from './memory-door.ts'
 
-/** The next times of a cron expression after a time, all in microseconds; none when it never fires. Throws for what is none. */
+/** The next times of a cron expression after a time, in microseconds; none when it fires no more. Throws for an expression that is none. */
 export type PlanCron = (spec: string, timeZone: string, afterMicros: number, count: number) => readonly number[]
 
 export type FiringPort = (queue: QueueName, message: OutgoingMessage) => void
@@ -97,7 +97,7 @@ export class MemorySchedules {
     { cron, timeZone }: { readonly cron: string; readonly timeZone: string },
     after: WallMillis,
   ): WallMillis | undefined {
-    const micros = this.#ports.planCron(cron, timeZone, after * 1000, 1)[0]
+    const [micros] = this.#ports.planCron(cron, timeZone, Math.round(after * 1000), 1)
     return micros === undefined ? undefined : micros / 1000
   }
 

@@ -44,7 +44,7 @@ export class MemoryTopics implements TopicFacet {
     this.#clock = clock
     this.#door = door
     door.onClose(() => {
-      for (const reader of [...this.#readers]) reader.fail(closed())
+      for (const reader of this.#readers) reader.fail(closed())
     })
   }
 

@@ -14,19 +14,18 @@ import type {
   Sent,
 } from '../driver/contract.ts'
 import { decodeFailure, encodeFailure } from './failure-record.ts'
+import type { Handler, Worker, WorkOptions } from './handler.ts'
 import { outgoingMessage } from './outgoing.ts'
 import { facetOf, type MessageParts, pause } from './parts.ts'
+import type { QueueDefinition, SendOptions } from './queue.ts'
 import type {
   InspectedQueueMessage,
   PeekOptions,
-  QueueDefinition,
   ReceivedMessage,
   ReceiveOptions,
   RedriveOptions,
-  SendOptions,
   TroupeQueue,
-} from './queue.ts'
-import type { Handler, Worker, WorkOptions } from './worker.ts'
+} from './troupe-queue.ts'
 import { QueueWorker, receivedMessage, WORK_OPTIONS } from './worker.ts'
 
 const SEND_OPTIONS: ReadonlySet<string> = new Set([

@@ -5,22 +5,9 @@ import type { Millis, WallMillis } from '../base/time.ts'
 import type { SelfFitting } from '../data/map.ts'
 import { checkName, checkSchema, placedName } from '../data/name.ts'
 import type { InputOf, OutputOf, StandardSchema } from '../data/schema.ts'
-import type {
-  CallOptions,
-  DeathReason,
-  DeduplicationMode,
-  Fence,
-  MessageState,
-  Overflow,
-  QueueOrder,
-  QueueRules,
-  QueueStats,
-  Sent,
-} from '../driver/contract.ts'
-import type { FailureRecord } from './failure-record.ts'
+import type { CallOptions, DeduplicationMode, Fence, Overflow, QueueOrder, QueueRules } from '../driver/contract.ts'
 import type { RetryPolicy } from './retry.ts'
 import { exponentialDelay } from './retry.ts'
-import type { Handler, Worker, WorkOptions } from './worker.ts'
 
 /** Names a queue and says what it holds and how it is worked off. Made by {@link defineQueue}. */
 export interface QueueDefinition<Value, Input = Value> {
@@ -201,114 +188,4 @@ export interface QueueMessage<Value> {
   /** 1 for the first; may lag by one for each change of leader in the middle of a delivery. */
   readonly attempt: number
   readonly sentAt: WallMillis
-}
-
-/** A message that was pulled, to be settled by hand. */
-export interface ReceivedMessage<Value> extends QueueMessage<Value> {
-  /** Aborts with `LEASE_LOST` when somebody else may have the message. */
-  readonly lost: AbortSignal
-  /** It is done. All of these reject with `FENCED` when the lease is over. */
-  acknowledge(options?: CallOptions): Promise<void>
-  /** It has failed: another attempt after `delay`, by default that of the queue's policy. */
-  retry(error: unknown, options?: CallOptions & { readonly delay?: Millis }): Promise<void>
-  /** It will never succeed: a dead letter. */
-  reject(error: unknown, options?: CallOptions): Promise<void>
-  /** Back to the queue, with nothing counted. */
-  release(options?: CallOptions): Promise<void>
-  /** From now on the lease lasts this long. */
-  extend(lease: Millis, options?: CallOptions): Promise<void>
-  /** Kept with the message for `inspect`. */
-  progress(value: unknown, options?: CallOptions): Promise<void>
-}
-
-/** A message as it lies in the queue. Its value is shown as it is, also where it no longer fits the schema. */
-export interface InspectedQueueMessage {
-  readonly id: string
-  readonly key: string
-  readonly state: MessageState
-  readonly value: unknown
-  readonly headers: Readonly<Record<string, string>>
-  /** Deliveries that have failed. */
-  readonly attempts: number
-  readonly sentAt: WallMillis
-  readonly dueAt: WallMillis
-  readonly priority: number
-  readonly death: DeathReason | undefined
-  readonly firstError: FailureRecord | undefined
-  readonly lastError: FailureRecord | undefined
-  readonly progress: unknown
-  readonly result: unknown
-}
-
-export interface ReceiveOptions {
-  readonly signal?: AbortSignal
-  /** Most messages that are received and unsettled at once; default 1. */
-  readonly prefetch?: number
-  /** Names the receiver in `stats`. */
-  readonly consumer?: string
-}
-
-export interface PeekOptions extends CallOptions {
-  /** Default `'waiting'`. */
-  readonly state?: 'waiting' | 'delayed' | 'dead'
-  /** Default 100. */
-  readonly limit?: number
-}
-
-export interface RedriveOptions extends CallOptions {
-  /** Only dead letters that died for this reason. */
-  readonly reason?: DeathReason
-  /** Only those that it accepts: then they are looked at one by one. */
-  readonly filter?: (message: InspectedQueueMessage) => boolean
-  /** Most of them; default all. */
-  readonly limit?: number
-  /** At most so many at a time, with a pause of `per` between. */
-  readonly rate?: RateLimit
-}
-
-/**
- * A handle on a queue: light, stateless, free to make. A message whose `send` has resolved is delivered until it is
- * settled, at least once, whatever fails. Values are whatever structured clone can carry, up to 1 MiB.
- *
- * Calls reject with a `TroupeError`: `INVALID_ARGUMENT`, `VALIDATION`, `TOO_LARGE`, `UNSERIALIZABLE` before anything was
- * sent; `FULL`, `FENCED`, `UNSUPPORTED`, `NO_QUORUM`, `TIMEOUT`, `OVERLOADED`, `UNREACHABLE`, `CLOSED` when nothing has changed;
- * `OUTCOME_UNKNOWN` when it may have happened.
- */
-export interface TroupeQueue<Value, Input = Value> {
-  readonly name: string
-  /**
-   * Resolves once a majority has the message on disk.
-   *
-   * @example
-   * await queue.send({ to: 'ann@example.org' }, { key: 'tenant-7', delay: 30_000, deduplicate: 'welcome-ann' })
-   */
-  send(value: Input, options?: SendOptions): Promise<Sent>
-  /** Sends them together, with the same options. Rejects with the first failure when all have ended; the others may have been sent. */
-  sendAll(values: Iterable<Input>, options?: SendOptions): Promise<readonly Sent[]>
-  /**
-   * Runs the handler for each message, several at once. A handler that returns has done its message; one that throws has
-   * failed, and the queue's retry policy says what follows.
-   *
-   * @example
-   * await using worker = queue.work(async ({ value }, { signal }) => deliver(value, signal), { concurrency: 16 })
-   */
-  work(handler: Handler<Value>, options?: WorkOptions): Worker
-  /** Messages one by one, to be settled by hand. What is unsettled when the loop ends goes back. */
-  receive(options?: ReceiveOptions): AsyncIterable<ReceivedMessage<Value>>
-  stats(options?: CallOptions): Promise<QueueStats>
-  /** Messages in their order; nothing is changed by looking. */
-  peek(options?: PeekOptions): AsyncIterable<InspectedQueueMessage>
-  inspect(id: string, options?: CallOptions): Promise<InspectedQueueMessage | undefined>
-  /** Gives a message another time. False when it is not there. */
-  move(id: string, to: { readonly at: WallMillis }, options?: CallOptions): Promise<boolean>
-  /** Cancels a message, waiting or dead. False when it was not there. */
-  remove(id: string, options?: CallOptions): Promise<boolean>
-  /** Nothing is delivered until `resume`; sending goes on. */
-  pause(options?: CallOptions): Promise<void>
-  resume(options?: CallOptions): Promise<void>
-  /** Removes what waits (the default), what is dead, or all; says how many. */
-  purge(what?: 'waiting' | 'dead' | 'all', options?: CallOptions): Promise<number>
-  deadLetters(options?: CallOptions & { readonly limit?: number }): AsyncIterable<InspectedQueueMessage>
-  /** Dead letters back to the queue, oldest first, with their attempts at 0; says how many. */
-  redrive(options?: RedriveOptions): Promise<number>
 }

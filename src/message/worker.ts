@@ -8,64 +8,11 @@ import type { MapDefinition } from '../data/map.ts'
 import { validate } from '../data/schema.ts'
 import type { Delivered } from '../driver/contract.ts'
 import { EffectBuffer } from './effects.ts'
-import type { FailureRecord } from './failure-record.ts'
 import { encodeFailure, failureRecord } from './failure-record.ts'
+import type { DrainResult, Handler, HandlerContext, Worker, WorkOptions } from './handler.ts'
 import { facetOf, type MessageParts, pause } from './parts.ts'
 import type { QueueDefinition, QueueMessage, SendOptions } from './queue.ts'
 import type { PublishOptions, TopicDefinition } from './topic.ts'
-
-/** Returning means done; what it throws is a failed attempt. */
-export type Handler<Value> = (message: QueueMessage<Value>, context: HandlerContext) => unknown
-
-/** What a handler can do beside its work. What it emits, sets and publishes happens with the acknowledgement, or not at all. */
-export interface HandlerContext {
-  /** Aborts when the lease is lost (`LEASE_LOST`), and when the worker or the Troupe ends before the handler does. */
-  readonly signal: AbortSignal
-  readonly attempt: number
-  emit<Value, Input>(queue: QueueDefinition<Value, Input>, value: Input, options?: SendOptions): void
-  set<Value, Input>(map: MapDefinition<Value, Input>, key: string, value: Input): void
-  delete<Value, Input>(map: MapDefinition<Value, Input>, key: string): void
-  publish<Value, Input>(topic: TopicDefinition<Value, Input>, value: Input, options?: PublishOptions): void
-  /** Kept for `inspect` once the message is done; by default for a day. */
-  result(value: unknown, options?: { readonly keep?: Millis }): void
-  /** Commits what there is and acknowledges now; the handler may go on, but whatever it does then is its own affair. */
-  commit(): Promise<void>
-  /** Kept with the message for `inspect`. */
-  progress(value: unknown): Promise<void>
-  /** From now on the lease lasts this long. Not needed to keep it: the worker extends it while the handler runs. */
-  extend(lease: Millis): Promise<void>
-}
-
-export interface WorkOptions {
-  /** Handlers at once; default 1. */
-  readonly concurrency?: number
-  /** Messages that wait here for a free handler; default as many as `concurrency`. */
-  readonly prefetch?: number
-  /** Names the worker in `stats`. */
-  readonly consumer?: string
-  /** Ends the worker as `close` does. */
-  readonly signal?: AbortSignal
-  /** Called for each failed attempt, after it was recorded. */
-  readonly onFailure?: (failure: FailureRecord, message: { readonly id: string; readonly attempt: number }) => void
-}
-
-export interface DrainResult {
-  /** Handlers that ended while draining. */
-  readonly finished: number
-  /** Messages that waited here and went back. */
-  readonly released: number
-  /** Handlers that were still running when the time was over; their messages went back too. */
-  readonly abandoned: number
-}
-
-export interface Worker extends AsyncDisposable {
-  /** Resolves when the worker has ended; rejects when the queue could not be read. */
-  readonly ended: Promise<void>
-  /** Takes nothing new and lets handlers finish for up to `timeout` milliseconds; default 25,000. */
-  drain(options?: { readonly timeout?: Millis }): Promise<DrainResult>
-  /** Ends at once: signals of handlers abort, their messages go back. */
-  close(): Promise<void>
-}
 
 export const WORK_OPTIONS: ReadonlySet<string> = new Set(['concurrency', 'prefetch', 'consumer', 'signal', 'onFailure'])
 const DRAIN_OPTIONS: ReadonlySet<string> = new Set(['timeout'])

@@ -15,7 +15,7 @@ import type { HandleParts } from '../data/map-handle.ts'
 import { MapHandle } from '../data/map-handle.ts'
 import type { CallOptions, ClusterStatus, Driver, Fence, OperationOutcome, ScheduleStatus } from '../driver/contract.ts'
 import type { MessageParts } from '../message/parts.ts'
-import type { QueueDefinition, TroupeQueue } from '../message/queue.ts'
+import type { QueueDefinition } from '../message/queue.ts'
 import { QueueHandle } from '../message/queue-handle.ts'
 import {
   listSchedules,
@@ -26,6 +26,7 @@ import {
 } from '../message/schedule.ts'
 import type { TopicDefinition, TroupeTopic } from '../message/topic.ts'
 import { TopicHandle } from '../message/topic-handle.ts'
+import type { TroupeQueue } from '../message/troupe-queue.ts'
 
 /** What a Troupe is made of. */
 export interface TroupeParts {

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { defineMap } from '../../../src/data/map.ts'
-import { defineQueue, type TroupeQueue } from '../../../src/message/queue.ts'
+import { defineQueue } from '../../../src/message/queue.ts'
 import { exponentialDelay, fixedDelay } from '../../../src/message/retry.ts'
 import { defineTopic } from '../../../src/message/topic.ts'
+import type { TroupeQueue } from '../../../src/message/troupe-queue.ts'
 import { openWith } from './open-with.ts'
 import { openWorld } from './world.ts'
 

@@ -11,7 +11,7 @@ export interface World {
   readonly driver: Driver
   readonly time: EventQueue
   /** Lets everything happen that happens within so many milliseconds. */
-  pass(duration: number): Promise<void>
+  readonly pass: (duration: number) => Promise<void>
 }
 
 /** A cron fires each full minute here, whatever it says. */

@@ -1,0 +1,17 @@
+/** The conformance suite of the queue facet, for any test runner. */
+
+import type { TimedConformanceCase } from './message-case.ts'
+import { DELIVERY_CASES, LEASE_CASES, ORDER_CASES } from './queue-case.ts'
+import { DEDUPLICATION_CASES, EFFECT_CASES, LIMIT_CASES, OPERATOR_CASES, SCHEDULE_CASES } from './queue-limit-case.ts'
+
+/** Every promise of `QueueFacet`; cases take some seconds each on the real clock. */
+export const queueConformance: readonly TimedConformanceCase[] = [
+  ...DELIVERY_CASES,
+  ...ORDER_CASES,
+  ...LEASE_CASES,
+  ...LIMIT_CASES,
+  ...DEDUPLICATION_CASES,
+  ...OPERATOR_CASES,
+  ...EFFECT_CASES,
+  ...SCHEDULE_CASES,
+]

@@ -1,0 +1,122 @@
+import { describe, expect, test } from 'vitest'
+import { defineMap } from '../../../src/data/map.ts'
+import { openWorld, settle } from '../message/world.ts'
+
+describe('a lock', () => {
+  test('fences the writes of whoever held it before', async () => {
+    const { troupe } = openWorld()
+    const map = troupe.map(defineMap<string>('m'))
+    const old = await troupe.lock('l')
+    await map.set('k', 'old', { fence: old })
+    await old.release()
+    const next = await troupe.lock('l')
+    expect(next.token > old.token).toBe(true)
+    await expect(map.set('k', 'late', { fence: old })).rejects.toMatchObject({ code: 'FENCED' })
+    await expect(map.update('k', () => 'late', { fence: old })).rejects.toMatchObject({ code: 'FENCED' })
+    await map.update('k', (value) => `${value}, next`, { fence: next })
+    expect((await map.get('k'))?.value).toBe('old, next')
+    expect([await troupe.verify(old), await troupe.verify(next)]).toEqual([false, true])
+  })
+
+  test('is shared among readers, and refused at once to a writer that does not wait', async () => {
+    const { troupe } = openWorld()
+    await troupe.lock('l', { shared: true })
+    await troupe.lock('l', { shared: true })
+    await expect(troupe.lock('l', { wait: false })).rejects.toMatchObject({ code: 'LOCKED' })
+  })
+
+  test('is released however its callback ends', async () => {
+    const { troupe } = openWorld()
+    await expect(troupe.withLock('l', () => Promise.reject(new Error('broken')))).rejects.toThrow('broken')
+    expect(await troupe.withLock('l', () => 7, { wait: false })).toBe(7)
+  })
+
+  test('names what it cannot take', async () => {
+    const { troupe } = openWorld()
+    await expect(troupe.lock('l', { ttl: 5 })).rejects.toThrow('ttl')
+    await expect(troupe.lock('')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    await expect(troupe.semaphore('s', 0)).rejects.toThrow('permits')
+    await expect(troupe.map(defineMap('m')).set('k', 1, { fence: {} as never })).rejects.toThrow('fence')
+  })
+})
+
+describe('an office', () => {
+  test('goes to the candidate to whom it is handed over, and observers see it', async () => {
+    const { troupe } = openWorld()
+    const first = await troupe.campaign('o', { candidate: 'ann' })
+    const order: string[] = []
+    for (const candidate of ['bob', 'cyd']) {
+      void troupe.campaign('o', { candidate }).then(async (office) => {
+        order.push(candidate)
+        await office.resign()
+      })
+    }
+    await settle()
+    for await (const { holders, waiting } of troupe.observe('o')) {
+      expect([holders.map(({ value }) => value), waiting]).toEqual([['ann'], 2])
+      break
+    }
+    await first.handover('cyd')
+    await settle()
+    expect(order).toEqual(['cyd', 'bob'])
+  })
+
+  test('of a singleton is held by one task at a time, and given up when it returns', async () => {
+    const { troupe } = openWorld()
+    let running = 0
+    const task = async (): Promise<number> => {
+      running += 1
+      await settle()
+      return running--
+    }
+    expect(await Promise.all([1, 2, 3].map(() => troupe.singleton('s', task)))).toEqual([1, 1, 1])
+  })
+})
+
+describe('meeting points', () => {
+  test('a latch opens after its last step', async () => {
+    const { troupe } = openWorld()
+    const latch = troupe.latch('l', 2)
+    let isOpen = false
+    const waiting = latch.wait().then(() => {
+      isOpen = true
+    })
+    expect(await latch.countDown()).toBe(1)
+    await settle()
+    expect(isOpen).toBe(false)
+    await latch.countDown()
+    await waiting
+  })
+
+  test('a barrier lets its parties go on together, round by round', async () => {
+    const { troupe } = openWorld()
+    const barrier = troupe.barrier('b', 2)
+    for (let round = 0; round < 3; round++) {
+      let arrived = false
+      const first = barrier.arrive().then(() => {
+        arrived = true
+      })
+      await settle()
+      expect(arrived).toBe(false)
+      await Promise.all([first, barrier.arrive()])
+    }
+  })
+
+  test('once runs its task once, and again only when it failed', async () => {
+    const { troupe } = openWorld()
+    let runs = 0
+    await expect(troupe.once('o', () => Promise.reject(new Error('no')))).rejects.toThrow('no')
+    const results = await Promise.all([1, 2, 3].map(() => troupe.once('o', () => ++runs)))
+    expect([results, runs]).toEqual([[1, 1, 1], 1])
+  })
+
+  test('keys of a lease go with it', async () => {
+    const { troupe } = openWorld()
+    const map = defineMap<string>('online')
+    const lease = await troupe.lease()
+    await lease.set(map, 'ann', 'here')
+    expect((await troupe.map(map).get('ann'))?.value).toBe('here')
+    await lease.end()
+    expect(await troupe.map(map).get('ann')).toBeUndefined()
+  })
+})
