@@ -45,7 +45,8 @@ export const TOPIC_QUERY = { fetch: 96, offsets: 97, group: 98, groups: 99, topi
 
 export const GROUP_MAP = '~group'
 
-/** Most partitions of a topic, groups of a shard, and members of a group. */
+/** Most topics of a shard, partitions of a topic, groups of a shard, and members of a group; beyond is `full`. */
+export const TOPICS_LIMIT = 10_000
 export const PARTITIONS_LIMIT = 1024
 export const GROUPS_LIMIT = 10_000
 export const MEMBERS_LIMIT = 1000

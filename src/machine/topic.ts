@@ -14,6 +14,7 @@ import {
   PARTITIONS_LIMIT,
   TOPIC_COMMAND,
   TOPIC_QUERY,
+  TOPICS_LIMIT,
   type TopicSettings,
 } from './topic-command.ts'
 import { Groups } from './topic-groups.ts'
@@ -174,8 +175,9 @@ export class TopicTable implements Table, TopicView {
     reader.blob(VALUE_LIMIT_BYTES)
     finish(reader, end)
     const partitions = this.#topics.get(name)?.settings.partitions ?? PARTITIONS_LIMIT
-    outcome.status = number < partitions ? STATUS.ok : STATUS.conflict
+    outcome.status = number >= partitions ? STATUS.conflict : this.#hasRoom(name) ? STATUS.ok : STATUS.full
     outcome.revision = partitions
+    if (step === 'apply') outcome.status = STATUS.ok
     if (outcome.status !== STATUS.ok || step === 'check') return
     const partition = this.#partition(name, number)
     outcome.revision = partition.publish(time, key, reader.bytes.subarray(content, end))
@@ -187,11 +189,12 @@ export class TopicTable implements Table, TopicView {
     const name = readName(reader)
     const settings = decodeTopicSettings(reader)
     finish(reader, end)
-    const topic = this.#topic(name)
-    const present = topic.isConfigured ? topic.settings.partitions : 0
-    outcome.status = settings.partitions < present ? STATUS.conflict : STATUS.ok
+    const known = this.#topics.get(name)
+    const present = known?.isConfigured ? known.settings.partitions : 0
+    outcome.status = settings.partitions < present ? STATUS.conflict : this.#hasRoom(name) ? STATUS.ok : STATUS.full
     outcome.revision = Math.max(present, settings.partitions)
     if (outcome.status !== STATUS.ok) return
+    const topic = this.#topic(name)
     topic.settings = settings
     topic.isConfigured = true
     for (const partition of topic.partitions.values()) {
@@ -251,6 +254,10 @@ export class TopicTable implements Table, TopicView {
 
   #await(partition: Partition): void {
     this.dueAt = Math.min(this.dueAt, partition.dueAt)
+  }
+
+  #hasRoom(name: string): boolean {
+    return this.#topics.size < TOPICS_LIMIT || this.#topics.has(name)
   }
 
   #find(topic: string, partition: number): Partition | undefined {

@@ -100,6 +100,15 @@ describe('a partition', () => {
   })
 })
 
+test('a shard has at most 10,000 topics, and those go on', () => {
+  const topics = table()
+  publish(topics, 1, payload(1))
+  for (let n = 1; n < 10_000; n++) configure(topics, {}, `t${n}`)
+  expect(configure(topics, {}, 'more').status).toBe('full')
+  expect(configure(topics, { partitions: 3 }).status).toBe('ok')
+  expect(publish(topics, 1, payload(1)).status).toBe('ok')
+})
+
 describe('retention', () => {
   test('by count keeps the newest records, and reading from before begins at the first of them', () => {
     const topics = table()
