@@ -2,6 +2,8 @@
 
 import type { MapDefinition, TroupeMap } from '../data/map.ts'
 import type { CallOptions, ClusterStatus } from '../driver/contract.ts'
+import type { QueueDefinition } from '../message/queue.ts'
+import type { TroupeQueue } from '../message/troupe-queue.ts'
 import type { CommandLine, Syntax } from './command-line.ts'
 
 export interface Command extends Syntax {
@@ -17,6 +19,7 @@ export interface Command extends Syntax {
 /** What a command needs of a client of a cluster; the one that `open` gives has more. */
 export interface Client {
   map<Value, Input>(definition: MapDefinition<Value, Input>): TroupeMap<Value, Input>
+  queue<Value, Input>(definition: QueueDefinition<Value, Input>): TroupeQueue<Value, Input>
   status(options?: CallOptions): Promise<ClusterStatus>
   close(): Promise<void>
 }

@@ -8,6 +8,7 @@ import { DEV_COMMAND } from './dev-command.ts'
 import { describeFailure, EXIT } from './failure.ts'
 import { commandHelp, overview } from './help.ts'
 import { MAP_COMMANDS } from './map-commands.ts'
+import { QUEUE_COMMANDS } from './queue-commands.ts'
 import { START_COMMAND } from './start-command.ts'
 
 export const COMMANDS: readonly Command[] = [
@@ -15,6 +16,7 @@ export const COMMANDS: readonly Command[] = [
   START_COMMAND,
   ...CLUSTER_COMMANDS,
   ...MAP_COMMANDS,
+  ...QUEUE_COMMANDS,
   BENCH_COMMAND,
 ]
 
