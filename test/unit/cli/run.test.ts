@@ -45,6 +45,7 @@ class FakeTerminal implements Terminal {
     const { troupe } = this
     return {
       map: (definition) => troupe.map(definition),
+      queue: (definition) => this.troupe.queue(definition),
       status: (options) => troupe.status(options),
       close: async () => {
         this.closed++
