@@ -33,6 +33,7 @@ import { DELETE, GET, LOCAL_GET, SET } from './record.ts'
 import { Router } from './router.ts'
 import { scan } from './scan.ts'
 import { askStatus } from './status.ts'
+import { NativeTopics } from './topic.ts'
 import { watch } from './watch.ts'
 
 export interface NativeDriverOptions {
@@ -61,6 +62,7 @@ export function nativeDriver(options: NativeDriverOptions): Driver {
     keyValue: new NativeKeyValue(router, options),
     queue: new NativeQueues(router, options),
     lease: new NativeLeases(router, options),
+    topic: new NativeTopics(router, options),
     outcome: (operationId: string, call: CallOptions): Promise<OperationOutcome> =>
       askOutcome(router, operationId, call),
     status: (call: CallOptions): Promise<ClusterStatus> => askStatus(router, call),

@@ -1,0 +1,152 @@
+/** A partition's reader follows its records from an offset on, as fast as they are taken. */
+
+import { ByteReader, type ByteWriter } from '../../base/bytes.ts'
+import { TroupeError } from '../../base/error.ts'
+import { decodeHeaders } from '../../base/headers.ts'
+import { decodeRecords, type TopicRecord } from '../../machine/topic-command.ts'
+import { OPERATION } from '../../wire/request.ts'
+import { readSubscriptionEvent, writeSubscribeRequest } from '../../wire/subscription.ts'
+import type { CallOptions, ReadRecord, RecordBatch } from '../contract.ts'
+import type { Router } from './router.ts'
+import { ShardStream, type StreamHandler } from './shard-stream.ts'
+import type { WatchPorts } from './shard-watch.ts'
+
+/** Bytes of records that may be here untaken, of each partition. */
+const ROOM_BYTES = 256 * 1024
+
+export interface PartitionPlace {
+  readonly topic: string
+  readonly partition: number
+  readonly group: number
+  readonly offset: number
+  /** Most records of a batch. */
+  readonly batch: number
+}
+
+export interface BatchHandler {
+  received(batch: Batch): void
+  commit(batch: Batch, options: CallOptions): Promise<void>
+}
+
+export class Batch implements RecordBatch {
+  readonly topic: string
+  readonly partition: number
+  readonly records: readonly ReadRecord[]
+  readonly lag: RecordBatch['lag']
+  readonly reader: PartitionReader
+  /** Of the next record to read. */
+  readonly next: number
+  /** What may be sent once it has been taken. */
+  readonly bytes: number
+
+  constructor(
+    reader: PartitionReader,
+    records: readonly ReadRecord[],
+    { next, bytes, lag }: { readonly next: number; readonly bytes: number; readonly lag: RecordBatch['lag'] },
+  ) {
+    this.reader = reader
+    this.topic = reader.topic
+    this.partition = reader.partition
+    this.records = records
+    this.next = next
+    this.bytes = bytes
+    this.lag = lag
+  }
+
+  get lost(): AbortSignal {
+    return this.reader.lostSignal
+  }
+
+  commit(options: CallOptions): Promise<void> {
+    return this.reader.commit(this, options)
+  }
+}
+
+export class PartitionReader implements StreamHandler {
+  readonly topic: string
+  readonly partition: number
+  readonly #place: PartitionPlace
+  readonly #ports: WatchPorts
+  readonly #handler: BatchHandler
+  readonly #stream: ShardStream
+  readonly #controller = new AbortController()
+  #next: number
+  #untaken = 0
+
+  constructor(place: PartitionPlace, router: Router, ports: WatchPorts, handler: BatchHandler) {
+    this.topic = place.topic
+    this.partition = place.partition
+    this.#place = place
+    this.#next = place.offset
+    this.#ports = ports
+    this.#handler = handler
+    this.#stream = new ShardStream({ operation: OPERATION.subscribe, group: place.group }, router, ports, this)
+  }
+
+  get lostSignal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  begin(): void {
+    this.#stream.begin()
+  }
+
+  encode(writer: ByteWriter): void {
+    const { topic, partition } = this
+    writeSubscribeRequest(writer, {
+      topic,
+      partition,
+      offset: this.#next,
+      creditBytes: Math.max(0, ROOM_BYTES - this.#untaken),
+    })
+  }
+
+  event(bytes: Uint8Array): void {
+    const { next, end, records } = readSubscriptionEvent(new ByteReader(bytes))
+    const all = [...decodeRecords(records)]
+    this.#next = next
+    this.#untaken += bytes.length
+    for (let from = 0; from < all.length; from += this.#place.batch) {
+      const part = all.slice(from, from + this.#place.batch)
+      const last = part.at(-1)
+      if (last === undefined) continue
+      const isLast = from + part.length === all.length
+      const through = isLast ? next : last.offset + 1
+      const behind = end - through
+      const ms = behind === 0 ? 0 : Math.max(0, this.#ports.clock.wallTime() - last.time / 1000)
+      const present = part.map((record) => this.#present(record))
+      const more = { next: through, bytes: isLast ? bytes.length : 0, lag: { records: behind, ms } }
+      this.#handler.received(new Batch(this, present, more))
+    }
+  }
+
+  /** What had arrived stays good: the stream goes on after it. */
+  lost(): void {}
+
+  taken(batch: Batch): void {
+    this.#untaken -= batch.bytes
+    this.#stream.credit(batch.bytes)
+  }
+
+  commit(batch: Batch, options: CallOptions): Promise<void> {
+    return this.#handler.commit(batch, options)
+  }
+
+  /** Nothing more is read; what was taken may still be committed. */
+  stop(): void {
+    this.#stream.end()
+  }
+
+  /** It belongs to somebody else. */
+  lose(): void {
+    this.#stream.end()
+    const message = `partition ${this.partition} of '${this.topic}' belongs to another member`
+    if (!this.lostSignal.aborted) this.#controller.abort(new TroupeError('LEASE_LOST', message))
+  }
+
+  #present({ offset, time, key, headers, payload }: TopicRecord): ReadRecord {
+    const { topic, partition } = this
+    const number = BigInt(offset)
+    return { topic, partition, offset: number, time: time / 1000, key, headers: decodeHeaders(headers), payload }
+  }
+}

@@ -1,0 +1,267 @@
+/** A subscription reads partitions of a topic: all of them, or those that its group gives to this member. */
+
+import { ByteReader } from '../../base/bytes.ts'
+import { isTroupeError, TroupeError } from '../../base/error.ts'
+import type { Timer } from '../../base/time.ts'
+import {
+  decodeGroupState,
+  encodeCommit,
+  encodeJoin,
+  encodeYield,
+  GROUP_MAP,
+  type GroupState,
+  TOPIC_COMMAND,
+} from '../../machine/topic-command.ts'
+import type { CallOptions, RecordBatch, SubscribeOptions } from '../contract.ts'
+import { commandVerb } from './body.ts'
+import { Feed, type Spring } from './feed.ts'
+import { Operation } from './operation.ts'
+import { Batch, type BatchHandler, PartitionReader } from './partition.ts'
+import { type LeaseParts, SessionLease } from './session-lease.ts'
+import { watch } from './watch.ts'
+
+const JOIN = commandVerb(TOPIC_COMMAND.join)
+const YIELD = commandVerb(TOPIC_COMMAND.yield)
+const COMMIT = commandVerb(TOPIC_COMMAND.commit)
+const MEMBER_TTL_MS = 10_000
+/** How long a partition that is to be yielded waits for the commit of what is being handled. */
+const GRACE_MS = 5000
+const AGAIN_MS = 200
+
+export interface SubscriptionParts extends LeaseParts {
+  /** Makes sure that the topic's rules are known. */
+  prepare(): Promise<unknown>
+  /** Where a partition begins that nobody has committed. */
+  beginning(topic: string, partition: number): Promise<number>
+  groupOf(topic: string, partition: number): number
+  /** Topics with how many partitions each has. */
+  topics(): Promise<readonly { readonly name: string; readonly partitions: number }[]>
+}
+
+/** Gives credit back for what its consumer takes. */
+export function batches(spring: { readonly feed: Feed<RecordBatch> }): AsyncIterator<RecordBatch, undefined> {
+  return {
+    async next() {
+      const result = await spring.feed.next()
+      if (result.done !== true && result.value instanceof Batch) result.value.reader.taken(result.value)
+      return result
+    },
+    return: () => spring.feed.return(),
+  }
+}
+
+export class Ephemeral implements Spring, BatchHandler {
+  readonly feed: Feed<RecordBatch>
+  readonly #parts: SubscriptionParts
+  readonly #options: SubscribeOptions
+  #readers: PartitionReader[] = []
+  #isEnded = false
+
+  constructor(options: SubscribeOptions, parts: SubscriptionParts) {
+    this.#parts = parts
+    this.#options = options
+    this.feed = new Feed(parts.router, options.signal, this)
+  }
+
+  begin(): void {
+    this.#open().catch((error: unknown) => this.feed.fail(error))
+  }
+
+  end(): void {
+    this.#isEnded = true
+    for (const reader of this.#readers) reader.stop()
+  }
+
+  received(batch: Batch): void {
+    this.feed.push(batch)
+  }
+
+  async commit(): Promise<void> {}
+
+  async #open(): Promise<void> {
+    await this.#parts.prepare()
+    const topics = await this.#parts.topics()
+    const places = topics.flatMap(({ name, partitions }) =>
+      Array.from({ length: partitions }, async (_, partition) => {
+        const offset = await this.#parts.beginning(name, partition)
+        const group = this.#parts.groupOf(name, partition)
+        return { topic: name, partition, group, offset, batch: this.#options.batch }
+      }),
+    )
+    const all = await Promise.all(places)
+    if (this.#isEnded) return
+    const { router, ports } = this.#parts
+    this.#readers = all.map((place) => new PartitionReader(place, router, ports, this))
+    for (const reader of this.#readers) reader.begin()
+  }
+}
+
+/** A partition that this member owns, or is to yield. */
+interface Owned {
+  readonly reader: PartitionReader
+  readonly generation: number
+  /** A batch that was handed out and is not committed. */
+  open: Batch | undefined
+  isYielding: boolean
+}
+
+export class Member implements Spring, BatchHandler {
+  readonly feed: Feed<RecordBatch>
+  readonly #topic: string
+  readonly #group: string
+  readonly #partitions: number
+  readonly #parts: SubscriptionParts
+  readonly #options: SubscribeOptions
+  readonly #owned = new Map<number, Owned>()
+  readonly #over = new AbortController()
+  #lease: SessionLease | undefined
+  #generation = 0
+  #grace: Timer | undefined
+
+  constructor(
+    name: { readonly topic: string; readonly group: string; readonly partitions: number },
+    options: SubscribeOptions,
+    parts: SubscriptionParts,
+  ) {
+    this.#topic = name.topic
+    this.#group = name.group
+    this.#partitions = name.partitions
+    this.#parts = parts
+    this.#options = options
+    this.feed = new Feed(parts.router, options.signal, this)
+  }
+
+  begin(): void {
+    this.#live().catch((error: unknown) => this.feed.fail(error))
+  }
+
+  end(): void {
+    this.#over.abort()
+    this.#grace?.cancel()
+    this.#loseAll()
+    // Its partitions pass on when the lease ends; if this fails, when it has run out.
+    this.#lease?.end({ timeout: MEMBER_TTL_MS }).catch(() => {})
+  }
+
+  received(batch: Batch): void {
+    const owned = this.#owned.get(batch.partition)
+    if (owned?.reader !== batch.reader) return
+    owned.open = batch
+    this.feed.push(batch)
+  }
+
+  async commit(batch: Batch, options: CallOptions): Promise<void> {
+    const owned = this.#owned.get(batch.partition)
+    const lease = this.#lease
+    if (owned?.reader !== batch.reader || lease === undefined || lease.isOver) throw fenced(batch)
+    const { partition, next } = batch
+    const command = { ...this.#me(lease), partition, offset: next, generation: owned.generation }
+    const value = this.#parts.bodies.write((writer) => encodeCommit(writer, command))
+    try {
+      await this.#parts.router.submit(new Operation(COMMIT, { shard: lease.shard, value }), options)
+    } catch (error) {
+      if (isTroupeError(error, 'FENCED')) this.#lose(partition)
+      throw error
+    }
+    if (owned.open === batch) owned.open = undefined
+    this.#yieldWhatIsDone(false)
+  }
+
+  /** Joins, and joins again whenever the lease was lost. */
+  async #live(): Promise<void> {
+    await this.#parts.prepare()
+    while (!this.#over.signal.aborted) {
+      try {
+        await this.#follow()
+      } catch (error) {
+        if (this.#over.signal.aborted) return
+        if (!isTroupeError(error, 'LEASE_LOST', 'FENCED', 'COMPACTED')) throw error
+      }
+      this.#loseAll()
+      const { clock, scheduler } = this.#parts.ports
+      await new Promise<void>((resolve) => scheduler.at(clock.now() + AGAIN_MS, resolve))
+    }
+  }
+
+  async #follow(): Promise<void> {
+    const { router, ports, bodies } = this.#parts
+    const key = `${this.#topic}/${this.#group}`
+    const endless = { timeout: Number.POSITIVE_INFINITY }
+    await router.whenReady(endless)
+    const shard = router.shardOf(GROUP_MAP, key)
+    const lease = await SessionLease.grant(this.#parts, shard, MEMBER_TTL_MS, endless)
+    this.#lease = lease
+    const signal = AbortSignal.any([this.#over.signal, lease.lost])
+    const changes = watch(router, ports, { map: GROUP_MAP, from: key, until: `${key}\0` }, { signal })
+    const iterator = changes[Symbol.asyncIterator]()
+    // The watch stands before the join, so that no generation is missed.
+    const first = iterator.next()
+    const value = bodies.write((writer) => encodeJoin(writer, this.#me(lease), this.#partitions))
+    await router.submit(new Operation(JOIN, { shard, value }), { signal, timeout: Number.POSITIVE_INFINITY })
+    for (let next = await first; next.done !== true; next = await iterator.next()) {
+      if (next.value.type === 'set') await this.#assigned(decodeGroupState(new ByteReader(next.value.value)), lease)
+    }
+  }
+
+  async #assigned(state: GroupState, lease: SessionLease): Promise<void> {
+    this.#generation = state.generation
+    for (const [partition, { owner, yielding, committed }] of state.partitions.entries()) {
+      const owned = this.#owned.get(partition)
+      if (owner === lease.id && owned === undefined) await this.#take(partition, committed)
+      else if (yielding === lease.id && owned !== undefined && !owned.isYielding) {
+        owned.isYielding = true
+        owned.reader.stop()
+      } else if (owner !== lease.id && yielding !== lease.id) this.#lose(partition)
+    }
+    const isYielding = state.partitions.some(({ yielding }) => yielding === lease.id)
+    if (!isYielding) return
+    const { clock, scheduler } = this.#parts.ports
+    this.#grace?.cancel()
+    this.#grace = scheduler.at(clock.now() + GRACE_MS, () => this.#yieldWhatIsDone(true))
+    this.#yieldWhatIsDone(false)
+  }
+
+  async #take(partition: number, committed: number | undefined): Promise<void> {
+    const offset = committed ?? (await this.#parts.beginning(this.#topic, partition))
+    if (this.#over.signal.aborted) return
+    const group = this.#parts.groupOf(this.#topic, partition)
+    const place = { topic: this.#topic, partition, group, offset, batch: this.#options.batch }
+    const reader = new PartitionReader(place, this.#parts.router, this.#parts.ports, this)
+    this.#owned.set(partition, { reader, generation: this.#generation, open: undefined, isYielding: false })
+    reader.begin()
+  }
+
+  /** Partitions are yielded together, once nothing of them is being handled or its time is over. */
+  #yieldWhatIsDone(isTimeOver: boolean): void {
+    const yielding = [...this.#owned].filter(([, { isYielding }]) => isYielding)
+    const lease = this.#lease
+    if (lease === undefined || (yielding.length === 0 && !isTimeOver)) return
+    if (!isTimeOver && yielding.some(([, { open }]) => open !== undefined)) return
+    this.#grace?.cancel()
+    for (const [partition] of yielding) this.#lose(partition)
+    const value = this.#parts.bodies.write((writer) => encodeYield(writer, this.#me(lease), this.#generation))
+    const asked = new Operation(YIELD, { shard: lease.shard, value })
+    // When it fails the lease is gone, and the partitions with it.
+    this.#parts.router.submit(asked, { timeout: Number.POSITIVE_INFINITY }).catch(() => {})
+  }
+
+  #lose(partition: number): void {
+    const owned = this.#owned.get(partition)
+    if (owned === undefined) return
+    this.#owned.delete(partition)
+    owned.reader.lose()
+    this.feed.drop((batch) => batch instanceof Batch && batch.reader === owned.reader)
+  }
+
+  #loseAll(): void {
+    for (const partition of [...this.#owned.keys()]) this.#lose(partition)
+  }
+
+  #me(lease: SessionLease): { readonly topic: string; readonly group: string; readonly lease: number } {
+    return { topic: this.#topic, group: this.#group, lease: lease.id }
+  }
+}
+
+function fenced({ partition, topic }: Batch): TroupeError {
+  return new TroupeError('FENCED', `partition ${partition} of '${topic}' belongs to another member`)
+}

@@ -1,0 +1,234 @@
+/** The topics of the native driver: each partition lives in a shard, and a group in another. */
+
+import { ByteReader } from '../../base/bytes.ts'
+import { TroupeError } from '../../base/error.ts'
+import { encodeHeaders } from '../../base/headers.ts'
+import { decodeCommandReply } from '../../machine/command.ts'
+import {
+  decodeGroupState,
+  decodePartitionOffsets,
+  decodeTopicSettings,
+  encodeCommit,
+  encodeGroup,
+  encodeOffsets,
+  encodePage,
+  encodePublish,
+  encodeTopicConfigure,
+  GROUP_MAP,
+  type GroupState,
+  type PartitionOffsets,
+  TOPIC_COMMAND,
+  TOPIC_QUERY,
+} from '../../machine/topic-command.ts'
+import type {
+  CallOptions,
+  GroupOffsets,
+  OutgoingRecord,
+  Position,
+  Published,
+  RecordBatch,
+  SubscribeOptions,
+  TopicFacet,
+  TopicName,
+} from '../contract.ts'
+import { ASK, Bodies, commandVerb } from './body.ts'
+import { partitionOf } from './effects.ts'
+import { Operation } from './operation.ts'
+import type { Router } from './router.ts'
+import { RuleBook } from './rules.ts'
+import type { WatchPorts } from './shard-watch.ts'
+import { batches, Ephemeral, Member, type SubscriptionParts } from './subscription.ts'
+
+const PUBLISH = commandVerb(TOPIC_COMMAND.publish)
+const COMMIT = commandVerb(TOPIC_COMMAND.commit)
+const PAGE_LIMIT = 1000
+/** `[status u8, number u53]` */
+const REPLY_BYTES = 9
+const ENDLESS: CallOptions = { timeout: Number.POSITIVE_INFINITY }
+
+export class NativeTopics implements TopicFacet {
+  readonly #router: Router
+  readonly #ports: WatchPorts
+  readonly #bodies = new Bodies()
+  readonly #rules: RuleBook
+  #spread = 0
+
+  constructor(router: Router, ports: WatchPorts) {
+    this.#router = router
+    this.#ports = ports
+    this.#rules = new RuleBook(router, this.#bodies, commandVerb(TOPIC_COMMAND.topicConfigure))
+  }
+
+  publish(topic: TopicName, record: OutgoingRecord, options: CallOptions): Promise<Published> {
+    if (this.#rules.has(topic.name, topic.rules)) return this.#publish(topic, record, options)
+    return this.#prepare(topic, options).then(() => this.#publish(topic, record, options))
+  }
+
+  subscribe(topic: TopicName, options: SubscribeOptions): AsyncIterable<RecordBatch> {
+    const isPattern = /[*>]/.test(topic.name)
+    const from = options.from ?? (options.group === undefined ? 'latest' : 'earliest')
+    const parts: SubscriptionParts = {
+      router: this.#router,
+      ports: this.#ports,
+      bodies: this.#bodies,
+      prepare: () => (isPattern ? this.#router.whenReady(ENDLESS) : this.#prepare(topic, ENDLESS)),
+      beginning: (name, partition) => this.#resolve(name, partition, from, ENDLESS),
+      groupOf: (name, partition) => this.#router.shards[this.#router.shardOf(name, String(partition))] ?? 0,
+      topics: async () =>
+        isPattern
+          ? (await this.#all(ENDLESS)).filter(({ name }) => matches(topic.name, name))
+          : [{ name: topic.name, partitions: topic.rules.partitions }],
+    }
+    const { group } = options
+    const name = { topic: topic.name, partitions: topic.rules.partitions }
+    return {
+      [Symbol.asyncIterator]: () =>
+        batches(group === undefined ? new Ephemeral(options, parts) : new Member({ ...name, group }, options, parts)),
+    }
+  }
+
+  async groups(topic: string, options: CallOptions): Promise<readonly GroupOffsets[]> {
+    const found: GroupOffsets[] = []
+    await this.#pages(
+      TOPIC_QUERY.groups,
+      options,
+      (reader) => reader.text(),
+      async (key) => {
+        const at = key.lastIndexOf('/')
+        if (key.slice(0, at) === topic) found.push(await this.#groupOffsets(topic, key.slice(at + 1), options))
+      },
+    )
+    return found
+  }
+
+  async reset(topic: TopicName, group: string, to: Position, options: CallOptions): Promise<void> {
+    await this.#prepare(topic, options)
+    const state = await this.#groupState(topic.name, group, options)
+    if (state !== undefined && state.members.length > 0) {
+      throw new TroupeError('CONFLICT', `group '${group}' has ${state.members.length} members`)
+    }
+    for (let partition = 0; partition < topic.rules.partitions; partition++) {
+      const offset = await this.#resolve(topic.name, partition, to, options)
+      const command = { topic: topic.name, group, partition, offset, lease: 0, generation: state?.generation ?? 0 }
+      const value = this.#bodies.write((writer) => encodeCommit(writer, command))
+      const asked = { map: GROUP_MAP, key: `${topic.name}/${group}`, value }
+      await this.#router.submit(new Operation(COMMIT, asked), options)
+    }
+  }
+
+  async topics(options: CallOptions): Promise<readonly string[]> {
+    return (await this.#all(options)).map(({ name }) => name)
+  }
+
+  async #publish(topic: TopicName, record: OutgoingRecord, options: CallOptions): Promise<Published> {
+    const { name, rules } = topic
+    const { key, payload } = record
+    const partition = key === '' ? this.#spread++ % rules.partitions : partitionOf(key, rules.partitions)
+    const command = { topic: name, partition, key, headers: encodeHeaders(record.headers), payload }
+    encodePublish(this.#bodies.begin(), command)
+    const asked = { map: name, key: String(partition), value: this.#bodies.end() }
+    const { revision, receipt } = await this.#router.submit(new Operation(PUBLISH, asked), options)
+    return { partition, offset: BigInt(revision), receipt }
+  }
+
+  async #prepare({ name, rules }: TopicName, options: CallOptions): Promise<void> {
+    if (this.#rules.has(name, rules)) return
+    await this.#rules.publish(name, rules, (writer) => encodeTopicConfigure(writer, name, rules), options)
+  }
+
+  async #resolve(topic: string, partition: number, position: Position, options: CallOptions): Promise<number> {
+    if (typeof position === 'object' && 'offsets' in position) {
+      const offset = position.offsets.get(partition)
+      if (offset !== undefined) return Number(offset)
+    }
+    const time = typeof position === 'object' && 'time' in position ? Math.round(position.time * 1000) : 0
+    const { first, next, at } = await this.#offsets(topic, partition, { time, options })
+    if (position === 'latest') return next
+    return time > 0 ? at : first
+  }
+
+  async #offsets(
+    topic: string,
+    partition: number,
+    { time, options }: { readonly time: number; readonly options: CallOptions },
+  ): Promise<PartitionOffsets> {
+    const value = this.#bodies.write((writer) => {
+      writer.u8(TOPIC_QUERY.offsets)
+      encodeOffsets(writer, topic, partition, time)
+    })
+    const asked = new Operation(ASK, { map: topic, key: String(partition), value })
+    return decodePartitionOffsets(new ByteReader(await this.#router.submit(asked, options), 1))
+  }
+
+  async #groupState(topic: string, group: string, options: CallOptions): Promise<GroupState | undefined> {
+    const value = this.#bodies.write((writer) => {
+      writer.u8(TOPIC_QUERY.group)
+      encodeGroup(writer, topic, group)
+    })
+    const asked = new Operation(ASK, { map: GROUP_MAP, key: `${topic}/${group}`, value })
+    const answer = await this.#router.submit(asked, options)
+    if (decodeCommandReply(answer).status !== 'ok') return undefined
+    return decodeGroupState(new ByteReader(answer, REPLY_BYTES))
+  }
+
+  async #groupOffsets(topic: string, group: string, options: CallOptions): Promise<GroupOffsets> {
+    const state = await this.#groupState(topic, group, options)
+    const now = this.#ports.clock.wallTime()
+    const partitions = (state?.partitions ?? []).map(async ({ committed = 0 }, partition) => {
+      const { next, lastTime } = await this.#offsets(topic, partition, { time: 0, options })
+      const lagMs = committed >= next ? 0 : Math.max(0, now - lastTime / 1000)
+      return { partition, committed: BigInt(committed), end: BigInt(next), lagMs }
+    })
+    const members = (state?.members ?? []).map((lease) => ({
+      member: String(lease),
+      partitions: (state?.partitions ?? []).flatMap(({ owner }, partition) => (owner === lease ? [partition] : [])),
+    }))
+    return { group, members, partitions: await Promise.all(partitions) }
+  }
+
+  /** Every configured topic; any shard knows them all. */
+  async #all(options: CallOptions): Promise<readonly { readonly name: string; readonly partitions: number }[]> {
+    const found = new Map<string, number>()
+    const read = (reader: ByteReader): string => {
+      const name = reader.text()
+      found.set(name, decodeTopicSettings(reader).partitions)
+      return name
+    }
+    await this.#pages(TOPIC_QUERY.topics, options, read, async () => {})
+    return [...found].map(([name, partitions]) => ({ name, partitions }))
+  }
+
+  /** Reads all pages of a list in all shards; `read` stands at an item and returns its key. */
+  async #pages(
+    kind: number,
+    options: CallOptions,
+    read: (reader: ByteReader) => string,
+    visit: (key: string) => Promise<void>,
+  ): Promise<void> {
+    const groups = await this.#router.whenReady(options)
+    for (let shard = 0; shard < groups.length; shard++) {
+      for (let after: string | undefined = ''; after !== undefined; ) {
+        const from: string = after
+        const value = this.#bodies.write((writer) => {
+          writer.u8(kind)
+          encodePage(writer, from, PAGE_LIMIT)
+        })
+        const answer = await this.#router.submit(new Operation(ASK, { shard, value }), options)
+        const reader = new ByteReader(answer, REPLY_BYTES)
+        const hasMore = reader.u8() === 1
+        const keys: string[] = []
+        for (let left = reader.u32(); left > 0; left--) keys.push(read(reader))
+        for (const key of keys) await visit(key)
+        after = hasMore ? keys.at(-1) : undefined
+      }
+    }
+  }
+}
+
+/** `*` stands for one part between dots, `>` for the rest. */
+function matches(pattern: string, name: string): boolean {
+  const [wanted, parts] = [pattern.split('.'), name.split('.')]
+  const rest = wanted.indexOf('>')
+  if (rest < 0 ? wanted.length !== parts.length : parts.length <= rest) return false
+  return wanted.slice(0, rest < 0 ? wanted.length : rest).every((part, at) => part === '*' || part === parts[at])
+}
