@@ -28,7 +28,7 @@ export class TestCluster {
   readonly failures: unknown[] = []
 
   constructor(names: readonly string[], shards = 4) {
-    this.network = new SimulatedNetwork(QUALITY, { queue: this.queue, random: this.random, trace: this.trace })
+    this.network = new SimulatedNetwork(() => QUALITY, { queue: this.queue, random: this.random, trace: this.trace })
     for (const name of names) this.#start(name, names, shards)
   }
 
