@@ -28,7 +28,7 @@ export class TestCluster {
   readonly failures: unknown[] = []
 
   constructor(names: readonly string[], shards = 4) {
-    this.network = new SimulatedNetwork(() => QUALITY, { queue: this.queue, random: this.random, trace: this.trace })
+    this.network = new SimulatedNetwork(QUALITY, { queue: this.queue, random: this.random, trace: this.trace })
     for (const name of names) this.#start(name, names, shards)
   }
 
@@ -82,7 +82,7 @@ export class TestCluster {
       seeds: ['n1:7400'],
       connect: (address) => {
         const at = this.nodes.findIndex(({ settings }) => settings.address === address)
-        const [near, far] = connectChannels([computer, this.computers[at] as Computer], QUALITY, ports)
+        const [near, far] = connectChannels([computer, this.computers[at] as Computer], () => QUALITY, ports)
         this.nodes[at]?.accept(far)
         return Promise.resolve(near)
       },
