@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { installClients } from './built.mjs'
+import { cpuSeconds } from './cpu.mjs'
 import { printProfiles } from './profile.mjs'
 import { Site } from './site.mjs'
 
@@ -17,6 +18,7 @@ const USAGE = `npm run bench -- [options]
   --seconds 5          how long each cell is measured
   --peers              the floor, etcd and NATS in the same go, and the ratios
   --system NAME,…      only these of: troupe, floor, etcd, nats
+  --cpu                the CPU time of an operation, in microseconds: of all servers, and of the client
   --profile DIR        writes V8 CPU profiles of the three nodes and the client, and prints where the time went`
 
 const WORKLOADS = ['map.set', 'map.get linearizable']
@@ -46,6 +48,7 @@ function readOptions() {
         seconds: { type: 'string', default: '5' },
         peers: { type: 'boolean', default: false },
         system: { type: 'string' },
+        cpu: { type: 'boolean', default: false },
         profile: { type: 'string' },
         help: { type: 'boolean', short: 'h', default: false },
       },
@@ -69,7 +72,7 @@ function readOptions() {
     refuse([...inflights, seconds].filter((number) => !(number > 0)).map(String), 'number')
     const profile = values.profile === undefined ? undefined : resolve(values.profile)
     if (profile !== undefined) mkdirSync(profile, { recursive: true })
-    return { json: values.json, systems, workloads, inflights, seconds, profile }
+    return { json: values.json, cpu: values.cpu, systems, workloads, inflights, seconds, profile }
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`)
     process.exit(2)
@@ -84,7 +87,7 @@ function refuse(wrong, what) {
   if (wrong.length > 0) throw new Error(`there is no ${what} '${wrong[0]}'`)
 }
 
-/** @typedef {{ system: System, client: import('node:child_process').ChildProcess }} Measured */
+/** @typedef {{ system: System, client: import('node:child_process').ChildProcess, servers: number[] }} Measured */
 
 /** @returns {Promise<Measured[]>} */
 async function startAll() {
@@ -118,11 +121,13 @@ function leftOut(name, error) {
  */
 async function startSystem(name, system) {
   const isProfiled = options.profile !== undefined && name === 'troupe'
+  const others = new Set(site.pids)
   const connection = await system.serve(site, isProfiled ? options.profile : undefined)
+  const servers = site.pids.filter((pid) => !others.has(pid))
   const profile = isProfiled ? ['--cpu-prof', `--cpu-prof-dir=${join(options.profile ?? '', 'client')}`] : []
   const client = site.fork(CLIENT, [name, JSON.stringify(connection)], profile)
   await heard(client, name)
-  return { system, client }
+  return { system, client, servers }
 }
 
 /**
@@ -132,11 +137,13 @@ async function startSystem(name, system) {
  * @returns {Promise<any>}
  */
 async function heard(client, name) {
-  const ended = once(client, 'exit').then(() => {
+  const settled = new AbortController()
+  const ended = once(client, 'exit', { signal: settled.signal }).then(() => {
     throw new Error(`the client of ${name} ended; what its servers said is above or was:\n${lastWords(name)}`)
   })
-  const [message] = await Promise.race([once(client, 'message'), ended])
+  const [message] = await Promise.race([once(client, 'message', { signal: settled.signal }), ended])
   ended.catch(() => undefined)
+  settled.abort()
   return message
 }
 
@@ -156,22 +163,46 @@ function lastWords(name) {
 async function measureAll(measured) {
   /** @type {Row[]} */
   const rows = []
-  if (!options.json) console.log(line(['system', 'workload', 'in flight', 'ops/s', 'p50 ms', 'p99 ms']))
+  const cpuHeads = options.cpu ? ['cpu µs/op', 'client µs'] : []
+  if (!options.json) console.log(line(['system', 'workload', 'in flight', 'ops/s', 'p50 ms', 'p99 ms', ...cpuHeads]))
   for (const workload of options.workloads) {
     for (const inflight of options.inflights) {
-      for (const { system, client } of measured) {
-        if (!system.workloads.some((known) => known === workload)) continue
-        client.send({ workload, inflight, seconds: options.seconds })
-        /** @type {Row} */
-        const row = await heard(client, system.name)
-        rows.push(row)
-        const { opsPerSecond, p50Ms, p99Ms } = row
-        const cells = [system.name, workload, inflight, opsPerSecond, p50Ms.toFixed(2), p99Ms.toFixed(2)]
-        console.log(options.json ? JSON.stringify(row) : line(cells))
+      for (const each of measured) {
+        if (!each.system.workloads.some((known) => known === workload)) continue
+        rows.push(await measureCell(each, { workload, inflight, seconds: options.seconds }))
       }
     }
   }
   return rows
+}
+
+/**
+ * @param {Measured} measured
+ * @param {{ workload: string, inflight: number, seconds: number }} cell
+ * @returns {Promise<Row>}
+ */
+async function measureCell({ system, client, servers }, cell) {
+  const cpu = () => [cpuSeconds(servers), cpuSeconds([Number(client.pid)])]
+  const before = cpu()
+  client.send(cell)
+  /** @type {Row} */
+  const row = await heard(client, system.name)
+  // The warm-up second costs as much as the others and is counted with them.
+  const operations = row.opsPerSecond * (cell.seconds + 1)
+  const [ofServers = 0, ofClient = 0] = cpu().map((after, at) =>
+    Number(((1e6 * (after - (before[at] ?? 0))) / operations).toFixed(1)),
+  )
+  const cpuRow = options.cpu ? { serverCpuMicros: ofServers, clientCpuMicros: ofClient } : {}
+  const cells = [
+    system.name,
+    cell.workload,
+    cell.inflight,
+    row.opsPerSecond,
+    row.p50Ms.toFixed(2),
+    row.p99Ms.toFixed(2),
+  ]
+  console.log(options.json ? JSON.stringify({ ...row, ...cpuRow }) : line([...cells, ...Object.values(cpuRow)]))
+  return row
 }
 
 /** @param {Row[]} rows */

@@ -14,6 +14,11 @@ export class Site {
   /** @type {import('node:child_process').ChildProcess[]} */
   #children = []
 
+  /** The processes that run, in the order of their start. */
+  get pids() {
+    return this.#children.filter(isRunning).map((child) => Number(child.pid))
+  }
+
   /**
    * Starts a server; what it prints goes to a log file.
    * @param {string} name

@@ -13,7 +13,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CANARIES } from '../test/canary/canaries.mjs'
 
-/** @typedef {{ name: string, file: string, find: string, replace: string, seeds: number }} Canary */
+/** @typedef {{ name: string, file: string, find: string, replace: string, seeds: number, options?: string[] }} Canary */
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const words = process.argv.slice(2)
@@ -49,7 +49,7 @@ async function release(canary, number) {
   if (canary !== undefined) plant(dist, canary)
   const seeds = canary?.seeds ?? HEALTHY_SEEDS
   const started = performance.now()
-  const { code, output } = await simulate(dist, seeds)
+  const { code, output } = await simulate(dist, seeds, canary?.options ?? [])
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
   const isRight = canary === undefined ? code === 0 : code === 1
   if (!isRight) failures++
@@ -81,11 +81,12 @@ function plant(dist, canary) {
 /**
  * @param {string} dist
  * @param {number} seeds
+ * @param {string[]} options
  * @returns {Promise<{ code: number | null, output: string }>}
  */
-function simulate(dist, seeds) {
+function simulate(dist, seeds, options) {
   const jobs = dist.endsWith('-0') ? availableParallelism() : 1
-  const args = ['--seeds', `${seeds}`, '--dist', dist, '--jobs', `${jobs}`, '--first-failure']
+  const args = ['--seeds', `${seeds}`, '--dist', dist, '--jobs', `${jobs}`, '--first-failure', ...options]
   const child = spawn(process.execPath, [join(root, 'scripts/sim.mjs'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))

@@ -34,8 +34,8 @@ export interface GroupPorts {
   leadershipChanged(group: Group): void
   /** A peer needs entries that the log no longer has. */
   sendSnapshot(group: Group, to: NodeId, term: number): void
-  /** The newest stored snapshot is to replace the machine's state. */
-  restore(group: Group, position: LogPosition): void
+  /** Replaces the machine's state by the newest stored snapshot; returns where that ends. */
+  restore(group: Group): LogPosition
   /** Entries were applied. */
   applied(group: Group): void
   observe(group: Group, event: RaftEvent): void
@@ -234,7 +234,7 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
         this.#ports.sendSnapshot(this, output.to, output.term)
         break
       case 'restore':
-        this.#restore(output.position)
+        this.#restore()
         break
       case 'leadership':
         if (output.role !== 'leader') this.#stepDown()
@@ -291,15 +291,16 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
 
   #sendEntries(output: Extract<RaftOutput, { type: 'send-entries' }>): void {
     const { from, until, term, previous, commit } = output
+    // Compacted since it was asked for: as good as lost on the way, and repaired as such.
+    if (previous.index < this.core.first.index) return
     const bytes = Number.MAX_SAFE_INTEGER
     const entries = from < until ? this.#ports.log.entries(this.id, { from, until, bytes }) : []
     this.send(output.to, { type: 'append', term, previous, entries, commit })
   }
 
-  #restore(position: LogPosition): void {
-    this.#ports.restore(this, position)
-    this.#applied = position
-    this.#committed = Math.max(this.#committed, position.index)
+  #restore(): void {
+    this.#applied = this.#ports.restore(this)
+    this.#committed = Math.max(this.#committed, this.#applied.index)
     this.#watches.move()
     this.#time.observe(this.machine.time, false)
     this.#apply()

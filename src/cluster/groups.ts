@@ -5,7 +5,7 @@ import { TroupeError } from '../base/error.ts'
 import { type GroupId, META_GROUP, type NodeId } from '../base/identity.ts'
 import type { Random } from '../base/random.ts'
 import type { Host } from '../host/host.ts'
-import type { RecoveredGroup, SnapshotStore, StoredSnapshot } from '../host/log-device.ts'
+import type { RecoveredGroup, SnapshotHeader, SnapshotStore, StoredSnapshot } from '../host/log-device.ts'
 import { Shard } from '../machine/shard.ts'
 import type { LogPosition } from '../protocol/core.ts'
 import type { RaftLimits, RaftTiming } from '../protocol/raft/config.ts'
@@ -40,6 +40,7 @@ interface GroupSettings {
 }
 
 const BEGINNING: LogPosition = { index: 0, term: 0 }
+const NO_SNAPSHOT: SnapshotHeader = { position: BEGINNING, chain: 0, configuration: new Uint8Array(0) }
 const EMPTY: RecoveredGroup = { term: 0, vote: undefined, start: BEGINNING, log: [] }
 
 export class Groups {
@@ -113,8 +114,8 @@ export class Groups {
     const machine = new Shard()
     const snapshot = this.#resources.snapshots.newest(id)
     if (snapshot !== undefined) machine.restore(chunksOf(snapshot))
+    const core = this.#newCore(id, replicas, snapshot?.header)
     const applied = snapshot?.header.position ?? BEGINNING
-    const core = this.#newCore(id, replicas, applied)
     const ports: GroupPorts = {
       ...this.#resources,
       ...this.#handlers,
@@ -144,17 +145,23 @@ export class Groups {
     }
   }
 
-  #newCore(id: GroupId, replicas: readonly NodeId[], applied: LogPosition): Raft {
+  #newCore(id: GroupId, replicas: readonly NodeId[], snapshot: SnapshotHeader = NO_SNAPSHOT): Raft {
     const { log, random, liveness, clock } = this.#resources
     const { node, timing, limits } = this.#settings
     const recovered = log.recovered.get(id) ?? EMPTY
+    const { position: applied, chain } = snapshot
     const isReplaced = !reaches(recovered, applied)
-    if (isReplaced) log.stage(id, { type: 'snapshot', position: applied })
+    if (isReplaced) log.stage(id, { type: 'snapshot', position: applied, chain })
+    // Made of entries that this node's own disk had not yet, a snapshot may even be of a later term than the log.
+    const isLater = applied.term > recovered.term
+    const term = isLater ? applied.term : recovered.term
+    const vote = isLater ? undefined : recovered.vote
+    if (isLater) log.stage(id, { type: 'hard-state', term, vote })
     return new Raft({
       self: node,
       configuration: { incoming: [...replicas].sort(), outgoing: [], learners: [] },
-      term: recovered.term,
-      vote: recovered.vote,
+      term,
+      vote,
       snapshot: isReplaced ? applied : recovered.start,
       log: isReplaced ? [] : recovered.log,
       timing,
@@ -165,11 +172,12 @@ export class Groups {
     })
   }
 
-  #restore(group: Group): void {
-    const snapshot = this.#resources.snapshots.newest(group.id)
-    if (snapshot === undefined) return
+  /** The newest may have come after the one that was installed: what it holds is decided all the same. */
+  #restore(group: Group): LogPosition {
+    const snapshot = required(this.#resources.snapshots.newest(group.id), 'an installed snapshot')
     group.machine.restore(chunksOf(snapshot))
     snapshot.close()
+    return snapshot.header.position
   }
 }
 

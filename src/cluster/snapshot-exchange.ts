@@ -119,9 +119,9 @@ export class SnapshotExchange {
     receiving.writer.finish((error) => {
       if (error !== undefined) return
       this.#confirm(from, chunk, chunk.total)
-      const { term, position } = chunk
+      const { term, position, chain } = chunk
       const configuration = decodeConfiguration(chunk.configuration)
-      this.#ports.submit(chunk.group, { type: 'install-snapshot', from, term, position, configuration })
+      this.#ports.submit(chunk.group, { type: 'install-snapshot', from, term, position, chain, configuration })
     })
   }
 

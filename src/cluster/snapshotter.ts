@@ -94,10 +94,11 @@ export class Snapshotter {
       this.#ports.fatal(error)
       return
     }
-    const term = group.core.termAt(compactTo)
-    if (term === undefined || compactTo <= group.core.first.index) return
-    const upTo = { index: compactTo, term }
-    this.#ports.log.compact(group.id, upTo)
-    group.submit({ type: 'compact', upTo })
+    // After a restart the machine may be ahead of what the core knows to be committed, and keeps until it hears so.
+    const index = Math.min(compactTo, group.core.commit)
+    const term = group.core.termAt(index)
+    if (term === undefined || index <= group.core.first.index) return
+    group.submit({ type: 'compact', upTo: { index, term } })
+    this.#ports.log.compact(group.id, group.core.first)
   }
 }

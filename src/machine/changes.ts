@@ -1,5 +1,6 @@
 /** The change log keeps the most recent changes of a shard's maps for those who watch them. */
 
+import { required } from '../base/assert.ts'
 import { ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
 import { COMMAND } from './command.ts'
 import { compareKeys } from './key-index.ts'
@@ -23,10 +24,18 @@ export interface NewChange {
   readonly revision: number
 }
 
+/** Where a change's `[key text, value blob]` (of a set) or `[key text]` (of a delete) stands in its entry. */
+export interface Place {
+  /** Kept as it is, not copied: it must hold little else, and never change. */
+  readonly entry: Uint8Array
+  readonly start: number
+  readonly end: number
+}
+
 export interface ChangeLimits {
   /** Most changes to keep. */
   readonly count: number
-  /** Most bytes of keys and values to keep; a single change may be larger. */
+  /** Most bytes of entries to keep; a single entry may be larger. */
   readonly bytes: number
 }
 
@@ -34,16 +43,20 @@ export const CHANGE_LIMITS: ChangeLimits = { count: 65_536, bytes: 16 * 1024 * 1
 
 /** Changes are forgotten in parts of about this size. */
 const SEGMENTS = 16
-const SEGMENT_ROOM = 1024
+/** `[kind u8, revision u53]` stands before key and value in an encoded change. */
+const HEAD_BYTES = 9
 
-/** Changes in the order of their revisions; `encoded` holds `[kind u8, revision u53, key text, value blob (of a set)]` of each. */
+/** Changes in the order of their revisions, a column for each of their parts. */
 interface Segment {
-  readonly encoded: ByteWriter
+  readonly kinds: number[]
   readonly maps: string[]
   readonly keys: string[]
   readonly revisions: number[]
-  /** Where each change begins. */
+  readonly entries: Uint8Array[]
   readonly starts: number[]
+  readonly ends: number[]
+  /** Of all entries that the changes stand in. */
+  bytes: number
 }
 
 /**
@@ -63,19 +76,21 @@ export class ChangeLog implements Changes {
     this.#limits = limits
   }
 
-  /** @param keyAndValue as they stand in the command: `[key text, value blob]` for a set, `[key text]` for a delete */
-  add(change: NewChange, keyAndValue: Uint8Array): void {
+  /** Takes note of a change, whose bytes stay where they are. */
+  add(change: NewChange, { entry, start, end }: Place): void {
     const { count, bytes } = this.#limits
-    const full = this.#newest.encoded.length + keyAndValue.length > bytes / SEGMENTS
-    if (this.#newest.starts.length > 0 && (full || this.#newest.starts.length >= count / SEGMENTS)) this.#rotate()
+    const isNewEntry = entry !== this.#newest.entries.at(-1)
+    const isFull = isNewEntry && this.#newest.bytes + entry.length > bytes / SEGMENTS
+    if (this.#newest.starts.length > 0 && (isFull || this.#newest.starts.length >= count / SEGMENTS)) this.#rotate()
     const segment = this.#newest
-    segment.starts.push(segment.encoded.length)
+    if (entry !== segment.entries.at(-1)) segment.bytes += entry.length
+    segment.kinds.push(change.kind)
     segment.maps.push(change.map)
     segment.keys.push(change.key)
     segment.revisions.push(change.revision)
-    segment.encoded.u8(change.kind)
-    segment.encoded.u53(change.revision)
-    segment.encoded.raw(keyAndValue)
+    segment.entries.push(entry)
+    segment.starts.push(start)
+    segment.ends.push(end)
     this.#through = change.revision
   }
 
@@ -87,12 +102,14 @@ export class ChangeLog implements Changes {
       if ((segment.revisions.at(-1) ?? 0) <= revision) continue
       for (let at = firstAbove(segment.revisions, revision); at < segment.starts.length; at++) {
         if (!isSelected(segment, at, selection)) continue
-        const start = segment.starts[at] ?? 0
-        const end = segment.starts[at + 1] ?? segment.encoded.length
-        if (count > 0 && found.length + end - start > limitBytes) {
-          return { changes: found.take(), count, through: (segment.revisions[at] ?? 0) - 1, compacted: false }
+        const change = bytesOf(segment, at)
+        const revision = segment.revisions[at] ?? 0
+        if (count > 0 && found.length + HEAD_BYTES + change.length > limitBytes) {
+          return { changes: found.take(), count, through: revision - 1, compacted: false }
         }
-        found.raw(segment.encoded.bytes.subarray(start, end))
+        found.u8(segment.kinds[at] ?? 0)
+        found.u53(revision)
+        found.raw(change)
         count++
       }
     }
@@ -107,15 +124,9 @@ export class ChangeLog implements Changes {
     this.#through = revision
   }
 
-  /** Begins a new segment, in the buffers of the oldest when there are enough. */
   #rotate(): void {
-    const oldest = this.#segments.length < SEGMENTS ? undefined : this.#segments.shift()
-    this.#forgotten = oldest?.revisions.at(-1) ?? this.#forgotten
-    this.#newest = oldest ?? emptySegment()
-    this.#newest.encoded.length = 0
-    for (const column of [this.#newest.maps, this.#newest.keys, this.#newest.revisions, this.#newest.starts]) {
-      column.length = 0
-    }
+    if (this.#segments.length >= SEGMENTS) this.#forgotten = this.#segments.shift()?.revisions.at(-1) ?? this.#forgotten
+    this.#newest = emptySegment()
     this.#segments.push(this.#newest)
   }
 }
@@ -136,7 +147,11 @@ export function decodeChanges(changes: Uint8Array): readonly MapChange[] {
 }
 
 function emptySegment(): Segment {
-  return { encoded: new ByteWriter(SEGMENT_ROOM), maps: [], keys: [], revisions: [], starts: [] }
+  return { kinds: [], maps: [], keys: [], revisions: [], entries: [], starts: [], ends: [], bytes: 0 }
+}
+
+function bytesOf(segment: Segment, at: number): Uint8Array {
+  return required(segment.entries[at], 'the entry of a change').subarray(segment.starts[at], segment.ends[at])
 }
 
 function isSelected(segment: Segment, at: number, { map, from, until }: Selection): boolean {

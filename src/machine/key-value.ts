@@ -54,7 +54,7 @@ export class KeyValue {
     const revision = this.revise(time)
     // The change keeps a key that lives anyway: a string for each would outlive its batch and burden the collector.
     const ownKey = this.#mapOf(map).set(key, value, revision)
-    this.#changes.add({ kind: COMMAND.set, map, key: ownKey, revision }, reader.bytes.subarray(tail, end))
+    this.#changes.add({ kind: COMMAND.set, map, key: ownKey, revision }, { entry: reader.bytes, start: tail, end })
     outcome.status = STATUS.ok
     outcome.revision = revision
   }
@@ -76,7 +76,7 @@ export class KeyValue {
     }
     const revision = this.revise(time)
     table.delete(key, revision)
-    this.#changes.add({ kind: COMMAND.delete, map, key, revision }, reader.bytes.subarray(tail, end))
+    this.#changes.add({ kind: COMMAND.delete, map, key, revision }, { entry: reader.bytes, start: tail, end })
     outcome.status = STATUS.ok
     outcome.revision = revision
   }

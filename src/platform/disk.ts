@@ -27,11 +27,19 @@ import { DiskThreads } from './disk-thread.ts'
 
 export interface DiskOptions {
   /**
-   * Where a sync waits: `'thread'`, or `'engine'` (in the calling thread, which answers nobody meanwhile). Default
-   * `'thread'`; docs/decisions/0005-where-fsync-runs.md has the figures.
+   * Where a sync waits: `'engine'` in the calling thread, which answers nobody meanwhile; `'thread'` in another one;
+   * `'adaptive'`, the default, in the calling thread for as long as the disk is quick and little was written. The figures
+   * are in docs/decisions/0005-where-fsync-runs.md.
    */
-  readonly sync?: 'engine' | 'thread'
+  readonly sync?: 'engine' | 'thread' | 'adaptive'
 }
+
+/** A sync that took this long is slow: the engine's peers noticed. */
+const SLOW_SYNC_MS = 50
+/** For how long a slow sync is remembered. */
+const SLOW_FOR_MS = 10_000
+/** More than this is not synced in the calling thread, however quick the disk was so far. */
+const LITTLE_BYTES = 1024 * 1024
 
 type Done = (error: Error | undefined) => void
 
@@ -55,12 +63,12 @@ export function openDirectory(directory: string, options: DiskOptions = {}): Dir
 export class DirectoryDisk implements Disk {
   readonly #directory: string
   readonly #lock: DirectoryLock
-  readonly #threads: DiskThreads | undefined
+  readonly #syncs: Syncs
 
   constructor(directory: string, lock: DirectoryLock, options: DiskOptions) {
     this.#directory = directory
     this.#lock = lock
-    this.#threads = options.sync === 'engine' ? undefined : new DiskThreads()
+    this.#syncs = new Syncs(options.sync ?? 'adaptive')
   }
 
   list(): readonly string[] {
@@ -75,7 +83,7 @@ export class DirectoryDisk implements Disk {
   open(name: string, createBytes?: number): DiskFile {
     return this.#attempt(name, () => {
       const descriptor = openSync(this.#path(name), createBytes === undefined ? 'r+' : 'w+', 0o600)
-      const file = new DirectoryFile(name, descriptor, this.#threads)
+      const file = new DirectoryFile(name, descriptor, this.#syncs)
       if (createBytes === undefined) return file
       for (let at = 0; at < createBytes; at += ZEROS.length) file.write(at, ZEROS.subarray(0, createBytes - at))
       fsyncSync(descriptor)
@@ -120,7 +128,7 @@ export class DirectoryDisk implements Disk {
 
   /** Ends the threads and lets the next process in. Files must be closed before. */
   close(): void {
-    this.#threads?.close()
+    this.#syncs.close()
     this.#lock.release()
   }
 
@@ -137,18 +145,57 @@ export class DirectoryDisk implements Disk {
   }
 }
 
+/** Decides where each sync waits, by how long the last ones took. */
+class Syncs {
+  readonly #where: 'engine' | 'thread' | 'adaptive'
+  readonly #threads = new DiskThreads()
+  #slowUntil = 0
+
+  constructor(where: 'engine' | 'thread' | 'adaptive') {
+    this.#where = where
+  }
+
+  sync(descriptor: number, bytes: number, done: Done): void {
+    if (this.#isInline(bytes)) this.#syncHere(descriptor, done)
+    else this.#threads.sync(descriptor, done)
+  }
+
+  close(): void {
+    this.#threads.close()
+  }
+
+  #isInline(bytes: number): boolean {
+    if (this.#where !== 'adaptive') return this.#where === 'engine'
+    return bytes <= LITTLE_BYTES && performance.now() >= this.#slowUntil
+  }
+
+  #syncHere(descriptor: number, done: Done): void {
+    const begun = performance.now()
+    let failure: Error | undefined
+    try {
+      fdatasyncSync(descriptor)
+    } catch (error) {
+      failure = error instanceof Error ? error : new Error(String(error))
+    }
+    const ended = performance.now()
+    if (ended - begun > SLOW_SYNC_MS) this.#slowUntil = ended + SLOW_FOR_MS
+    done(failure)
+  }
+}
+
 class DirectoryFile implements DiskFile {
   readonly #name: string
   readonly #descriptor: number
-  readonly #threads: DiskThreads | undefined
+  readonly #syncs: Syncs
   #size: number
-  #syncs = 0
+  #unsyncedBytes = 0
+  #syncsUnderWay = 0
   #isClosed = false
 
-  constructor(name: string, descriptor: number, threads: DiskThreads | undefined) {
+  constructor(name: string, descriptor: number, syncs: Syncs) {
     this.#name = name
     this.#descriptor = descriptor
-    this.#threads = threads
+    this.#syncs = syncs
     this.#size = fstatSync(descriptor).size
   }
 
@@ -174,27 +221,20 @@ class DirectoryFile implements DiskFile {
         at += writeSync(this.#descriptor, bytes, at, bytes.length - at, position + at)
       }
     })
+    this.#unsyncedBytes += bytes.length
     this.#size = Math.max(this.#size, position + bytes.length)
   }
 
   sync(done: Done): void {
     assert(!this.#isClosed, `${this.#name} is open`)
-    if (this.#threads !== undefined) {
-      this.#syncs++
-      this.#threads.sync(this.#descriptor, (error) => {
-        this.#syncs--
-        if (this.#isClosed) this.#closeWhenIdle()
-        done(error && failed(this.#name, error))
-      })
-      return
-    }
-    let failure: Error | undefined
-    try {
-      fdatasyncSync(this.#descriptor)
-    } catch (error) {
-      failure = failed(this.#name, error)
-    }
-    done(failure)
+    const bytes = this.#unsyncedBytes
+    this.#unsyncedBytes = 0
+    this.#syncsUnderWay++
+    this.#syncs.sync(this.#descriptor, bytes, (error) => {
+      this.#syncsUnderWay--
+      if (this.#isClosed) this.#closeWhenIdle()
+      done(error && failed(this.#name, error))
+    })
   }
 
   truncate(bytes: number): void {
@@ -210,7 +250,7 @@ class DirectoryFile implements DiskFile {
 
   /** A descriptor that a thread still syncs must not be given to another file. */
   #closeWhenIdle(): void {
-    if (this.#syncs === 0) this.#attempt(() => closeSync(this.#descriptor))
+    if (this.#syncsUnderWay === 0) this.#attempt(() => closeSync(this.#descriptor))
   }
 
   #attempt(action: () => void): void {

@@ -62,7 +62,7 @@ export async function openStorage(settings: StorageSettings): Promise<Storage> {
 
 function memoryStorage({ cluster, node }: StorageSettings): Storage {
   const snapshots = new MemorySnapshots()
-  const log = new MemoryLog({ checksum: crc32, snapshots })
+  const log = new MemoryLog({ checksum: crc32 })
   return {
     identity: { node: node ?? inventNode(), cluster, directory: randomName(16), generation: 1 },
     log,
@@ -85,7 +85,7 @@ async function diskStorage(
   const directory = await directoryName(disk, found === undefined)
   const identity = { ...(await claimDirectory(disk, { cluster: settings.cluster, node })), directory }
   const snapshots = new SnapshotFiles(disk)
-  const log = await openLog({ disk, snapshots, durability })
+  const log = await openLog({ disk, durability })
   const close = (): Promise<void> =>
     new Promise((resolve) => {
       log.close(() => {

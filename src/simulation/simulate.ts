@@ -158,8 +158,9 @@ class Run {
     return Array.from({ length: concurrency }, (_, lane) => {
       const random = this.#random.fork()
       const ports = { computer, driver, random, coverage, history: this.#history, trueNow: () => queue.now() }
-      const numbers = { first: at * concurrency + lane, step: NUMBERS_APART }
-      return new Client(scenario.workload, numbers, ports)
+      const readsOnly = beside !== undefined && (at + lane) % 4 < 2
+      const role = { first: at * concurrency + lane, step: NUMBERS_APART, readsOnly }
+      return new Client(scenario.workload, role, ports)
     })
   }
 

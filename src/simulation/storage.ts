@@ -46,7 +46,7 @@ export class Storage {
     const charter = new CharterFile(disk)
     const { generation } = await claimDirectory(disk, { cluster: CLUSTER, node })
     const snapshots = new SnapshotFiles(disk)
-    const log = await openLog({ disk, snapshots, durability: 'disk', segmentBytes, limitBytes: logBytes })
+    const log = await openLog({ disk, durability: 'disk', segmentBytes, limitBytes: logBytes })
     return { generation, log: new WatchedLog(log), snapshots, charter }
   }
 

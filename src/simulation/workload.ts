@@ -41,6 +41,14 @@ export interface WorkloadPorts {
   trueNow(): Millis
 }
 
+export interface ClientRole {
+  /** The number that it begins with, and what is added to it for the next one. */
+  readonly first: number
+  readonly step: number
+  /** A client that never waits for a write notices best when a leader that was deposed still answers. */
+  readonly readsOnly: boolean
+}
+
 /** One thread of a client: an operation at a time, for as long as it is not told to stop. */
 export class Client {
   /** How many operations wait for their end; 0 or 1. */
@@ -52,13 +60,15 @@ export class Client {
   /** Clients of a history do one thing at a time: after an unknown outcome this one goes on under a new number. */
   #number: number
   readonly #step: number
+  readonly #readsOnly: boolean
   #writes = 0
 
-  constructor(shape: WorkloadShape, numbers: { readonly first: number; readonly step: number }, ports: WorkloadPorts) {
+  constructor(shape: WorkloadShape, role: ClientRole, ports: WorkloadPorts) {
     this.#shape = shape
     this.#ports = ports
-    this.#number = numbers.first
-    this.#step = numbers.step
+    this.#number = role.first
+    this.#step = role.step
+    this.#readsOnly = role.readsOnly
   }
 
   start(): void {
@@ -91,7 +101,7 @@ export class Client {
     const kind = random.below(20)
     // The revision this client saw last, which is often outdated by now.
     const expected = random.next() < 0.5 ? (this.#revisions.get(key) ?? 0) : undefined
-    if (kind < 9) return { type: 'get' }
+    if (kind < 9 || this.#readsOnly) return { type: 'get' }
     if (kind < 18) return { type: 'set', value: this.#value(), expected }
     return { type: 'delete', expected }
   }

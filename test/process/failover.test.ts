@@ -1,3 +1,6 @@
+import { writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { isTroupeError } from '../../src/base/error.ts'
 import { quantile } from '../../src/cli/measure.ts'
@@ -20,9 +23,18 @@ afterEach(() => cluster.close())
 
 function expectNothingLost(result: LoadResult): void {
   expect(result.lost).toEqual([])
+  keepIfRefuted(result)
   expect(result.verdict).toMatchObject({ verdict: 'linearizable' })
   expect(result.acknowledgedWrites).toBeGreaterThan(50)
   expect(result.operations).toBeGreaterThan(50)
+}
+
+/** A history that was refuted is kept for whoever looks into it. */
+function keepIfRefuted({ verdict, history }: LoadResult): void {
+  if (verdict.verdict === 'linearizable') return
+  const path = join(tmpdir(), `troupe-history-${process.pid}.jsonl`)
+  writeFileSync(path, history.toJsonLines())
+  console.error(`the history is in ${path}`)
 }
 
 /** A key of the probes' map in each shard that `node` leads. */
@@ -33,9 +45,8 @@ function keysLedBy({ groups }: ClusterStatus, node: string): string[] {
   return wanted.flatMap((shard) => keys.find((key) => sharding.shardOf('probes', key) === shard) ?? [])
 }
 
-/** Milliseconds from now to the next acknowledged write of each of these keys. */
-function timesToWrite(troupe: Troupe, keys: readonly string[]): Promise<number[]> {
-  const began = performance.now()
+/** Milliseconds from `began` to the next acknowledged write of each of these keys. */
+function timesToWrite(troupe: Troupe, keys: readonly string[], began: number): Promise<number[]> {
   return Promise.all(
     keys.map(async (key) => {
       await troupe.map(probes).set(key, began, { timeout: 20_000 })
@@ -56,8 +67,10 @@ describe('three nodes under load', () => {
         const victim = leaderOfMost(status)
         const keys = keysLedBy(status, victim)
         expect(keys.length).toBeGreaterThan(0)
+        const began = performance.now()
+        // No write is tried before the victim is certainly dead, so that none of them is its last.
         await cluster.process(victim).end('SIGKILL')
-        times.push(...(await timesToWrite(client, keys)))
+        times.push(...(await timesToWrite(client, keys, began)))
         await cluster.startNode(victim)
       }
       await cluster.healthy()
@@ -117,9 +130,11 @@ describe('three nodes under load', () => {
     const status = await cluster.healthy()
     const victim = leaderOfMost(status)
     cluster.process(victim).kill('SIGSTOP')
-    const times = await timesToWrite(client, keysLedBy(status, victim))
+    const times = await timesToWrite(client, keysLedBy(status, victim), performance.now())
     expect(Math.max(...times)).toBeLessThan(10_000)
     cluster.process(victim).kill('SIGCONT')
+    const before = load.acknowledgedWrites
+    await expect.poll(() => load.acknowledgedWrites, { timeout: 20_000 }).toBeGreaterThan(before + 200)
     // A follower that was away asks before it stands for election: no term changes on its account (pre-vote).
     const terms = ({ groups }: ClusterStatus) =>
       groups.filter((group) => followed.has(group.group)).map(({ group, leader, term }) => [group, leader, term])

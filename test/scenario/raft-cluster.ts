@@ -309,7 +309,7 @@ export class RaftCluster {
 
   #install(machine: Machine, from: NodeId, { term, position }: SnapshotTransfer): void {
     const configuration = this.#configuration
-    machine.core?.submit({ type: 'install-snapshot', from, term, position, configuration }, this.now)
+    machine.core?.submit({ type: 'install-snapshot', from, term, position, chain: 0, configuration }, this.now)
     this.#reportSnapshot(from, machine.name, machine.core !== undefined)
   }
 

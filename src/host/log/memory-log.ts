@@ -4,7 +4,7 @@ import { AssertionError } from '../../base/assert.ts'
 import type { GroupId } from '../../base/identity.ts'
 import type { LogIndex, LogPosition } from '../../protocol/core.ts'
 import type { Entry, RaftWrite } from '../../protocol/raft/message.ts'
-import type { LogDevice, RecoveredGroup, SnapshotStore } from '../log-device.ts'
+import type { LogDevice, RecoveredGroup } from '../log-device.ts'
 import { LogContent } from './content.ts'
 import { type EntryRange, readEntries } from './entries.ts'
 import type { Checksum } from './format.ts'
@@ -12,8 +12,6 @@ import { Staging } from './staging.ts'
 
 export interface MemoryLogOptions {
   readonly checksum: Checksum
-  /** Where the hash chain of an installed snapshot is found. */
-  readonly snapshots: Pick<SnapshotStore, 'newest'>
   /** Bytes of payload beyond which `groupsToCompact` asks for snapshots; default 128 MiB. */
   readonly limitBytes?: number
 }
@@ -29,7 +27,6 @@ export class MemoryLog implements LogDevice {
     this.#limitBytes = options.limitBytes ?? 128 * 1024 * 1024
     this.#staging = new Staging(this.#content, {
       checksum: options.checksum,
-      snapshots: options.snapshots,
       record: () => {
         this.#isDirty = true
       },

@@ -4,7 +4,6 @@ import { assert, required } from '../../base/assert.ts'
 import type { GroupId } from '../../base/identity.ts'
 import type { LogPosition } from '../../protocol/core.ts'
 import type { Entry, RaftWrite } from '../../protocol/raft/message.ts'
-import type { SnapshotStore } from '../log-device.ts'
 import type { LogContent } from './content.ts'
 import { type Checksum, nextChain, RECORD, type RecordHead } from './format.ts'
 import type { GroupLog } from './group-log.ts'
@@ -14,7 +13,6 @@ const NOTHING = new Uint8Array()
 
 export interface StagingPorts {
   readonly checksum: Checksum
-  readonly snapshots: Pick<SnapshotStore, 'newest'>
   readonly record: (head: RecordHead, payload: Uint8Array) => void
 }
 
@@ -38,12 +36,10 @@ export class Staging {
         group.vote = write.vote
         this.#record(RECORD.hardState, { group: id, index: 0, term: write.term, chain: 0 }, encodeVote(write.vote))
         break
-      case 'snapshot': {
-        const chain = this.#chainOfSnapshot(id, write.position)
-        group.install(write.position, chain)
-        this.#record(RECORD.installed, { group: id, ...write.position, chain }, NOTHING)
+      case 'snapshot':
+        group.install(write.position, write.chain)
+        this.#record(RECORD.installed, { group: id, ...write.position, chain: write.chain }, NOTHING)
         break
-      }
     }
   }
 
@@ -72,15 +68,5 @@ export class Staging {
 
   #record(kind: number, head: Pick<RecordHead, 'group' | 'index' | 'term' | 'chain'>, payload: Uint8Array): void {
     this.#ports.record({ ...head, kind, payloadCrc: this.#ports.checksum(payload), length: payload.length }, payload)
-  }
-
-  #chainOfSnapshot(group: GroupId, position: LogPosition): number {
-    const snapshot = required(
-      this.#ports.snapshots.newest(group),
-      `the snapshot that replaces the log of group ${group}`,
-    )
-    snapshot.close()
-    assert(snapshot.header.position.index === position.index, 'the log is replaced by the newest snapshot')
-    return snapshot.header.chain
   }
 }

@@ -4,7 +4,7 @@ import { assert } from '../../base/assert.ts'
 import type { GroupId } from '../../base/identity.ts'
 import type { LogIndex, LogPosition } from '../../protocol/core.ts'
 import type { Entry, RaftWrite } from '../../protocol/raft/message.ts'
-import type { LogDevice, RecoveredGroup, SnapshotStore } from '../log-device.ts'
+import type { LogDevice, RecoveredGroup } from '../log-device.ts'
 import type { Disk } from '../port.ts'
 import { refusalOf } from '../refusal.ts'
 import { Batch } from './batch.ts'
@@ -18,8 +18,6 @@ import { Staging } from './staging.ts'
 
 export interface LogOptions {
   readonly disk: Disk
-  /** Where the hash chain of an installed snapshot is found. */
-  readonly snapshots: Pick<SnapshotStore, 'newest'>
   /** `'os'` leaves the moment of writing to the operating system: a power cut loses what was acknowledged last. */
   readonly durability: 'disk' | 'os'
   /** Bytes of a segment, at least 4 KiB; default 64 MiB. */
@@ -83,7 +81,6 @@ class WriteAheadLog implements LogDevice {
     this.#segments = new Segments(options.disk, options.segmentBytes ?? 64 * MEBIBYTE, recovered.segments)
     this.#staging = new Staging(this.#content, {
       checksum: this.#checksum,
-      snapshots: options.snapshots,
       record: (head, payload) => this.#staged.record(head, payload),
     })
   }

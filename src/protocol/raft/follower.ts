@@ -66,25 +66,24 @@ export function followerFlushes(replica: Replica): void {
   replica.outbox.send(leader, { type: 'read-index', term: replica.term, id })
 }
 
-export function onInstallSnapshot(
-  replica: Replica,
-  request: Extract<RaftRequest, { readonly type: 'install-snapshot' }>,
-): void {
+type Installation = Extract<RaftRequest, { readonly type: 'install-snapshot' }>
+
+export function onInstallSnapshot(replica: Replica, request: Installation): void {
   const { position, from, term } = request
   if (term < replica.term) return
   if (term > replica.term) replica.becomeFollower(term, from)
   if (replica.role === 'leader') return
   replica.heardLeader(from)
   if (replica.log.holds(position)) replica.commitTo(position.index)
-  else if (position.index > replica.commit) install(replica, position, request.configuration)
+  else if (position.index > replica.commit) install(replica, request)
   acknowledge(replica, from, replica.commit)
 }
 
-function install(replica: Replica, position: LogPosition, configuration: Replica['configuration']): void {
+function install(replica: Replica, { position, chain, configuration }: Installation): void {
   replica.log.reset(position)
   replica.configuration = configuration
   replica.persistedIndex = position.index
-  replica.outbox.writeSnapshot(position)
+  replica.outbox.writeSnapshot(position, chain)
   replica.outbox.output({ type: 'restore', position })
   replica.commitTo(position.index)
 }

@@ -141,6 +141,8 @@ export type RaftRequest =
       readonly from: NodeId
       readonly term: Term
       readonly position: LogPosition
+      /** The hash over all entries up to `position`, which the log device goes on from; opaque to Raft. */
+      readonly chain: number
       readonly configuration: Configuration
     }
   /** Sending the snapshot asked for by `send-snapshot` ended; the peer's own reply says whether it arrived. */
@@ -156,7 +158,7 @@ export type RaftWrite =
   /** Consecutive entries; what the log holds from the first one's index on is replaced. */
   | { readonly type: 'entries'; readonly entries: readonly Entry[] }
   /** The log is replaced by the installed snapshot that ends here. */
-  | { readonly type: 'snapshot'; readonly position: LogPosition }
+  | { readonly type: 'snapshot'; readonly position: LogPosition; readonly chain: number }
 
 export type RefusalReason = 'not-leader' | 'overloaded' | 'leadership-lost' | 'transferring'
 

@@ -47,8 +47,8 @@ export class Outbox {
     this.#tail = entries
   }
 
-  writeSnapshot(position: LogPosition): void {
-    this.#write({ type: 'snapshot', position })
+  writeSnapshot(position: LogPosition, chain: number): void {
+    this.#write({ type: 'snapshot', position, chain })
   }
 
   /** Of consecutive commits, or changes of leadership, only the last one matters. */

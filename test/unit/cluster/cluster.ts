@@ -46,7 +46,7 @@ export class TestCluster {
         scheduler: computer,
         random: this.random.fork(),
         network: this.network.join(name as NodeId, computer, 1),
-        log: new MemoryLog({ checksum: crc32 as never, snapshots }),
+        log: new MemoryLog({ checksum: crc32 as never }),
         snapshots,
         charter: { read: () => undefined, replace: (_, done) => done(undefined) },
         fatal: (error) => this.failures.push(error),

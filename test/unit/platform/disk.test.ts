@@ -21,7 +21,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-function opened(sync: 'engine' | 'thread' = 'engine'): DirectoryDisk {
+function opened(sync: 'engine' | 'thread' | 'adaptive' = 'engine'): DirectoryDisk {
   disk = openDirectory(directory, { sync })
   return disk
 }
@@ -39,7 +39,7 @@ function caught(action: () => unknown): unknown {
   return
 }
 
-describe.each(['engine', 'thread'] as const)('a directory whose files are synced by the %s', (sync) => {
+describe.each(['engine', 'thread', 'adaptive'] as const)('a directory whose files are synced by the %s', (sync) => {
   test('gives back what was written, also to the next process', async () => {
     const file = opened(sync).open('a', 4096)
     file.write(100, new Uint8Array([1, 2, 3]))
@@ -66,7 +66,7 @@ describe.each(['engine', 'thread'] as const)('a directory whose files are synced
     file.close()
   })
 
-  function current(kind: 'engine' | 'thread'): DirectoryDisk {
+  function current(kind: 'engine' | 'thread' | 'adaptive'): DirectoryDisk {
     return disk ?? opened(kind)
   }
 })

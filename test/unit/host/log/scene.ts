@@ -27,15 +27,7 @@ export function virtualDisk(options: Partial<VirtualDiskOptions> = {}): VirtualD
 }
 
 export function open(disk: VirtualDisk, options: Partial<LogOptions> = {}): Promise<LogDevice> {
-  return openLog({ disk, snapshots: noSnapshots, durability: 'disk', segmentBytes: 16 * 1024, ...options })
-}
-
-const noSnapshots: LogOptions['snapshots'] = { newest: () => undefined }
-
-/** A store whose newest snapshot of every group ends at this position. */
-export function snapshotAt(index: number, term: number, chain: number): LogOptions['snapshots'] {
-  const header = { position: { index, term }, chain, configuration: new Uint8Array() }
-  return { newest: () => ({ header, bytes: 0, read: () => new Uint8Array(), close: () => {} }) }
+  return openLog({ disk, durability: 'disk', segmentBytes: 16 * 1024, ...options })
 }
 
 /** Commits, on a disk that calls back at once. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { isTroupeError, TroupeError } from '../../../../src/base/error.ts'
-import { append, commit, contents, entry, group, node, open, snapshotAt, virtualDisk } from './scene.ts'
+import { append, commit, contents, entry, group, node, open, virtualDisk } from './scene.ts'
 
 describe('a write-ahead log', () => {
   test('gives back after a restart what was committed', async () => {
@@ -66,13 +66,12 @@ describe('a write-ahead log', () => {
 
   test('starts after an installed snapshot and goes on from its chain', async () => {
     const disk = virtualDisk()
-    const snapshots = snapshotAt(50, 4, 12345)
-    const log = await open(disk, { snapshots })
+    const log = await open(disk)
     append(log, 1, entry(1, 1), entry(2, 1))
-    log.stage(group(1), { type: 'snapshot', position: { index: 50, term: 4 } })
+    log.stage(group(1), { type: 'snapshot', position: { index: 50, term: 4 }, chain: 12345 })
     append(log, 1, entry(51, 4))
     disk.crash()
-    const again = await open(disk.reopen(), { snapshots })
+    const again = await open(disk.reopen())
     expect(again.recovered.get(group(1))).toMatchObject({ start: { index: 50, term: 4 }, log: [{ term: 4, size: 4 }] })
     expect(again.chainAt(group(1), 50)).toBe(12345)
     expect(again.chainAt(group(1), 49)).toBeUndefined()

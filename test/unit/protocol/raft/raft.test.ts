@@ -150,20 +150,29 @@ describe('Raft', () => {
     const log = [1, 1, 1].map((term) => ({ term, size: 1 }))
     const raft = start({ term: 1, log })
     const configuration = raft.configuration
-    raft.submit({ type: 'install-snapshot', from: b, term: 1, position: { index: 2, term: 1 }, configuration }, 1)
+    raft.submit(
+      { type: 'install-snapshot', from: b, term: 1, position: { index: 2, term: 1 }, chain: 7, configuration },
+      1,
+    )
     const ready = raft.takeReady()
     expect(ready?.writes).toEqual([])
     expect(ready?.outputs.map((output) => output.type)).toEqual(['leadership', 'commit'])
     expect([raft.commit, raft.last.index]).toEqual([2, 3])
-    raft.submit({ type: 'install-snapshot', from: b, term: 1, position: { index: 9, term: 1 }, configuration }, 2)
-    expect(raft.takeReady()?.writes).toEqual([{ type: 'snapshot', position: { index: 9, term: 1 } }])
+    raft.submit(
+      { type: 'install-snapshot', from: b, term: 1, position: { index: 9, term: 1 }, chain: 7, configuration },
+      2,
+    )
+    expect(raft.takeReady()?.writes).toEqual([{ type: 'snapshot', position: { index: 9, term: 1 }, chain: 7 }])
     expect([raft.commit, raft.first, raft.last.index]).toEqual([9, { index: 9, term: 1 }, 9])
   })
 
   test('ignores a snapshot of an old term', () => {
     const raft = start({ term: 4 })
     const configuration = raft.configuration
-    raft.submit({ type: 'install-snapshot', from: b, term: 3, position: { index: 9, term: 1 }, configuration }, 1)
+    raft.submit(
+      { type: 'install-snapshot', from: b, term: 3, position: { index: 9, term: 1 }, chain: 7, configuration },
+      1,
+    )
     expect([raft.takeReady(), raft.commit]).toEqual([undefined, 0])
   })
 

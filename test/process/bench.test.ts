@@ -1,0 +1,37 @@
+import { join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { endAll, OsProcess, root } from './os-process.ts'
+
+afterEach(endAll)
+
+test('the bench prints a row for each cell, and how Troupe compares', async () => {
+  const words = ['--json', '--system', 'troupe,floor', '--workload', 'map.set', '--inflight', '16', '--seconds', '1']
+  const { code, stdout } = await new OsProcess(process.execPath, [join(root, 'bench/main.mjs'), ...words]).ended
+  const rows = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  expect(code).toBe(0)
+  const row = { workload: 'map.set', inflight: 16, opsPerSecond: expect.any(Number), p50Ms: expect.any(Number) }
+  expect(rows).toEqual([
+    { system: 'troupe', ...row, p99Ms: expect.any(Number) },
+    { system: 'floor', ...row, p99Ms: expect.any(Number) },
+    {
+      ratio: 'troupe/floor',
+      workload: 'map.set',
+      inflight: 16,
+      opsPerSecond: expect.any(Number),
+      p50: expect.any(Number),
+      p99: expect.any(Number),
+    },
+  ])
+  expect(Math.min(...rows.slice(0, 2).map((each) => each.opsPerSecond))).toBeGreaterThan(0)
+})
+
+test('the bench refuses what it does not know, and says what it does', async () => {
+  const { code, stderr } = await new OsProcess(process.execPath, [join(root, 'bench/main.mjs'), '--workload', 'x'])
+    .ended
+  expect(code).toBe(2)
+  expect(stderr).toContain("there is no workload 'x'")
+  expect(stderr).toContain('--inflight')
+})
