@@ -109,7 +109,7 @@ export class KeyValue {
     table.delete(key, revision)
     const encoded = new ByteWriter(key.length + 8)
     encoded.text(key)
-    this.#changes.add({ kind: COMMAND.delete, map, key, revision }, encoded.take())
+    this.#changes.add({ kind: COMMAND.delete, map, key, revision }, whole(encoded.copy()))
   }
 
   /** See `Neighbours.announce`. */
@@ -118,7 +118,7 @@ export class KeyValue {
     encoded.text(key)
     if (value.length > 0) encoded.blob(value)
     const kind = value.length > 0 ? COMMAND.set : COMMAND.delete
-    this.#changes.add({ kind, map, key, revision }, encoded.take())
+    this.#changes.add({ kind, map, key, revision }, whole(encoded.copy()))
   }
 
   /** See `Neighbours.revise`. */
@@ -200,4 +200,9 @@ export class KeyValue {
     }
     return table
   }
+}
+
+/** A change that is all of its entry. */
+function whole(entry: Uint8Array): Place {
+  return { entry, start: 0, end: entry.length }
 }
