@@ -8,10 +8,13 @@ const measured = await import(new URL(`./${system}.mjs`, import.meta.url).href)
 const { measure } = await built('cli/measure')
 const client = await measured.connect(JSON.parse(String(connection)))
 
-process.on('message', async (/** @type {import('./system.d.ts').Cell} */ cell) => {
+/** @param {import('./system.d.ts').Cell} cell */
+async function answer(cell) {
   const operation = client.operation(cell.workload)
   process.send?.(await measure({ system: measured.name, ...cell, operation }))
-})
+}
+
+process.on('message', (/** @type {import('./system.d.ts').Cell} */ cell) => void answer(cell))
 // A profile is written when a process ends by itself.
 process.on('SIGTERM', () => process.exit(0))
 process.on('disconnect', () => process.exit(0))

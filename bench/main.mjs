@@ -29,7 +29,7 @@ const CLIENT = fileURLToPath(new URL('./client.mjs', import.meta.url))
 
 const options = readOptions()
 const site = new Site()
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => site.close().then(() => process.exit(130)))
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void site.close().then(() => process.exit(130)))
 try {
   const rows = await measureAll(await startAll())
   if (options.systems.includes('troupe') && options.systems.length > 1) printRatios(rows)

@@ -100,14 +100,16 @@ function ask(worker, seed) {
 
 async function work() {
   const { simulate } = await import(pathToFileURL(join(resolve(workerData.dist), 'simulation.js')).href)
-  parentPort?.on('message', async (seed) => {
+  /** @param {number} seed */
+  const run = async (seed) => {
     const print = workerData.trace ? (/** @type {string} */ line) => console.log(line) : undefined
     const result = await simulate({ ...workerData.choice, seed, ...(print === undefined ? {} : { print }) })
     if (workerData.history !== undefined) writeFileSync(workerData.history, result.history.toJsonLines())
     const { ok, failure, scenario, traceHash, virtualMs, events, faults, coverage } = result
     const operations = result.history.operations.length
     parentPort?.postMessage({ seed, ok, failure, scenario, traceHash, virtualMs, events, faults, operations, coverage })
-  })
+  }
+  parentPort?.on('message', (seed) => void run(seed))
 }
 
 /**
@@ -149,7 +151,12 @@ function summarize(results, seconds, single) {
  */
 function replay(values, seed) {
   const chosen = ['nodes', 'shards', 'clients', 'seconds', 'faults'].filter((name) => values[name] !== undefined)
-  return ['npm run sim --', `--seed ${seed}`, ...chosen.map((name) => `--${name} ${values[name]}`), '--trace'].join(' ')
+  return [
+    'npm run sim --',
+    `--seed ${seed}`,
+    ...chosen.map((name) => `--${name} ${String(values[name])}`),
+    '--trace',
+  ].join(' ')
 }
 
 /**

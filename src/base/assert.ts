@@ -15,8 +15,3 @@ export function required<Value>(value: Value | undefined, what: string): Value {
   if (value === undefined) throw new AssertionError(`assertion failed: ${what} is missing`)
   return value
 }
-
-/** Marks a branch that no value of a discriminated union reaches. */
-export function unreachable(value: never): never {
-  throw new AssertionError(`assertion failed: unexpected case ${String(value)}`)
-}

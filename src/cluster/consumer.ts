@@ -27,7 +27,7 @@ export interface Lease {
   /** Among the deadlines; undefined while its end is under way through the log. */
   deadline: HeapEntry<Lease> | undefined
   /** What is to end it. */
-  settlement: Settlement | undefined
+  settlement: Settlement<Lease> | undefined
 }
 
 export class Consumer {

@@ -55,7 +55,7 @@ export class Deliveries {
   readonly #lines = new Map<string, Line>()
   readonly #leases = new Map<number, Lease>()
   readonly #deadlines = new Heap<Lease>()
-  readonly #settledBy = (settlement: Settlement, status: number, machineStatus: number): void =>
+  readonly #settledBy = (settlement: Settlement<Lease>, status: number, machineStatus: number): void =>
     this.#settled(settlement, status, machineStatus)
   #dirty: Line[] = []
   #version = -1
@@ -250,7 +250,7 @@ export class Deliveries {
   }
 
   /** From now on the settlement decides what becomes of the leases. */
-  #end(settlement: Settlement, id: number, command: Uint8Array): void {
+  #end(settlement: Settlement<Lease>, id: number, command: Uint8Array): void {
     for (const lease of settlement.leases) {
       lease.settlement = settlement
       if (lease.deadline !== undefined) this.#deadlines.remove(lease.deadline)
@@ -259,7 +259,7 @@ export class Deliveries {
     this.#ports.propose(settlement, id, command)
   }
 
-  #settled({ leases, isLapse }: Settlement, status: number, machineStatus: number): void {
+  #settled({ leases, isLapse }: Settlement<Lease>, status: number, machineStatus: number): void {
     const isOver = status === REPLY.answered && (isLapse || isCommitted(machineStatus))
     const now = this.#ports.clock.now()
     for (const lease of leases) {
@@ -313,7 +313,7 @@ export class Deliveries {
       writer.u53(lease.message)
       writer.u32(lease.attempts)
       lease.deadline = undefined
-      this.#end(new Settlement([lease], ENVELOPE, undefined, this.#settledBy), 0, writer.take())
+      this.#end(new Settlement<Lease>([lease], ENVELOPE, undefined, this.#settledBy), 0, writer.take())
     }
     this.#arm()
   }

@@ -5,7 +5,7 @@ import type { Clock, Millis, Scheduler, Timer } from '../base/time.ts'
 import type { Liveness } from '../protocol/core.ts'
 
 /** How often a node makes sure that each peer hears of it. */
-export const NODE_HEARTBEAT_MS: Millis = 100
+const NODE_HEARTBEAT_MS: Millis = 100
 
 interface Peer {
   lastHeard: Millis

@@ -1,7 +1,6 @@
 /** A settlement is what ends deliveries, on its way through the log. */
 
 import { REPLY } from '../wire/request.ts'
-import type { Lease } from './consumer.ts'
 import type { ReplyTarget, Source } from './source.ts'
 
 /** Which command it is, so that a copy of it is known as one. */
@@ -10,19 +9,19 @@ export interface SettlementName {
   readonly sequence: number
 }
 
-/** A lapse is the leader's own: it has no source. */
-export class Settlement implements ReplyTarget {
+/** A lapse is the leader's own: it has no source. The type of leases is handed in, for a lease knows its settlement. */
+export class Settlement<Lease> implements ReplyTarget {
   readonly leases: readonly Lease[]
   readonly session: number
   readonly sequence: number
   readonly #source: Source | undefined
-  readonly #settled: (settlement: Settlement, status: number, machineStatus: number) => void
+  readonly #settled: (settlement: Settlement<Lease>, status: number, machineStatus: number) => void
 
   constructor(
     leases: readonly Lease[],
     name: SettlementName,
     source: Source | undefined,
-    settled: (settlement: Settlement, status: number, machineStatus: number) => void,
+    settled: (settlement: Settlement<Lease>, status: number, machineStatus: number) => void,
   ) {
     this.leases = leases
     this.session = name.session

@@ -22,7 +22,7 @@ export interface LeaseLimits {
   readonly fences: number
 }
 
-export const LEASE_LIMITS: LeaseLimits = {
+const LEASE_LIMITS: LeaseLimits = {
   leases: 100_000,
   claims: 131_072,
   waitersOfLock: 10_000,

@@ -150,7 +150,8 @@ export class Memtable {
 
   /** The value belongs to the frozen generation from now on. */
   #preserve(record: MemtableRecord): void {
-    this.#frozen.at(-1)?.preserve(record, { ...record })
+    const { revision, address, length } = record
+    this.#frozen.at(-1)?.preserve(record, { revision, address, length })
     record.length = ABSENT
   }
 

@@ -15,7 +15,7 @@ export interface OutboxLimits {
   readonly bytes: number
 }
 
-export const OUTBOX_LIMITS: OutboxLimits = { pending: 65_536, bytes: 64 * 1024 * 1024 }
+const OUTBOX_LIMITS: OutboxLimits = { pending: 65_536, bytes: 64 * 1024 * 1024 }
 
 /** Most shards that one sends to or receives from: all that there can be. */
 const SHARDS_LIMIT = 65_536

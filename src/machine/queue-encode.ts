@@ -220,10 +220,6 @@ export function decodeStats(answer: Uint8Array): StatsAnswer {
   }
 }
 
-export function decodeSettingsAnswer(answer: Uint8Array): QueueSettings {
-  return decodeSettings(answerReader(answer))
-}
-
 /** Encoded as its position. */
 export const MESSAGE_STATES = ['waiting', 'delayed', 'leased', 'dead', 'done'] as const
 

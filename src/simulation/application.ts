@@ -20,7 +20,7 @@ export interface ApplicationContext {
   readonly signal: AbortSignal
   /** Virtual milliseconds. */
   now(): Millis
-  sleep(duration: Millis): Promise<void>
+  readonly sleep: (duration: Millis) => Promise<void>
 }
 
 /** Runs beside every node. Rejecting, or contradicting what another one saw, is up to you. */

@@ -12,7 +12,8 @@ export class Violation extends Error {
 /** What went wrong, for people: a violation speaks for itself, any other error shows where it was thrown. */
 export function describeFailure(failure: unknown): string | undefined {
   if (failure === undefined || failure instanceof Violation) return failure?.message
-  return failure instanceof Error ? (failure.stack ?? failure.message) : String(failure)
+  if (failure instanceof Error) return failure.stack ?? failure.message
+  return typeof failure === 'string' ? failure : JSON.stringify(failure)
 }
 
 interface Decision {

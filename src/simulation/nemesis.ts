@@ -157,7 +157,7 @@ export class Nemesis {
     }
   }
 
-  #wound(what: string, nodes: readonly NodeId[], after: { readonly for: Millis; heal(): void }): void {
+  #wound(what: string, nodes: readonly NodeId[], after: { readonly for: Millis; readonly heal: () => void }): void {
     const { queue, random, trace } = this.#ports
     trace.record(`fault ${what} ${nodes.join(' ')}`)
     const wound = { nodes, heal: after.heal }

@@ -52,7 +52,7 @@ export function partition(
   }
 }
 
-export function shuffled<Value>(values: readonly Value[], random: SeededRandom): Value[] {
+function shuffled<Value>(values: readonly Value[], random: SeededRandom): Value[] {
   const left = [...values]
   const order: Value[] = []
   while (left.length > 0) order.push(...left.splice(random.below(left.length), 1))

@@ -70,7 +70,7 @@ export interface SettleRequest {
   readonly command: Uint8Array
 }
 
-export function writeTokens(writer: ByteWriter, tokens: readonly number[]): void {
+function writeTokens(writer: ByteWriter, tokens: readonly number[]): void {
   writer.u16(tokens.length)
   for (const token of tokens) writer.u53(token)
 }

@@ -156,7 +156,7 @@ function describePosition({ index, term }: LogPosition): string {
   return `${index}.${term}`
 }
 
-export function describe({ from, to, message }: Envelope): string {
+function describe({ from, to, message }: Envelope): string {
   return `${from} > ${to}  ${message.type} of term ${message.term}${detail(message)}`
 }
 

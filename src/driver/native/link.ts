@@ -56,7 +56,7 @@ export interface StreamSink {
 export interface StreamRequest {
   readonly operation: number
   readonly group: number
-  encode(writer: ByteWriter): void
+  readonly encode: (writer: ByteWriter) => void
 }
 
 export interface LinkPorts {
@@ -135,11 +135,11 @@ export class Link implements Carrier {
   }
 
   /** Returns the name of the stream on this link. */
-  stream({ operation, group, encode }: StreamRequest, sink: StreamSink): number {
+  stream(request: StreamRequest, sink: StreamSink): number {
     const id = this.#nextId()
     this.#streams.set(id, sink)
-    const start = this.#open(id, operation, group)
-    encode(this.#writer)
+    const start = this.#open(id, request.operation, request.group)
+    request.encode(this.#writer)
     this.#seal(start)
     return id
   }

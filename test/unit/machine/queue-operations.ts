@@ -29,7 +29,7 @@ import { Shard } from '../../../src/machine/shard.ts'
 import { anyone, apply, bytes } from './operations.ts'
 
 export const QUEUE = 'jobs'
-export const NONE: Uint8Array = new Uint8Array(0)
+const NONE: Uint8Array = new Uint8Array(0)
 
 export function text(value: string): Uint8Array {
   return new TextEncoder().encode(value)

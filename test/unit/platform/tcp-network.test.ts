@@ -356,7 +356,7 @@ describe('hostile bytes', () => {
   test('that never come are waited for only so long, and in limited number', async () => {
     const node = await startNode('a', { limits: { strangers: 4, handshake: { timeoutMs: 60, bytes: 4_096 } } })
     const sockets = await Promise.all(Array.from({ length: 10 }, () => rawSocket(node.address)))
-    await Promise.all(sockets.map((socket) => socket.closed || once(socket.resume(), 'close')))
+    await Promise.all(sockets.map(async (socket) => socket.closed || once(socket.resume(), 'close')))
     expect(node.network.counters).toMatchObject({ crowded: 6, refused: 4 })
     const { channel } = await connectChannel(node.address)
     channel.close()
