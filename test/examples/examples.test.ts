@@ -18,6 +18,20 @@ const OUTPUT: Readonly<Record<string, readonly string[]>> = {
     'de/bob belongs to Bob',
     'de/ann was closed after 3 deposits',
   ],
+  '02-queue.ts': [
+    'sent twice, kept once: true',
+    'ann got welcome, your invoice, good bye',
+    "{ to: 'nobody', text: 'hello?' } died of attempts after 3 deliveries: no such mailbox",
+    'sent back: 1',
+    'waiting: 1',
+  ],
+  '03-lock.ts': [
+    'each was alone: true',
+    'ann has 321',
+    'the first holder is fenced off',
+    'ann has 0',
+    'billing is taken',
+  ],
 }
 
 test('every example is listed here', () => {
