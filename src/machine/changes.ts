@@ -94,6 +94,11 @@ export class ChangeLog implements Changes {
     this.#through = change.revision
   }
 
+  /** Every change up to this revision is here: not every revision has one. */
+  reached(revision: number): void {
+    this.#through = revision
+  }
+
   after(revision: number, selection: Selection, limitBytes: number): ReturnType<Changes['after']> {
     const found = new ByteWriter()
     let count = 0

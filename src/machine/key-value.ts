@@ -124,6 +124,7 @@ export class KeyValue {
   /** See `Neighbours.revise`. */
   revise(time: LeaderMicros): number {
     this.#revision = Math.max(this.#revision + 1, Math.min(time, LATEST_MICROS))
+    this.#changes.reached(this.#revision)
     return this.#revision
   }
 

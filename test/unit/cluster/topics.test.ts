@@ -48,4 +48,35 @@ describe('a topic of a cluster', () => {
       expect(ofKey).toEqual([...ofKey].sort((a, b) => a - b))
     }
   })
+
+  test('is shared by the members of a group, who pass it on as they come and go', async () => {
+    const cluster = new TestCluster(['n1', 'n2', 'n3'])
+    const [one, two] = [cluster.application(true), cluster.application(true)]
+    const got: string[] = []
+    const abort = new AbortController()
+    const take = (name: string) => async (batch: RecordBatch) => {
+      for (const { payload } of batch.records) got.push(`${name} ${text(payload)}`)
+      await batch.commit({})
+    }
+    publish(one, 0, 40)
+    void read(one, { batch: 5, group: 'billing', signal: abort.signal }, take('one'))
+    await cluster.run(5000)
+    expect(got.length).toBe(40)
+    void read(two, { batch: 5, group: 'billing' }, take('two'))
+    await cluster.run(5000)
+    publish(one, 40, 80)
+    await cluster.run(2000)
+    expect(got.length).toBe(80)
+    expect(got.filter((each) => each.startsWith('two')).length).toBeGreaterThan(0)
+    expect(got.filter((each) => each.startsWith('one')).length).toBeGreaterThan(40)
+    abort.abort()
+    await cluster.run(500)
+    publish(two, 80, 120)
+    await cluster.run(3000)
+    expect(new Set(got.map((each) => each.slice(4))).size).toBe(120)
+    expect(got.length).toBe(120)
+    const groups = two.topic?.groups('orders', {})
+    await cluster.run(500)
+    expect((await groups)?.map(({ group, members }) => [group, members.length])).toEqual([['billing', 1]])
+  })
 })

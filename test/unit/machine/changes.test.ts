@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { decodeChanges } from '../../../src/machine/changes.ts'
 import { Shard } from '../../../src/machine/shard.ts'
 import { apply, deleting, setting } from './operations.ts'
+import { sending } from './queue-operations.ts'
 
 describe('changes', () => {
   const everything = { map: 'm', from: '', until: '' }
@@ -57,5 +58,12 @@ describe('changes', () => {
     apply(copy, 20, setting('b', 2))
     expect(copy.changes.after(9, everything, 1000).compacted).toBe(true)
     expect(copy.changes.after(10, everything, 1000)).toMatchObject({ count: 1, compacted: false })
+  })
+
+  test('are read to the end, also when the last revisions changed no map', () => {
+    const shard = new Shard()
+    apply(shard, 10, setting('a', 1))
+    apply(shard, 20, sending('a message'))
+    expect(shard.changes.after(0, everything, 1000)).toMatchObject({ count: 1, through: shard.revision })
   })
 })
