@@ -46,7 +46,7 @@ export interface OutgoingMessage {
   readonly headers: Readonly<Record<string, string>>
   /** Milliseconds from now, or a point of the calendar; 0 for now. */
   readonly delay: Millis | { readonly at: WallMillis }
-  /** Milliseconds until a message that nobody has begun expires; Infinity for never. */
+  /** Milliseconds until a message expires, unless it was acknowledged: also one that is held or to be retried; Infinity for never. */
   readonly ttl: Millis
   /** 0 to 9, higher first. */
   readonly priority: number

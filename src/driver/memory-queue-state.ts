@@ -295,7 +295,6 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
 
   #expireAt(message: MemoryMessage, at: Millis): void {
     const expiry = this.#parts.scheduler.at(at, () => {
-      if (message.state === 'leased' || message.attempts > 0) return
       this.#kill(message, 'expired')
       this.dispatch()
     })

@@ -156,7 +156,7 @@ export interface SendOptions extends CallOptions {
   readonly delay?: Millis
   /** A point of the calendar instead of a delay, in milliseconds since 1970. */
   readonly at?: WallMillis
-  /** Milliseconds after which it becomes a dead letter, unless somebody has begun with it. Default: never. */
+  /** Milliseconds after which it becomes a dead letter, unless it was acknowledged. Default: never. */
   readonly ttl?: Millis
   /** 0 (the default) to 9, higher first. */
   readonly priority?: number

@@ -311,12 +311,19 @@ export const LEASE_CASES: readonly TimedConformanceCase[] = [
     },
   },
   {
-    name: 'a message that nobody began with in its time is a dead letter, expired',
+    name: 'a message that was not acknowledged in its time is a dead letter, expired, whoever holds it',
     async run(context) {
       const scene = new QueueScene(context)
-      await scene.send('a', { ttl: 300 })
-      await eventually(scene, 'one dead letter', async () => (await scene.facet.stats(context.name, {})).dead === 1)
-      checkEqual(only(await gather(scene.facet.peek(context.name, 'dead', { limit: 1 }))).death, 'expired', 'reason')
+      for (const text of ['held', 'waiting']) await scene.send(text, { ttl: 300 })
+      const held = only(await scene.take(scene.consume(), 1))
+      await eventually(scene, 'two dead letters', async () => (await scene.facet.stats(context.name, {})).dead === 2)
+      const dead = await gather(scene.facet.peek(context.name, 'dead', { limit: 2 }))
+      checkEqual(
+        dead.map(({ death }) => death),
+        ['expired', 'expired'],
+        'reasons',
+      )
+      await checkRejects(held.acknowledge({}), 'FENCED')
     },
   },
 ]

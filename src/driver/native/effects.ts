@@ -58,7 +58,8 @@ export class EffectParts {
         const { queue, message } = effect
         await this.#ports.prepare(queue, options)
         const encode = (writer: ByteWriter): void => this.#ports.encodeMessage(writer, queue, message)
-        const target = message.key === '' ? shard : this.#ports.shardOfMessage(queue, message)
+        const isAnywhere = message.key === '' && message.deduplication === undefined && !queue.rules.single
+        const target = isAnywhere ? shard : this.#ports.shardOfMessage(queue, message)
         const part = { kind: QUEUE_COMMAND.send, encode }
         return target === shard ? part : emitPart(target, part)
       }
