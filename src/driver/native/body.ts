@@ -57,7 +57,7 @@ export function commandVerb(kind: number): Verb<Done> {
   }
 }
 
-/** The same, but executed only while the lease with the operation's token stands. */
+/** The same, but executed only while the lease with the operation's token stands; of a message that is gone none does. */
 export function settleVerb(kind: number): Verb<Done> {
   return {
     operation: OPERATION.settle,
@@ -68,7 +68,11 @@ export function settleVerb(kind: number): Verb<Done> {
       encodeHead(writer, kind, operation)
       writer.raw(operation.value)
     },
-    decode: decodeDone,
+    decode(bytes: Uint8Array, operation: Operation<Done>): Done {
+      const done = decodeDone(bytes, operation)
+      if (done.status === 'absent') throw refusal('fenced', 0)
+      return done
+    },
   }
 }
 

@@ -147,7 +147,11 @@ export class NativeLeases implements LeaseFacet {
       return done.status === 'waiting' ? undefined : BigInt(done.revision)
     } catch (error) {
       if (!isTroupeError(error, 'CONFLICT')) throw error
-      throw new TroupeError('LOCKED', `somebody else holds '${asked.lock}', or holds it otherwise`, { cause: error })
+      const of = Number(error.details.revision ?? 0)
+      if (of === 0) throw new TroupeError('LOCKED', `somebody else holds '${asked.lock}'`, { cause: error })
+      throw new TroupeError('CONFLICT', `'${asked.lock}' is held or waited for as one of ${of} permits`, {
+        cause: error,
+      })
     }
   }
 

@@ -2,7 +2,7 @@
 
 import { invalidArgument } from '../../base/argument.ts'
 import type { ByteWriter } from '../../base/bytes.ts'
-import { isTroupeError } from '../../base/error.ts'
+import { isTroupeError, TroupeError } from '../../base/error.ts'
 import { decodeHeaders, encodeHeaders } from '../../base/headers.ts'
 import { checkCron } from '../../cluster/cron.ts'
 import { COMMAND } from '../../machine/command.ts'
@@ -68,6 +68,8 @@ const SEND: Verb<Sent> = sendVerb(commandVerb(QUEUE_COMMAND.send))
 const PAGE_LIMIT = 1000
 const FIRST_PAUSE_MS = 5
 const LONGEST_PAUSE_MS = 500
+/** What a sender that waits for room leaves to its last try. */
+const LAST_TRY_MS = 50
 
 export class NativeQueues implements QueueFacet {
   readonly #router: Router
@@ -274,9 +276,11 @@ export class NativeQueues implements QueueFacet {
       try {
         return await this.#submit(queue, message, { ...options, timeout: Math.max(0, deadline - clock.now()) })
       } catch (error) {
-        if (!isTroupeError(error, 'FULL') || clock.now() + pause >= deadline) throw error
+        if (!isTroupeError(error, 'FULL')) throw error
+        if (clock.now() + LAST_TRY_MS >= deadline) throw noRoomError(queue.name, error)
       }
-      await new Promise<void>((resolve) => scheduler.at(clock.now() + pause, resolve))
+      const again = Math.min(clock.now() + pause, deadline - LAST_TRY_MS)
+      await new Promise<void>((resolve) => scheduler.at(again, resolve))
       options.signal?.throwIfAborted()
     }
   }
@@ -325,6 +329,10 @@ function sendVerb(command: Verb<Done>): Verb<Sent> {
 
 function sentOf({ status, revision, shard, receipt }: Done): Sent {
   return { id: `${shard}.${revision}`, isDuplicate: status === 'duplicate', receipt }
+}
+
+function noRoomError(queue: string, cause: unknown): TroupeError {
+  return new TroupeError('TIMEOUT', `there was no room in queue '${queue}' in time, and nothing was sent`, { cause })
 }
 
 function encodeMessage(writer: ByteWriter, queue: QueueName, message: OutgoingMessage): void {

@@ -10,7 +10,7 @@ import { OPERATION } from '../../wire/request.ts'
 import type { CallOptions } from '../contract.ts'
 import { type Bodies, commandVerb, leaderVerb } from './body.ts'
 import { Operation } from './operation.ts'
-import type { Router } from './router.ts'
+import type { Router, Subscriber } from './router.ts'
 import type { WatchPorts } from './shard-watch.ts'
 
 const GRANT = commandVerb(LEASE_COMMAND.grant)
@@ -31,7 +31,7 @@ export interface LeaseParts {
  * Its owner stops relying on it by its own clock, counted from when the last keep-alive that was answered had been sent; the
  * cluster counts from when it arrived, which is later.
  */
-export class SessionLease {
+export class SessionLease implements Subscriber {
   readonly id: number
   readonly shard: number
   readonly ttl: Millis
@@ -66,8 +66,13 @@ export class SessionLease {
       writer.u53(whole)
     })
     await parts.router.submit(new Operation(GRANT, { shard, value }), options)
+    parts.router.subscribers.add(lease)
     lease.#keep()
     return lease
+  }
+
+  driverClosed(error: TroupeError): void {
+    this.#lose(error)
   }
 
   /** Ends it in the cluster; resolves also when it was over already. */
@@ -99,9 +104,8 @@ export class SessionLease {
         if (exists) this.#validUntil = Math.max(this.#validUntil, now + this.ttl * (1 - MARGIN))
         else this.#lose()
       },
-      (error: unknown) => {
-        if (this.#parts.router.isClosed) this.#lose(error)
-      },
+      // Another one follows in time.
+      () => {},
     )
   }
 
@@ -113,6 +117,7 @@ export class SessionLease {
 
   #stop(): void {
     this.#isEnded = true
+    this.#parts.router.subscribers.delete(this)
     this.#timer?.cancel()
   }
 }
