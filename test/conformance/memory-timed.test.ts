@@ -12,12 +12,12 @@ const suites = { queue: queueConformance, topic: topicConformance, lease: leaseC
 
 for (const [facet, cases] of Object.entries(suites)) {
   describe(`the memory driver's ${facet} facet`, () => {
-    for (const promise of cases) test(promise.name, () => runInVirtualTime(promise))
+    for (const promise of cases) test(promise.name, async () => expect(await runInVirtualTime(promise)).toBeUndefined())
   })
 }
 
-/** Steps the clock whenever nothing but time is waited for. */
-async function runInVirtualTime(promise: TimedConformanceCase): Promise<void> {
+/** Steps the clock whenever nothing but time is waited for; the broken promise, if it was. */
+async function runInVirtualTime(promise: TimedConformanceCase): Promise<unknown> {
   const time = new EventQueue()
   const connect = async (): Promise<Driver> => memoryDriver({}, { clock: time, scheduler: time, planCron })
   const sleep = (duration: number): Promise<void> =>
@@ -35,5 +35,5 @@ async function runInVirtualTime(promise: TimedConformanceCase): Promise<void> {
     if (end === undefined) time.step(time.now() + 3_600_000)
   }
   expect(end, 'it ends').toBeDefined()
-  if (end?.error !== undefined) throw end.error
+  return end?.error
 }

@@ -254,7 +254,7 @@ export class Member implements Spring, BatchHandler {
   }
 
   #loseAll(): void {
-    for (const partition of [...this.#owned.keys()]) this.#lose(partition)
+    for (const partition of this.#owned.keys()) this.#lose(partition)
   }
 
   #me(lease: SessionLease): { readonly topic: string; readonly group: string; readonly lease: number } {
