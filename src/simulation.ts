@@ -14,6 +14,7 @@ export type { CheckOptions, Stuck, Verdict } from './simulation/linearizability.
 export { checkLinearizable } from './simulation/linearizability.ts'
 export type { LinkQuality } from './simulation/link.ts'
 export type { PartitionKind } from './simulation/partition.ts'
+export { PARTITIONS } from './simulation/partition.ts'
 export type { FaultKind, Scenario, ScenarioChoice } from './simulation/scenario.ts'
 export { FAULTS } from './simulation/scenario.ts'
 export type { SimulationOptions, SimulationResult } from './simulation/simulate.ts'
