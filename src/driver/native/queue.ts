@@ -91,7 +91,7 @@ export class NativeQueues implements QueueFacet {
     this.#router = router
     this.#ports = ports
     this.#bodies = bodies
-    this.#rules = new RuleBook(router, bodies, commandVerb(QUEUE_COMMAND.configure))
+    this.#rules = new RuleBook(router, ports, bodies, commandVerb(QUEUE_COMMAND.configure))
     this.#effects = new EffectParts({
       router,
       prepare: (queue, options) => this.#prepare(queue, options),

@@ -1,9 +1,12 @@
 /** Rules of queues and topics are made known to every shard before anything that relies on them is sent. */
 
+import { isTroupeError, TroupeError } from '../../base/error.ts'
+import type { Millis } from '../../base/time.ts'
 import type { CallOptions } from '../contract.ts'
 import type { Bodies, Done } from './body.ts'
 import { Operation, type Verb } from './operation.ts'
 import type { Router } from './router.ts'
+import type { WatchPorts } from './shard-watch.ts'
 
 interface Known {
   /** The rules object that was given last, which is mostly the same one. */
@@ -11,20 +14,28 @@ interface Known {
   /** Encoded, as text. */
   readonly signature: string
   isDone: boolean
-  readonly done: Promise<void>
+  done: Promise<void>
+  /** Why it is not done yet. */
+  failure: unknown
 }
 
 /** Names of which the rules are remembered; beyond, the oldest are made known again when they are used. */
 const NAMES_LIMIT = 10_000
+const DEFAULT_TIMEOUT_MS: Millis = 10_000
+/** An answer that has not come by then may have been lost. */
+const ATTEMPT_MS: Millis = 3000
+const NOT_YET = ['TIMEOUT', 'OUTCOME_UNKNOWN', 'NO_QUORUM', 'UNREACHABLE'] as const
 
 export class RuleBook {
   readonly #router: Router
   readonly #bodies: Bodies
   readonly #verb: Verb<Done>
+  readonly #ports: WatchPorts
   readonly #known = new Map<string, Known>()
 
-  constructor(router: Router, bodies: Bodies, verb: Verb<Done>) {
+  constructor(router: Router, ports: WatchPorts, bodies: Bodies, verb: Verb<Done>) {
     this.#router = router
+    this.#ports = ports
     this.#bodies = bodies
     this.#verb = verb
   }
@@ -35,7 +46,11 @@ export class RuleBook {
     return known?.rules === rules && known.isDone
   }
 
-  /** @param encode writes the body of the command that makes the rules known */
+  /**
+   * Callers share the work, but each waits only as long as it may: what is shared is tried until it is done.
+   *
+   * @param encode writes the body of the command that makes the rules known
+   */
   async publish(
     name: string,
     rules: object,
@@ -45,31 +60,77 @@ export class RuleBook {
     const body = this.#bodies.write(encode).slice()
     const signature = body.join()
     const known = this.#known.get(name)
-    if (known?.signature === signature) {
-      known.rules = rules
-      return known.done
-    }
-    const done = this.#publish(body, options)
-    const entry: Known = { rules, signature, isDone: false, done }
+    const entry = known?.signature === signature ? known : this.#begin(name, { rules, signature }, body)
+    entry.rules = rules
+    const { clock } = this.#ports
+    const deadline = clock.now() + (options.timeout ?? DEFAULT_TIMEOUT_MS)
+    await this.#router.whenReady(options)
+    await patient(entry, this.#ports, { ...options, timeout: Math.max(0, deadline - clock.now()) })
+  }
+
+  #begin(name: string, given: Pick<Known, 'rules' | 'signature'>, body: Uint8Array): Known {
+    const entry: Known = { ...given, isDone: false, failure: undefined, done: Promise.resolve() }
+    entry.done = this.#publish(body, entry)
     this.#known.delete(name)
     this.#known.set(name, entry)
     for (const oldest of this.#known.keys()) {
       if (this.#known.size <= NAMES_LIMIT) break
       this.#known.delete(oldest)
     }
-    try {
-      await done
-      entry.isDone = true
-    } catch (error) {
-      if (this.#known.get(name) === entry) this.#known.delete(name)
-      throw error
-    }
+    entry.done.then(
+      () => {
+        entry.isDone = true
+      },
+      () => {
+        if (this.#known.get(name) === entry) this.#known.delete(name)
+      },
+    )
+    return entry
   }
 
-  async #publish(value: Uint8Array, options: CallOptions): Promise<void> {
-    const groups = await this.#router.whenReady(options)
-    await Promise.all(
-      groups.map((_, shard) => this.#router.submit(new Operation(this.#verb, { shard, value }), options)),
-    )
+  async #publish(value: Uint8Array, entry: Known): Promise<void> {
+    const groups = await this.#router.whenReady({ timeout: Number.POSITIVE_INFINITY })
+    await Promise.all(groups.map((_, shard) => this.#tell(shard, value, entry)))
+  }
+
+  /** Making rules known twice does no harm. */
+  async #tell(shard: number, value: Uint8Array, entry: Known): Promise<void> {
+    for (;;) {
+      try {
+        await this.#router.submit(new Operation(this.#verb, { shard, value }), { timeout: ATTEMPT_MS })
+        return
+      } catch (error) {
+        if (!isTroupeError(error, ...NOT_YET)) throw error
+        entry.failure = error
+      }
+    }
+  }
+}
+
+/** Waits no longer than the options say. */
+async function patient(
+  entry: Known,
+  { clock, scheduler }: WatchPorts,
+  { signal, timeout = DEFAULT_TIMEOUT_MS }: CallOptions,
+): Promise<void> {
+  signal?.throwIfAborted()
+  const late = (): unknown =>
+    isTroupeError(entry.failure, 'NO_QUORUM', 'UNREACHABLE')
+      ? entry.failure
+      : new TroupeError('TIMEOUT', 'not all shards knew the rules in time; nothing was sent', { cause: entry.failure })
+  let end = (): void => {}
+  const ended = new Promise<void>((_, reject) => {
+    const timer = Number.isFinite(timeout) ? scheduler.at(clock.now() + timeout, () => reject(late())) : undefined
+    const aborted = (): void => reject(signal?.reason)
+    signal?.addEventListener('abort', aborted, { once: true })
+    end = () => {
+      timer?.cancel()
+      signal?.removeEventListener('abort', aborted)
+    }
+  })
+  try {
+    await Promise.race([entry.done, ended])
+  } finally {
+    end()
   }
 }

@@ -27,6 +27,8 @@ const MEMBER_TTL_MS = 10_000
 /** How long a partition that is to be yielded waits for the commit of what is being handled. */
 const GRACE_MS = 5000
 const AGAIN_MS = 200
+/** Whatever of these happens, the member joins again. */
+const PASSING = ['LEASE_LOST', 'FENCED', 'COMPACTED', 'TIMEOUT', 'OUTCOME_UNKNOWN', 'NO_QUORUM', 'UNREACHABLE'] as const
 
 export interface SubscriptionParts extends LeaseParts {
   /** Makes sure that the topic's rules are known. */
@@ -139,8 +141,7 @@ export class Member implements Spring, BatchHandler {
     this.#over.abort()
     this.#grace?.cancel()
     this.#loseAll()
-    // Its partitions pass on when the lease ends; if this fails, when it has run out.
-    this.#lease?.end({ timeout: MEMBER_TTL_MS }).catch(() => {})
+    this.#leave()
   }
 
   received(batch: Batch): void {
@@ -175,9 +176,10 @@ export class Member implements Spring, BatchHandler {
         await this.#follow()
       } catch (error) {
         if (this.#over.signal.aborted) return
-        if (!isTroupeError(error, 'LEASE_LOST', 'FENCED', 'COMPACTED')) throw error
+        if (!isTroupeError(error, ...PASSING)) throw error
       }
       this.#loseAll()
+      this.#leave()
       const { clock, scheduler } = this.#parts.ports
       await new Promise<void>((resolve) => scheduler.at(clock.now() + AGAIN_MS, resolve))
     }
@@ -186,10 +188,9 @@ export class Member implements Spring, BatchHandler {
   async #follow(): Promise<void> {
     const { router, ports, bodies } = this.#parts
     const key = `${this.#topic}/${this.#group}`
-    const endless = { timeout: Number.POSITIVE_INFINITY }
-    await router.whenReady(endless)
+    await router.whenReady({ timeout: Number.POSITIVE_INFINITY })
     const shard = router.shardOf(GROUP_MAP, key)
-    const lease = await SessionLease.grant(this.#parts, shard, MEMBER_TTL_MS, endless)
+    const lease = await SessionLease.grant(this.#parts, shard, MEMBER_TTL_MS, { timeout: MEMBER_TTL_MS })
     this.#lease = lease
     const signal = AbortSignal.any([this.#over.signal, lease.lost])
     const changes = watch(router, ports, { map: GROUP_MAP, from: key, until: `${key}\0` }, { signal })
@@ -197,7 +198,7 @@ export class Member implements Spring, BatchHandler {
     // The watch stands before the join, so that no generation is missed.
     const first = iterator.next()
     const value = bodies.write((writer) => encodeJoin(writer, this.#me(lease), this.#partitions))
-    await router.submit(new Operation(JOIN, { shard, value }), { signal, timeout: Number.POSITIVE_INFINITY })
+    await router.submit(new Operation(JOIN, { shard, value }), { signal, timeout: MEMBER_TTL_MS })
     for (let next = await first; next.done !== true; next = await iterator.next()) {
       if (next.value.type === 'set') await this.#assigned(decodeGroupState(new ByteReader(next.value.value)), lease)
     }
@@ -239,10 +240,20 @@ export class Member implements Spring, BatchHandler {
     if (!isTimeOver && yielding.some(([, { open }]) => open !== undefined)) return
     this.#grace?.cancel()
     for (const [partition] of yielding) this.#lose(partition)
-    const value = this.#parts.bodies.write((writer) => encodeYield(writer, this.#me(lease), this.#generation))
-    const asked = new Operation(YIELD, { shard: lease.shard, value })
-    // When it fails the lease is gone, and the partitions with it.
-    this.#parts.router.submit(asked, { timeout: Number.POSITIVE_INFINITY }).catch(() => {})
+    this.#yield(lease, this.#generation).catch((error: unknown) => this.feed.fail(error))
+  }
+
+  /** Until it has been heard; when the lease is gone, so are the partitions. */
+  async #yield(lease: SessionLease, generation: number): Promise<void> {
+    while (!lease.isOver) {
+      const value = this.#parts.bodies.write((writer) => encodeYield(writer, this.#me(lease), generation))
+      try {
+        await this.#parts.router.submit(new Operation(YIELD, { shard: lease.shard, value }), { timeout: GRACE_MS })
+        return
+      } catch (error) {
+        if (!isTroupeError(error, ...PASSING)) throw error
+      }
+    }
   }
 
   #lose(partition: number): void {
@@ -251,6 +262,11 @@ export class Member implements Spring, BatchHandler {
     this.#owned.delete(partition)
     owned.reader.lose()
     this.feed.drop((batch) => batch instanceof Batch && batch.reader === owned.reader)
+  }
+
+  /** Its partitions pass on when the lease ends; if this fails, when it has run out. */
+  #leave(): void {
+    this.#lease?.end({ timeout: MEMBER_TTL_MS }).catch(() => {})
   }
 
   #loseAll(): void {

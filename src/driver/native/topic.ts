@@ -56,7 +56,7 @@ export class NativeTopics implements TopicFacet {
   constructor(router: Router, ports: WatchPorts) {
     this.#router = router
     this.#ports = ports
-    this.#rules = new RuleBook(router, this.#bodies, commandVerb(TOPIC_COMMAND.topicConfigure))
+    this.#rules = new RuleBook(router, ports, this.#bodies, commandVerb(TOPIC_COMMAND.topicConfigure))
   }
 
   publish(topic: TopicName, record: OutgoingRecord, options: CallOptions): Promise<Published> {
