@@ -34,7 +34,7 @@ export const LEASE_MS: Millis = 1000
 
 const NO_LIMIT = Number.POSITIVE_INFINITY
 
-export const RULES: QueueRules = {
+const RULES: QueueRules = {
   order: 'key',
   maxAttempts: 3,
   leaseMs: 30_000,
@@ -60,7 +60,7 @@ export const MESSAGE: OutgoingMessage = {
   deduplication: undefined,
 }
 
-export function queueOf({ driver }: TimedConformanceContext): QueueFacet {
+function queueOf({ driver }: TimedConformanceContext): QueueFacet {
   if (driver.queue === undefined) throw new ConformanceError('the driver has no queue facet')
   return driver.queue
 }

@@ -64,7 +64,7 @@ export const LIMIT_CASES: readonly TimedConformanceCase[] = [
       for (const delivery of deliveries) void delivery.then(({ done }) => (count += done === true ? 0 : 1))
       await scene.sleep(300)
       checkEqual(count, 2, 'messages that are out')
-      await Promise.all(consumers.map((consumer) => consumer.return?.()))
+      for (const consumer of consumers) await consumer.return?.()
     },
   },
   {

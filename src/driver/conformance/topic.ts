@@ -204,9 +204,16 @@ const GROUPS: readonly TimedConformanceCase[] = [
       await eventually(scene, 'three members share two partitions', async () => {
         const [group] = await scene.facet.groups(context.name, {})
         const owned = (group?.members ?? []).map(({ partitions }) => partitions)
-        return owned.length === 3 && owned.flat().sort().join() === '0,1' && owned.every(({ length }) => length <= 1)
+        return (
+          owned.length === 3 &&
+          owned
+            .flat()
+            .sort((a, b) => a - b)
+            .join() === '0,1' &&
+          owned.every(({ length }) => length <= 1)
+        )
       })
-      await Promise.all(readers.map((reader) => reader.return?.()))
+      for (const reader of readers) await reader.return?.()
     },
   },
   {
