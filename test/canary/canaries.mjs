@@ -50,15 +50,15 @@ export const CANARIES = [
   {
     name: 'forget the vote over a restart',
     file: 'cluster/groups.js',
-    find: 'vote: recovered.vote,',
-    replace: 'vote: undefined,',
+    find: 'const vote = isLater ? undefined : recovered.vote;',
+    replace: 'const vote = undefined;',
     seeds: 400,
   },
   {
     name: 'forget the term over a restart',
     file: 'cluster/groups.js',
-    find: 'term: recovered.term,',
-    replace: 'term: recovered.log.at(-1)?.term ?? recovered.start.term,',
+    find: 'const term = isLater ? applied.term : recovered.term;',
+    replace: 'const term = recovered.log.at(-1)?.term ?? recovered.start.term;',
     seeds: 60,
   },
   {
@@ -73,7 +73,7 @@ export const CANARIES = [
     file: 'protocol/raft/follower.js',
     find: 'else if (!replica.log.holds(previous))',
     replace: 'else if (previous.index > replica.log.lastIndex)',
-    seeds: 60,
+    seeds: 400,
   },
   {
     name: 'answer reads without asking whether one still leads',

@@ -26,6 +26,8 @@ export class TestCluster {
   readonly nodes: ClusterNode[] = []
   readonly computers: Computer[] = []
   readonly failures: unknown[] = []
+  /** Of the logs of all nodes; on a disk, each is one write and one sync. */
+  commits = 0
 
   constructor(names: readonly string[], shards = 4) {
     this.network = new SimulatedNetwork(QUALITY, { queue: this.queue, random: this.random, trace: this.trace })
@@ -46,7 +48,7 @@ export class TestCluster {
         scheduler: computer,
         random: this.random.fork(),
         network: this.network.join(name as NodeId, computer, 1),
-        log: new MemoryLog({ checksum: crc32 as never }),
+        log: this.#countedLog(),
         snapshots,
         charter: { read: () => undefined, replace: (_, done) => done(undefined) },
         fatal: (error) => this.failures.push(error),
@@ -68,6 +70,16 @@ export class TestCluster {
     this.nodes.push(node)
     this.computers.push(computer)
     node.start()
+  }
+
+  #countedLog(): MemoryLog {
+    const log = new MemoryLog({ checksum: crc32 as never })
+    const commit = log.commit.bind(log)
+    log.commit = (done) => {
+      this.commits++
+      commit(done)
+    }
+    return log
   }
 
   /** An application on a computer of its own, connected to the first node only or to all. */
