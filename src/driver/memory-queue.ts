@@ -3,6 +3,7 @@
 import { invalidArgument } from '../base/argument.ts'
 import { TroupeError } from '../base/error.ts'
 import type { Clock, Scheduler, WallMillis } from '../base/time.ts'
+import { DEFAULT_SETTINGS } from '../machine/queue-state.ts'
 import type {
   CallOptions,
   ConsumeOptions,
@@ -36,22 +37,8 @@ export interface MemoryQueueNeighbours {
   readonly schedules: (fire: FiringPort) => MemorySchedules
 }
 
-/** Of a queue that nobody has configured. */
-const DEFAULT_RULES: QueueRules = {
-  order: 'key',
-  maxAttempts: 5,
-  leaseMs: 30_000,
-  limit: 1_000_000,
-  overflow: 'reject',
-  concurrency: Number.POSITIVE_INFINITY,
-  keyConcurrency: Number.POSITIVE_INFINITY,
-  rate: Number.POSITIVE_INFINITY,
-  ratePeriodMs: 1000,
-  keyRate: Number.POSITIVE_INFINITY,
-  keyRatePeriodMs: 1000,
-  deadKeepMs: 14 * 24 * 3_600_000,
-  single: false,
-}
+/** Of a queue that nobody has configured: the same on every driver. */
+const DEFAULT_RULES: QueueRules = { ...DEFAULT_SETTINGS, single: false }
 
 const DEFAULT_TIMEOUT_MS = 10_000
 

@@ -1,24 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import type { Delivered, Driver, Hold } from '../../../src/driver/contract.ts'
 import { TestCluster } from './cluster.ts'
+import { RULES } from './rules.ts'
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const MUTEX = { permits: 1, of: 1, ttl: 3000, lockDelay: 0, wait: true, value: bytes('me'), timeout: 60_000 }
-const RULES = {
-  order: 'key',
-  maxAttempts: 5,
-  leaseMs: 30_000,
-  limit: 1_000_000,
-  overflow: 'reject',
-  concurrency: Number.POSITIVE_INFINITY,
-  keyConcurrency: Number.POSITIVE_INFINITY,
-  rate: Number.POSITIVE_INFINITY,
-  ratePeriodMs: 1000,
-  keyRate: Number.POSITIVE_INFINITY,
-  keyRatePeriodMs: 1000,
-  deadKeepMs: 86_400_000,
-  single: false,
-} as const
 const PLAIN = { headers: {}, delay: 0, ttl: Number.POSITIVE_INFINITY, priority: 0, deduplication: undefined }
 
 function facets(driver: Driver): Required<Driver> {

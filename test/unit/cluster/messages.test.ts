@@ -8,25 +8,10 @@ import type {
   QueueRules,
 } from '../../../src/driver/contract.ts'
 import { TestCluster } from './cluster.ts'
+import { RULES } from './rules.ts'
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const text = (content: Uint8Array) => new TextDecoder().decode(content)
-
-const RULES: QueueRules = {
-  order: 'key',
-  maxAttempts: 5,
-  leaseMs: 30_000,
-  limit: 1_000_000,
-  overflow: 'reject',
-  concurrency: Number.POSITIVE_INFINITY,
-  keyConcurrency: Number.POSITIVE_INFINITY,
-  rate: Number.POSITIVE_INFINITY,
-  ratePeriodMs: 1000,
-  keyRate: Number.POSITIVE_INFINITY,
-  keyRatePeriodMs: 1000,
-  deadKeepMs: 86_400_000,
-  single: false,
-}
 
 function queueOf(rules: Partial<QueueRules> = {}): QueueName {
   return { name: 'jobs', rules: { ...RULES, ...rules } }
