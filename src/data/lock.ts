@@ -154,14 +154,16 @@ export function leaseFacet(driver: Driver): LeaseFacet {
 export class HeldLock implements Lock {
   readonly name: string
   readonly token: bigint
-  readonly signal: AbortSignal
   readonly #hold: Hold
 
   constructor(hold: Hold) {
     this.name = hold.name
     this.token = hold.token
-    this.signal = hold.lost
     this.#hold = hold
+  }
+
+  get signal(): AbortSignal {
+    return this.#hold.lost
   }
 
   async release(options: CallOptions = NO_OPTIONS): Promise<void> {

@@ -133,7 +133,10 @@ export interface Troupe {
    */
   drain(options?: DrainOptions): Promise<void>
 
-  /** Closes at once: what is under way rejects with `CLOSED`, or with `OUTCOME_UNKNOWN` where it may have happened. */
+  /**
+   * Closes at once: what is under way rejects with `CLOSED`, or with `OUTCOME_UNKNOWN` where it may have happened. Locks,
+   * offices, leases and places in groups are given back, so that nobody waits for them to run out; that takes at most a second.
+   */
   close(): Promise<void>
 
   [Symbol.asyncDispose](): Promise<void>

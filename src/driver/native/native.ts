@@ -66,7 +66,7 @@ export function nativeDriver(options: NativeDriverOptions): Driver {
     outcome: (operationId: string, call: CallOptions): Promise<OperationOutcome> =>
       askOutcome(router, operationId, call),
     status: (call: CallOptions): Promise<ClusterStatus> => askStatus(router, call),
-    close: (): Promise<void> => Promise.resolve(router.close()),
+    close: (): Promise<void> => router.close(),
   }
 }
 

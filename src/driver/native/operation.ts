@@ -12,6 +12,8 @@ export interface Verb<Answer> {
   readonly operation: number
   /** A write happens at most once and can end as `OUTCOME_UNKNOWN`; anything else may be asked again at will. */
   readonly isWrite: boolean
+  /** It gives something back, and so it is still carried while the driver closes. */
+  readonly isFarewell?: true
   /** Writes the bytes of the request. */
   encode(writer: ByteWriter, operation: Operation<Answer>): void
   /** Reads the answer, a view; throws what the call rejects with, or {@link NotYet}. */

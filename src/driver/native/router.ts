@@ -32,6 +32,8 @@ const OPERATIONS_LIMIT = 65_536
 const BYTES_LIMIT = 64 * 1024 * 1024
 /** How often in a row one node may point to another before a pause is made. */
 const HOPS_LIMIT = 3
+/** How long a driver that closes waits for the cluster to take back what it held. */
+const FAREWELL_MS: Millis = 1000
 /** Refusals of one node that another node need not share. */
 const NODE_REFUSALS = ['CLOSED', 'UNREACHABLE'] as const
 
@@ -72,6 +74,10 @@ export class Router implements LinkHandler {
   #count = 0
   #bytes = 0
   #isClosed = false
+  /** Nothing is carried any more. */
+  #isShut = false
+  #shut: () => void = () => {}
+  #closing: Promise<void> | undefined
 
   constructor(options: RouterOptions) {
     this.#options = options
@@ -122,14 +128,31 @@ export class Router implements LinkHandler {
     return this.#lanes.get(group)?.openLink ?? this.#links.any()
   }
 
-  close(): void {
-    if (this.#isClosed) return
+  /** Whatever is under way ends at once, but for what gives back leases: that has a second for its answers. */
+  close(): Promise<void> {
+    this.#closing ??= new Promise((resolve) => this.#close(resolve))
+    return this.#closing
+  }
+
+  #close(closed: () => void): void {
+    const { clock, scheduler } = this.#options
     this.#isClosed = true
-    for (const operation of this.#deadlines.operations()) this.#reject(operation, closeError(operation))
+    for (const operation of this.#deadlines.operations()) {
+      if (operation.verb.isFarewell !== true) this.#reject(operation, closeError(operation))
+    }
     for (const subscriber of this.subscribers) subscriber.driverClosed(closedError())
-    this.#deadlines.stop()
-    for (const lane of this.#lanes.values()) lane.pause?.cancel()
-    this.#links.close()
+    const timer = scheduler.at(clock.now() + FAREWELL_MS, () => this.#shut())
+    this.#shut = () => {
+      this.#shut = () => {}
+      timer.cancel()
+      this.#isShut = true
+      for (const operation of this.#deadlines.operations()) this.#reject(operation, closeError(operation))
+      this.#deadlines.stop()
+      for (const lane of this.#lanes.values()) lane.pause?.cancel()
+      this.#links.close()
+      closed()
+    }
+    if (this.#count === 0 || !this.#links.isConnected) this.#shut()
   }
 
   answered(operation: Operation<unknown>, bytes: Uint8Array): void {
@@ -180,7 +203,7 @@ export class Router implements LinkHandler {
 
   closed(link: Link, operations: readonly Operation<unknown>[]): void {
     this.#links.closed(link)
-    if (this.#isClosed) return
+    if (this.#isShut) return
     for (const lane of this.#lanes.values()) if (lane.link === link) lane.link = undefined
     for (const operation of operations) this.#park(operation, this.#laneOf(operation.group))
     this.#dial()
@@ -188,7 +211,7 @@ export class Router implements LinkHandler {
 
   #admit(operation: Operation<unknown>, { signal, timeout = DEFAULT_TIMEOUT_MS }: CallOptions): void {
     if (signal?.aborted === true) operation.reject(signal.reason)
-    else if (this.#isClosed) operation.reject(closedError())
+    else if (this.#isShut || (this.#isClosed && operation.verb.isFarewell !== true)) operation.reject(closedError())
     else if (!(timeout >= 0)) operation.reject(invalidArgument('`timeout` is a number of milliseconds, at least 0'))
     else if (this.#count >= OPERATIONS_LIMIT) operation.reject(overloadedError(`${OPERATIONS_LIMIT} operations`))
     else if (this.#bytes + operation.bytes > BYTES_LIMIT) operation.reject(overloadedError(`${BYTES_LIMIT} bytes`))
@@ -326,6 +349,7 @@ export class Router implements LinkHandler {
     this.#bytes -= operation.bytes
     if (operation.signal !== undefined) this.#aborts.remove(operation, operation.signal)
     if (!isUnknown) operation.source?.settle(operation.sequence)
+    if (this.#isClosed && this.#count === 0) this.#shut()
   }
 
   #laneOf(group: number): Lane {

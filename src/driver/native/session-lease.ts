@@ -8,17 +8,17 @@ import type { Millis, Timer } from '../../base/time.ts'
 import { LEASE_COMMAND } from '../../machine/lease-command.ts'
 import { OPERATION } from '../../wire/request.ts'
 import type { CallOptions } from '../contract.ts'
-import { type Bodies, commandVerb, leaderVerb } from './body.ts'
-import { Operation } from './operation.ts'
+import { type Bodies, commandVerb, type Done, leaderVerb } from './body.ts'
+import { Operation, type Verb } from './operation.ts'
 import type { Router, Subscriber } from './router.ts'
 import type { WatchPorts } from './shard-watch.ts'
 
 const GRANT = commandVerb(LEASE_COMMAND.grant)
-const REVOKE = commandVerb(LEASE_COMMAND.revoke)
+const REVOKE: Verb<Done> = { ...commandVerb(LEASE_COMMAND.revoke), isFarewell: true }
 /** The lease is missing when it is among the answer. */
 const KEEP_ALIVE = leaderVerb(OPERATION.keepAlive, (bytes): boolean => new ByteReader(bytes).remaining === 0)
 
-/** Of the time to live, this much is left to clocks that run at different speeds. */
+/** Of the time to live, this much is left to clocks that run at different speeds: the owner gives up before the cluster does. */
 const MARGIN = 1 / 16
 
 export interface LeaseParts {
@@ -49,8 +49,9 @@ export class SessionLease implements Subscriber {
     this.#validUntil = parts.ports.clock.now() + ttl * (1 - MARGIN)
   }
 
-  /** Aborts with `LEASE_LOST`. */
+  /** Aborts with `LEASE_LOST`. Who looks at it after a long pause need not wait for a timer to see that. */
   get lost(): AbortSignal {
+    if (this.#parts.ports.clock.now() >= this.#validUntil) this.#lose('was not kept alive in time')
     return this.#controller.signal
   }
 
@@ -71,16 +72,21 @@ export class SessionLease implements Subscriber {
     return lease
   }
 
+  /** The others need not wait until it has run out. */
   driverClosed(error: TroupeError): void {
-    this.#lose(error)
+    this.#lose('ended with its driver', error)
+    this.#revoke({}).catch(() => {})
   }
 
   /** Ends it in the cluster; resolves also when it was over already. */
   async end(options: CallOptions): Promise<void> {
     if (this.#isEnded) return
     this.#stop()
-    const { router } = this.#parts
-    await router.submit(new Operation(REVOKE, { shard: this.shard, value: this.#body() }), options)
+    await this.#revoke(options)
+  }
+
+  #revoke(options: CallOptions): Promise<unknown> {
+    return this.#parts.router.submit(new Operation(REVOKE, { shard: this.shard, value: this.#body() }), options)
   }
 
   #body(): Uint8Array {
@@ -93,7 +99,7 @@ export class SessionLease implements Subscriber {
     const { clock, scheduler } = this.#parts.ports
     const now = clock.now()
     if (now >= this.#validUntil) {
-      this.#lose()
+      this.#lose('was not kept alive in time')
       return
     }
     const isKept = now + this.ttl / 3
@@ -102,17 +108,17 @@ export class SessionLease implements Subscriber {
     this.#parts.router.submit(asked, { timeout: this.ttl / 3 }).then(
       (exists) => {
         if (exists) this.#validUntil = Math.max(this.#validUntil, now + this.ttl * (1 - MARGIN))
-        else this.#lose()
+        else this.#lose('has ended in the cluster')
       },
       // Another one follows in time.
       () => {},
     )
   }
 
-  #lose(cause?: unknown): void {
+  #lose(why: string, cause?: unknown): void {
     if (this.#isEnded) return
     this.#stop()
-    this.#controller.abort(new TroupeError('LEASE_LOST', `lease ${this.id} was not kept alive in time`, { cause }))
+    this.#controller.abort(new TroupeError('LEASE_LOST', `lease ${this.id} ${why}`, { cause }))
   }
 
   #stop(): void {

@@ -9,7 +9,7 @@ import { nativeDriver } from '../../../src/driver/native/native.ts'
 import { MemoryLog } from '../../../src/host/log/memory-log.ts'
 import type { SnapshotStore } from '../../../src/host/log-device.ts'
 import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../../../src/protocol/raft/config.ts'
-import { connectChannels } from '../../../src/simulation/client-channel.ts'
+import { connectChannels, type SimulatedChannel } from '../../../src/simulation/client-channel.ts'
 import { Computer } from '../../../src/simulation/computer.ts'
 import { EventQueue } from '../../../src/simulation/event-queue.ts'
 import type { LinkQuality } from '../../../src/simulation/link.ts'
@@ -17,6 +17,12 @@ import { SimulatedNetwork } from '../../../src/simulation/network.ts'
 import { Trace } from '../../../src/simulation/trace.ts'
 
 const QUALITY: LinkQuality = { mode: 'stream', loss: 0, duplicate: 0, delayMs: [0.2, 0.4], tail: 0, tailMs: 0 }
+
+interface Place {
+  readonly computer: Computer
+  readonly channels: SimulatedChannel[]
+  isCutOff: boolean
+}
 
 export class TestCluster {
   readonly queue = new EventQueue()
@@ -26,6 +32,7 @@ export class TestCluster {
   readonly nodes: ClusterNode[] = []
   readonly computers: Computer[] = []
   readonly failures: unknown[] = []
+  readonly #places = new Map<Driver, Place>()
   /** Of the logs of all nodes; on a disk, each is one write and one sync. */
   commits = 0
 
@@ -85,20 +92,43 @@ export class TestCluster {
   /** An application on a computer of its own, connected to the first node only or to all. */
   application(direct: boolean): Driver {
     const computer = new Computer(this.queue, 'application')
+    const place: Place = { computer, channels: [], isCutOff: false }
     const ports = { queue: this.queue, random: this.random, trace: this.trace }
-    return nativeDriver({
+    const driver = nativeDriver({
       clock: computer,
       scheduler: computer,
       random: this.random.fork(),
       direct,
       seeds: ['n1:7400'],
       connect: (address) => {
+        if (place.isCutOff) return Promise.reject(new Error('cut off'))
         const at = this.nodes.findIndex(({ settings }) => settings.address === address)
         const [near, far] = connectChannels([computer, this.computers[at] as Computer], () => QUALITY, ports)
+        place.channels.push(near)
         this.nodes[at]?.accept(far)
         return Promise.resolve(near)
       },
     })
+    this.#places.set(driver, place)
+    return driver
+  }
+
+  /** The computer that the application of this driver runs on: to be paused or switched off. */
+  computerOf(driver: Driver): Computer {
+    return this.#place(driver).computer
+  }
+
+  /** No node can be reached by this driver from now on. */
+  cutOff(driver: Driver): void {
+    const place = this.#place(driver)
+    place.isCutOff = true
+    for (const channel of place.channels.splice(0)) channel.close()
+  }
+
+  #place(driver: Driver): Place {
+    const place = this.#places.get(driver)
+    if (place === undefined) throw new Error('this driver is of another cluster')
+    return place
   }
 
   /** Lets virtual time pass, and promises settle. */

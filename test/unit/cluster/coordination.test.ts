@@ -37,7 +37,7 @@ describe('locks of a cluster', () => {
     expect(new Set(codes)).toEqual(new Set(['FENCED', false, 'ok']))
   })
 
-  test('are lost by the holder before another has them', async () => {
+  test('are lost by a holder that is cut off before another has them', async () => {
     const cluster = new TestCluster(['n1', 'n2', 'n3'])
     const [one, two] = [facets(cluster.application(true)), facets(cluster.application(true))]
     let lostAt = 0
@@ -52,11 +52,79 @@ describe('locks of a cluster', () => {
       gainedAt = cluster.queue.now()
     })
     await cluster.run(1000)
-    void one.close()
+    cluster.cutOff(one)
     await cluster.run(10_000)
     expect(lostAt).toBeGreaterThan(0)
-    expect(gainedAt).toBeGreaterThan(lostAt)
-    expect(gainedAt - lostAt).toBeLessThan(4500)
+    // A sixteenth of the time to live, for clocks that run at different speeds.
+    expect(gainedAt - lostAt).toBeGreaterThanOrEqual(MUTEX.ttl / 16)
+    expect(gainedAt - lostAt).toBeLessThan(2000)
+  })
+
+  test('of a process that was suspended for too long are lost to it before anything it does has succeeded', async () => {
+    const cluster = new TestCluster(['n1', 'n2', 'n3'])
+    const one = facets(cluster.application(true))
+    const seen: unknown[] = []
+    void one.lease.acquire('nightly', MUTEX).then(({ lost }) => {
+      lost.addEventListener('abort', () => seen.push('lost'))
+    })
+    await cluster.run(4000)
+    cluster.computerOf(one).pause()
+    await cluster.run(10_000)
+    void one.keyValue.set('m', 'k', bytes('late'), {}).then(() => seen.push('written'))
+    cluster.computerOf(one).resume()
+    await cluster.run(1000)
+    expect(seen).toEqual(['lost', 'written'])
+  })
+
+  test('are known to be lost by who looks before any timer has run', async () => {
+    const cluster = new TestCluster(['n1', 'n2', 'n3'])
+    const one = facets(cluster.application(true))
+    const holds: Hold[] = []
+    void one.lease.acquire('nightly', MUTEX).then((hold) => holds.push(hold))
+    await cluster.run(4000)
+    expect(holds.map(({ lost }) => lost.aborted)).toEqual([false])
+    cluster.computerOf(one).pause()
+    await cluster.run(10_000)
+    expect(holds.map(({ lost }) => lost.aborted)).toEqual([true])
+  })
+
+  test.each([true, false])('of a driver that closes are the next one’s at once (direct: %s)', async (direct) => {
+    const cluster = new TestCluster(['n1', 'n2', 'n3'])
+    const [one, two] = [facets(cluster.application(direct)), facets(cluster.application(true))]
+    const events: string[] = []
+    const names = ['nightly', 'hourly', 'daily', 'weekly']
+    for (const name of names) {
+      void one.lease.acquire(name, MUTEX).then((hold) => {
+        hold.lost.addEventListener('abort', () => events.push(`${name} lost`))
+      })
+    }
+    await cluster.run(3000)
+    for (const name of names) void two.lease.acquire(name, MUTEX).then(() => events.push(`${name} gained`))
+    await cluster.run(1000)
+    expect(events).toEqual([])
+    void one.close().then(() => events.push('closed'))
+    expect([...events].sort()).toEqual(names.map((name) => `${name} lost`).sort())
+    await cluster.run(50)
+    expect(events.slice(4).sort()).toEqual(['closed', ...names.map((name) => `${name} gained`)].sort())
+  })
+
+  test('do not keep a driver from closing that reaches nobody', async () => {
+    const cluster = new TestCluster(['n1', 'n2', 'n3'])
+    const [one, two] = [facets(cluster.application(true)), facets(cluster.application(true))]
+    for (const each of [one, two]) void each.lease.acquire(`of ${each === one}`, MUTEX)
+    await cluster.run(3000)
+    const closed: string[] = []
+    cluster.cutOff(one)
+    await cluster.run(10)
+    void one.close().then(() => closed.push('cut off'))
+    await cluster.run(10)
+    expect(closed).toEqual(['cut off'])
+    for (const computer of cluster.computers) computer.pause()
+    void two.close().then(() => closed.push('unanswered'))
+    await cluster.run(900)
+    expect(closed).toEqual(['cut off'])
+    await cluster.run(200)
+    expect(closed).toEqual(['cut off', 'unanswered'])
   })
 
   test('an attached key goes with its lease', async () => {

@@ -79,4 +79,24 @@ describe('a topic of a cluster', () => {
     await cluster.run(500)
     expect((await groups)?.map(({ group, members }) => [group, members.length])).toEqual([['billing', 1]])
   })
+
+  test('of a driver that closes is read on by the other members at once', async () => {
+    const cluster = new TestCluster(['n1', 'n2', 'n3'])
+    const [one, two] = [cluster.application(true), cluster.application(true)]
+    const got: string[] = []
+    const take = (name: string) => async (batch: RecordBatch) => {
+      for (const { payload } of batch.records) got.push(`${name} ${text(payload)}`)
+      await batch.commit({})
+    }
+    const ended = read(one, { batch: 5, group: 'billing' }, take('one')).catch(({ code }: { code: string }) => code)
+    void read(two, { batch: 5, group: 'billing' }, take('two'))
+    await cluster.run(12_000)
+    void one.close()
+    await cluster.run(100)
+    expect(await ended).toBe('CLOSED')
+    publish(two, 0, 40)
+    await cluster.run(100)
+    expect(got.length).toBe(40)
+    expect(got.every((each) => each.startsWith('two'))).toBe(true)
+  })
 })
