@@ -72,6 +72,8 @@ export interface Delivered {
   readonly leaseMs: Millis
   /** Aborts with `LEASE_LOST` when the lease is known to be over. */
   readonly lost: AbortSignal
+  /** Tells one listener the same, at once when it is so already: a signal for each message costs more than the rest of it. */
+  onLost(tell: (reason: Error) => void): void
   /** Each settles once; all reject with `FENCED` when the lease is over. */
   acknowledge(options: CallOptions): Promise<void>
   retry(delay: Millis, error: Uint8Array, options: CallOptions): Promise<void>

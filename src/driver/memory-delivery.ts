@@ -62,6 +62,12 @@ export class MemoryDelivery implements Delivered {
     return this.#lost.signal
   }
 
+  onLost(tell: (reason: Error) => void): void {
+    const { signal } = this.#lost
+    if (signal.aborted) tell(signal.reason)
+    else signal.addEventListener('abort', () => tell(signal.reason), { once: true })
+  }
+
   acknowledge(options: CallOptions): Promise<void> {
     return this.#owner.settle(options, this, () => this.#owner.acknowledge(this.message))
   }

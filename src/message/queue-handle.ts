@@ -202,7 +202,9 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
     const none: CallOptions = NO_OPTIONS
     return {
       ...message,
-      lost: delivered.lost,
+      get lost() {
+        return delivered.lost
+      },
       acknowledge: (options = none) => delivered.acknowledge(options),
       retry: async (error: unknown, options: CallOptions & { readonly delay?: Millis } = none) => {
         const decision = options.delay ?? policy(error, delivered.attempt, random)

@@ -4,26 +4,17 @@ import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import { isTroupeError } from '../base/error.ts'
 import type { Millis, Timer } from '../base/time.ts'
 import { NO_OPTIONS } from '../data/call.ts'
-import type { MapDefinition } from '../data/map.ts'
 import { validate } from '../data/schema.ts'
 import type { Delivered } from '../driver/contract.ts'
-import { EffectBuffer } from './effects.ts'
 import { encodeFailure, failureRecord } from './failure-record.ts'
-import type { DrainResult, Handler, HandlerContext, Worker, WorkOptions } from './handler.ts'
+import type { DrainResult, Handler, Worker, WorkOptions } from './handler.ts'
+import { HandlerRun } from './handler-run.ts'
 import { facetOf, type MessageParts, pause } from './parts.ts'
-import type { QueueDefinition, QueueMessage, SendOptions } from './queue.ts'
-import type { PublishOptions, TopicDefinition } from './topic.ts'
+import type { QueueDefinition, QueueMessage } from './queue.ts'
 
 export const WORK_OPTIONS: ReadonlySet<string> = new Set(['concurrency', 'prefetch', 'consumer', 'signal', 'onFailure'])
 const DRAIN_OPTIONS: ReadonlySet<string> = new Set(['timeout'])
 const DRAIN_MS: Millis = 25_000
-const RESULT_KEEP_MS: Millis = 24 * 3_600_000
-
-/** A message in this worker's hands, with the timer that keeps its lease. */
-interface Job {
-  readonly delivered: Delivered
-  keeper: Timer | undefined
-}
 
 export class QueueWorker<Value, Input> implements Worker {
   readonly ended: Promise<void>
@@ -33,9 +24,12 @@ export class QueueWorker<Value, Input> implements Worker {
   readonly #options: WorkOptions
   readonly #concurrency: number
   readonly #deliveries: AsyncIterator<Delivered>
-  readonly #waiting: Job[] = []
-  readonly #running = new Set<Job>()
+  readonly #waiting: HandlerRun[] = []
+  readonly #running = new Set<HandlerRun>()
   readonly #ending = new AbortController()
+  /** One for all messages: most are done long before their leases are extended. */
+  #keeper: Timer | undefined
+  #keeperAt: Millis = Number.POSITIVE_INFINITY
   #idle: (() => void) | undefined
   #isDraining = false
   #finished = 0
@@ -92,8 +86,9 @@ export class QueueWorker<Value, Input> implements Worker {
   async close(): Promise<void> {
     this.#isDraining = true
     if (!this.#ending.signal.aborted) this.#ending.abort(new Error('the worker has ended'))
-    for (const job of [...this.#waiting, ...this.#running]) job.keeper?.cancel()
+    this.#keeper?.cancel()
     this.#waiting.length = 0
+    for (const run of this.#running) run.end(this.#ending.signal.reason)
     await this.#deliveries.return?.()
   }
 
@@ -115,57 +110,63 @@ export class QueueWorker<Value, Input> implements Worker {
   }
 
   #take(delivered: Delivered): void {
-    const job: Job = { delivered, keeper: undefined }
-    this.#keep(job)
-    this.#waiting.push(job)
+    const run = new HandlerRun(this.#parts, delivered)
+    this.#keep(run.keepAt)
+    this.#waiting.push(run)
     this.#start()
   }
 
   #start(): void {
     while (!this.#isDraining && this.#running.size < this.#concurrency) {
-      const job = this.#waiting.shift()
-      if (job === undefined) return
-      if (job.delivered.lost.aborted) continue
-      this.#running.add(job)
-      void this.#work(job).then(() => this.#finish(job))
+      const run = this.#waiting.shift()
+      if (run === undefined) return
+      if (run.isLost) continue
+      this.#running.add(run)
+      void this.#work(run).then(() => this.#finish(run))
     }
   }
 
-  #finish(job: Job): void {
-    job.keeper?.cancel()
-    this.#running.delete(job)
+  #finish(run: HandlerRun): void {
+    this.#running.delete(run)
     this.#finished += 1
     if (this.#running.size === 0) this.#idle?.()
     this.#start()
   }
 
   async #releaseWaiting(): Promise<number> {
-    const jobs = this.#waiting.splice(0)
-    for (const job of jobs) job.keeper?.cancel()
-    await Promise.all(jobs.map(({ delivered }) => delivered.release({}).catch(() => undefined)))
-    return jobs.length
+    const runs = this.#waiting.splice(0)
+    await Promise.all(runs.map(({ delivered }) => delivered.release({}).catch(() => undefined)))
+    return runs.length
   }
 
-  /** Extends the lease each time that half of it is over. */
-  #keep(job: Job): void {
-    const { clock, scheduler } = this.#parts
-    const { delivered } = job
-    job.keeper = scheduler.at(clock.now() + delivered.leaseMs / 2, () => {
-      if (delivered.lost.aborted || this.#ending.signal.aborted) return
-      // A failure shows as a lost lease; a lost reply is made good by the next extension.
-      delivered.extend(delivered.leaseMs, {}).catch(() => undefined)
-      this.#keep(job)
-    })
+  #keep(at: Millis): void {
+    if (at >= this.#keeperAt || this.#ending.signal.aborted) return
+    this.#keeper?.cancel()
+    this.#keeperAt = at
+    this.#keeper = this.#parts.scheduler.at(at, () => this.#extend())
   }
 
-  async #work({ delivered }: Job): Promise<void> {
-    const run = new HandlerRun(this.#parts, delivered, this.#ending.signal)
+  /** Extends each lease when half of it is over. */
+  #extend(): void {
+    const now = this.#parts.clock.now()
+    this.#keeperAt = Number.POSITIVE_INFINITY
+    let next = Number.POSITIVE_INFINITY
+    for (const run of [...this.#waiting, ...this.#running]) {
+      if (run.isLost) continue
+      if (run.keepAt <= now) run.keep(now)
+      next = Math.min(next, run.keepAt)
+    }
+    this.#keep(next)
+  }
+
+  async #work(run: HandlerRun): Promise<void> {
+    const { delivered } = run
     try {
       const message = await receivedMessage(this.#definition, delivered, this.#parts)
       if (message === undefined) return
       await this.#handler(message, run)
     } catch (error) {
-      if (!run.isCommitted) await this.#fail(delivered, error)
+      if (!run.isCommitted) await this.#fail(run, error)
       return
     }
     if (run.isCommitted) return
@@ -185,14 +186,14 @@ export class QueueWorker<Value, Input> implements Worker {
           'UNSUPPORTED',
         )
       ) {
-        await this.#fail(delivered, error)
+        await this.#fail(run, error)
       }
     }
   }
 
-  async #fail(delivered: Delivered, error: unknown): Promise<void> {
+  async #fail({ delivered, isLost }: HandlerRun, error: unknown): Promise<void> {
     // What ended because the worker ends, or has lost its lease, has not failed: it goes back as it is.
-    if (this.#ending.signal.aborted || delivered.lost.aborted) return
+    if (this.#ending.signal.aborted || isLost) return
     const { retry } = this.#definition
     const settled = async (): Promise<void> => {
       const decision = retry(error, delivered.attempt, this.#parts.random)
@@ -201,68 +202,6 @@ export class QueueWorker<Value, Input> implements Worker {
     }
     await settled().catch(() => undefined)
     this.#options.onFailure?.(failureRecord(error), { id: delivered.id, attempt: delivered.attempt })
-  }
-}
-
-class HandlerRun implements HandlerContext {
-  readonly signal: AbortSignal
-  readonly attempt: number
-  isCommitted = false
-  readonly #delivered: Delivered
-  readonly #codec: MessageParts['codec']
-  readonly #effects: EffectBuffer
-
-  constructor(parts: MessageParts, delivered: Delivered, ending: AbortSignal) {
-    this.#delivered = delivered
-    this.#codec = parts.codec
-    this.#effects = new EffectBuffer(parts)
-    this.attempt = delivered.attempt
-    this.signal = AbortSignal.any([delivered.lost, ending])
-  }
-
-  emit<Value, Input>(queue: QueueDefinition<Value, Input>, value: Input, options: SendOptions = NO_OPTIONS): void {
-    this.#open().send(queue, value, options)
-  }
-
-  set<Value, Input>(map: MapDefinition<Value, Input>, key: string, value: Input): void {
-    this.#open().set(map, key, value)
-  }
-
-  delete<Value, Input>(map: MapDefinition<Value, Input>, key: string): void {
-    this.#open().delete(map, key)
-  }
-
-  publish<Value, Input>(
-    topic: TopicDefinition<Value, Input>,
-    value: Input,
-    options: PublishOptions = NO_OPTIONS,
-  ): void {
-    this.#open().publish(topic, value, options)
-  }
-
-  result(value: unknown, { keep = RESULT_KEEP_MS }: { readonly keep?: Millis } = NO_OPTIONS): void {
-    this.#open().result(value, keep)
-  }
-
-  async commit(): Promise<void> {
-    this.#open()
-    if (this.#effects.isEmpty) await this.#delivered.acknowledge({})
-    else await this.#delivered.commit(await this.#effects.all(), {})
-    this.isCommitted = true
-  }
-
-  progress(value: unknown): Promise<void> {
-    return this.#delivered.progress(this.#codec.encode(value), {})
-  }
-
-  extend(lease: Millis): Promise<void> {
-    return this.#delivered.extend(lease, {})
-  }
-
-  #open(): EffectBuffer {
-    if (this.isCommitted)
-      throw invalidArgument('the message has been committed: nothing can happen along with it any more')
-    return this.#effects
   }
 }
 

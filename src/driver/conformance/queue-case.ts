@@ -1,5 +1,6 @@
 /** The promises of queues about messages under way: delivery, order, leases, retries, limits. */
 
+import { isTroupeError } from '../../base/error.ts'
 import { bytes, check, checkEqual, checkRejects } from './case.ts'
 import { eventually, gather, LEASE_MS, only, QueueScene, type TimedConformanceCase, texts } from './message-case.ts'
 
@@ -224,11 +225,21 @@ export const LEASE_CASES: readonly TimedConformanceCase[] = [
       await scene.send('a')
       const consumer = scene.consume(2)
       const first = only(await scene.take(consumer, 1))
+      const reasons: Error[] = []
+      first.onLost((reason) => reasons.push(reason))
       const again = only(await scene.take(consumer, 1))
       checkEqual([again.id, again.attempt], [first.id, 2], 'id and attempt')
       await checkRejects(first.acknowledge({}), 'FENCED')
       check(first.lost.aborted, 'the lost signal has aborted')
+      again.onLost((reason) => reasons.push(reason))
       await again.acknowledge({})
+      first.onLost((reason) => reasons.push(reason))
+      const codes = reasons.map((reason) => (isTroupeError(reason) ? reason.code : reason.message))
+      checkEqual(
+        codes,
+        ['LEASE_LOST', 'LEASE_LOST'],
+        'those who listened were told, once each, and nobody of what was settled',
+      )
     },
   },
   {

@@ -57,6 +57,7 @@ export class DeliveredMessage implements Delivered {
   deadline: HeapEntry<DeliveredMessage> | undefined
   #state: 'open' | 'settling' | 'settled' | 'lost' = 'open'
   #controller: AbortController | undefined
+  #tell: ((reason: Error) => void) | undefined
 
   constructor(holder: Holder, delivery: Delivery) {
     this.#holder = holder
@@ -88,6 +89,11 @@ export class DeliveredMessage implements Delivered {
       if (this.#state === 'lost') this.#controller.abort(lostError(this.id))
     }
     return this.#controller.signal
+  }
+
+  onLost(tell: (reason: Error) => void): void {
+    if (this.#state === 'lost') tell(lostError(this.id))
+    else this.#tell = tell
   }
 
   acknowledge(options: CallOptions): Promise<void> {
@@ -145,7 +151,9 @@ export class DeliveredMessage implements Delivered {
   lose(): void {
     if (this.#state === 'settled' || this.#state === 'lost') return
     this.#state = 'lost'
-    this.#controller?.abort(lostError(this.id))
+    const reason = lostError(this.id)
+    this.#controller?.abort(reason)
+    this.#tell?.(reason)
   }
 
   /** Its time is over by our own clock; one that is just being settled may still be in time. */

@@ -139,8 +139,28 @@ describe('a worker', () => {
     const draining = worker.drain({ timeout: 5000 })
     await pass(6000)
     expect(await draining).toMatchObject({ finished: 1, abandoned: 1 })
-    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true])
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false, true])
     expect(await queue.stats()).toMatchObject({ waiting: 3, leased: 0, consumers: [] })
+  })
+
+  test('tells a handler that goes on after its commit when the worker ends', async () => {
+    const { troupe, pass } = openWorld()
+    const queue = troupe.queue(texts)
+    await queue.send('a')
+    const reasons: unknown[] = []
+    const worker = queue.work(async (_message, context) => {
+      await context.commit()
+      await new Promise<void>((resolve) => {
+        context.signal.addEventListener('abort', () => {
+          reasons.push(context.signal.reason)
+          resolve()
+        })
+      })
+    })
+    await pass(10)
+    expect([reasons, await queue.stats()]).toMatchObject([[], { waiting: 0, leased: 0 }])
+    await worker.close()
+    expect(reasons).toMatchObject([{ message: 'the worker has ended' }])
   })
 
   test('rejects what no longer fits the schema, with the issues, and goes on', async () => {
