@@ -5,8 +5,8 @@ export { isTroupeError, TroupeError } from './base/error.ts'
 export type { Random } from './base/random.ts'
 export type { Millis, WallMillis } from './base/time.ts'
 export type { Barrier, Latch } from './data/barrier.ts'
-export type { CampaignOptions, Office } from './data/election.ts'
-export type { Lease, Lock, LockOptions, LockState, ReadWriteLockOptions } from './data/lock.ts'
+export type { CampaignOptions, ObserveOptions, Office } from './data/election.ts'
+export type { Lease, Lock, LockOptions, LockPlace, LockState, ReadWriteLockOptions } from './data/lock.ts'
 export type {
   MapChange,
   MapDefinition,

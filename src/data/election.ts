@@ -4,7 +4,17 @@ import { isTroupeError } from '../base/error.ts'
 import type { Millis } from '../base/time.ts'
 import type { CallOptions, Hold } from '../driver/contract.ts'
 import { CALL_OPTIONS, checkCall, NO_OPTIONS } from './call.ts'
-import { acquire, HeldLock, type Lock, type LockParts, type LockState, leaseFacet, lockState } from './lock.ts'
+import {
+  acquire,
+  HeldLock,
+  type Lock,
+  type LockParts,
+  type LockPlace,
+  type LockState,
+  leaseFacet,
+  lockName,
+  lockState,
+} from './lock.ts'
 import { mapStream } from './stream.ts'
 
 export interface CampaignOptions extends CallOptions {
@@ -12,6 +22,13 @@ export interface CampaignOptions extends CallOptions {
   readonly ttl?: Millis
   /** Names the candidate to observers, and to `handover`. */
   readonly candidate?: string
+  /** Where the office lives; by default in a shard of its own name. */
+  readonly with?: LockPlace
+}
+
+export interface ObserveOptions {
+  readonly signal?: AbortSignal
+  readonly with?: LockPlace
 }
 
 /** An office that is held: a {@link Lock} that can be handed over. */
@@ -22,7 +39,8 @@ export interface Office extends Lock {
   handover(candidate: string, options?: CallOptions): Promise<void>
 }
 
-const CAMPAIGN_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'ttl', 'candidate'])
+const CAMPAIGN_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'ttl', 'candidate', 'with'])
+const OBSERVE_OPTIONS: ReadonlySet<string> = new Set(['signal', 'with'])
 /** A campaign goes on until it is won or its signal aborts. */
 const PATIENCE_MS: Millis = 2 ** 31 - 1
 const ALONE = { permits: 1, of: 1 }
@@ -34,15 +52,13 @@ export async function campaign(parts: LockParts, name: string, options: Campaign
 }
 
 /** The state of a lock or office now and after each change. */
-export function observe(
-  parts: LockParts,
-  name: string,
-  options: { readonly signal?: AbortSignal },
-): AsyncIterable<LockState> {
-  checkCall('troupe.observe', options, CALL_OPTIONS)
+export function observe(parts: LockParts, name: string, options: ObserveOptions): AsyncIterable<LockState> {
+  checkCall('troupe.observe', options, OBSERVE_OPTIONS)
+  const { with: place, ...call } = options
   const facet = leaseFacet(parts.driver)
+  const full = lockName(name, place)
   return mapStream(
-    () => facet.observe(name, options),
+    () => facet.observe(full, call),
     (status) => lockState(parts, status),
   )
 }

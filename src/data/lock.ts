@@ -17,6 +17,17 @@ export interface LockOptions extends CallOptions {
   readonly wait?: boolean
   /** What others see of the holder. */
   readonly value?: unknown
+  /** Where the lock lives; by default in a shard of its own name. */
+  readonly with?: LockPlace
+}
+
+/**
+ * A key whose shard the lock shares, so that a write to it under the lock's token is let through only while the lock is held,
+ * and not merely until the next holder has written. Locks of one name beside different keys are different locks.
+ */
+export interface LockPlace {
+  readonly map: { readonly name: string }
+  readonly key: string
 }
 
 export interface ReadWriteLockOptions extends LockOptions {
@@ -26,6 +37,7 @@ export interface ReadWriteLockOptions extends LockOptions {
 
 /** Something that is held. Pass it as `fence` to a write, and the write is refused once somebody else holds it. */
 export interface Lock extends AsyncDisposable {
+  /** With its place, if it was given one: `name@map#key`, by which others can name it too. */
   readonly name: string
   /** Grows with every grant of this name, across all holders and failures. */
   readonly token: bigint
@@ -59,7 +71,7 @@ export interface LockParts {
 const SHARES = 2 ** 32 - 1
 const TTL_MS: Millis = 10_000
 const LEAST_TTL_MS: Millis = 1000
-const LOCK_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'ttl', 'lockDelay', 'wait', 'value'])
+const LOCK_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'ttl', 'lockDelay', 'wait', 'value', 'with'])
 const READ_WRITE_OPTIONS: ReadonlySet<string> = new Set([...LOCK_OPTIONS, 'shared'])
 const LEASE_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'ttl'])
 
@@ -90,12 +102,11 @@ export async function acquire(
   share: { readonly permits: number; readonly of: number },
   options: LockOptions,
 ): Promise<Hold> {
-  checkKey(name)
   const { ttl = TTL_MS, lockDelay = 0, wait = true, value = null, signal, timeout } = options
   checkTtl(ttl)
   if (!(typeof lockDelay === 'number' && lockDelay >= 0)) throw invalidArgument('lockDelay is a number of milliseconds')
   if (typeof wait !== 'boolean') throw invalidArgument('wait is true or false')
-  return leaseFacet(driver).acquire(name, {
+  return leaseFacet(driver).acquire(lockName(name, options.with), {
     ...share,
     ttl,
     lockDelay,
@@ -104,6 +115,20 @@ export async function acquire(
     ...(signal === undefined ? {} : { signal }),
     ...(timeout === undefined ? {} : { timeout }),
   })
+}
+
+/** What everybody knows a lock by: its place is part of its name. */
+export function lockName(name: string, place: LockPlace | undefined): string {
+  checkKey(name)
+  if (place === undefined) return name
+  const { map, key } = place
+  if (typeof map?.name !== 'string' || typeof key !== 'string') {
+    throw invalidArgument('with is a key of a map: { map, key }, the map as it was defined')
+  }
+  if (name.includes('@')) throw invalidArgument(`the name of a lock that is placed has no '@', unlike '${name}'`)
+  const full = `${name}@${map.name.slice(map.name.lastIndexOf('@') + 1)}#${key}`
+  checkKey(full)
+  return full
 }
 
 /** Runs `use` while holding something, and lets go of it however that ends. */

@@ -1,7 +1,7 @@
 /** The topic facet is what the front knows of partitioned logs that many read. */
 
 import type { Millis, WallMillis } from '../base/time.ts'
-import type { CallOptions, Receipt } from './contract-call.ts'
+import type { CallOptions, Fence, Receipt } from './contract-call.ts'
 
 /** Infinity for no limit. */
 export interface TopicRules {
@@ -82,7 +82,12 @@ export interface GroupOffsets {
  * each partition has one owner at a time, and what a former owner commits is refused.
  */
 export interface TopicFacet {
-  publish(topic: TopicName, record: OutgoingRecord, options: CallOptions): Promise<Published>
+  /** With a fence, refused with `FENCED` when the partition's shard has seen a newer token of this name. */
+  publish(
+    topic: TopicName,
+    record: OutgoingRecord,
+    options: CallOptions & { readonly fence?: Fence },
+  ): Promise<Published>
   /** An ephemeral one may name topics by a pattern: `*` stands for one part between dots, `>` for the rest. */
   subscribe(topic: TopicName, options: SubscribeOptions): AsyncIterable<RecordBatch>
   groups(topic: string, options: CallOptions): Promise<readonly GroupOffsets[]>

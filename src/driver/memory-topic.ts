@@ -1,9 +1,10 @@
 /** The topics of the memory driver: the topic facet as a readable specification. */
 
 import { TroupeError } from '../base/error.ts'
-import type { Clock, Scheduler } from '../base/time.ts'
+import type { Clock } from '../base/time.ts'
 import type {
   CallOptions,
+  Fence,
   GroupOffsets,
   OutgoingRecord,
   Position,
@@ -37,19 +38,27 @@ const NO_LIMITS = {
 export class MemoryTopics implements TopicFacet {
   readonly #clock: Clock
   readonly #door: MemoryDoor
+  readonly #checkFence: (fence: Fence) => void
   readonly #topics = new Map<string, Topic>()
   readonly #readers = new Set<MemoryReader>()
 
-  constructor({ clock }: { readonly clock: Clock; readonly scheduler: Scheduler }, door: MemoryDoor) {
+  /** @param checkFence throws `FENCED` for a token that is stale */
+  constructor({ clock }: { readonly clock: Clock }, door: MemoryDoor, checkFence: (fence: Fence) => void) {
     this.#clock = clock
+    this.#checkFence = checkFence
     this.#door = door
     door.onClose(() => {
       for (const reader of this.#readers) reader.fail(closed())
     })
   }
 
-  publish(name: TopicName, record: OutgoingRecord, options: CallOptions): Promise<Published> {
+  publish(
+    name: TopicName,
+    record: OutgoingRecord,
+    options: CallOptions & { readonly fence?: Fence },
+  ): Promise<Published> {
     return this.#door.answer(options, () => {
+      if (options.fence !== undefined) this.#checkFence(options.fence)
       const { partition, offset } = this.#append(this.#topic(name), record)
       return { partition, offset, receipt: MEMORY_RECEIPT }
     })

@@ -1,7 +1,7 @@
 /** The memory driver keeps everything in this process and answers at once: the contract as a readable specification. */
 
 import type { Clock, Scheduler } from '../base/time.ts'
-import type { CallOptions, ClusterStatus, Driver, OperationOutcome } from './contract.ts'
+import type { CallOptions, ClusterStatus, Driver, Fence, OperationOutcome } from './contract.ts'
 import { MemoryDoor } from './memory-door.ts'
 import { MemoryKeyValue } from './memory-key-value.ts'
 import { MemoryLeases } from './memory-lease.ts'
@@ -44,11 +44,12 @@ function timedFacets(
   door: MemoryDoor,
   { lease, keyValue }: { readonly lease: MemoryLeases; readonly keyValue: MemoryKeyValue },
 ): Required<Pick<Driver, 'queue' | 'topic' | 'lease'>> {
-  const topic = new MemoryTopics(ports, door)
+  const checkFence = (fence: Fence): void => lease.checkFence(fence)
+  const topic = new MemoryTopics(ports, door, checkFence)
   const queue = new MemoryQueues(ports, door, {
     keyValue,
     topic,
-    checkFence: (fence) => lease.checkFence(fence),
+    checkFence,
     schedules: (send) => new MemorySchedules(ports, door, send),
   })
   return { queue, topic, lease }

@@ -47,9 +47,20 @@ export const LEASE_COMMAND = {
  */
 export const LEASE_QUERY = { lock: 128, verify: 129, locks: 130 } as const
 
-/** Also where locks are sharded: `shardOf(LOCK_MAP, name)`. */
 export const LOCK_MAP = '~lock'
 export const LEASE_MAP = '~lease'
+
+/**
+ * Where a lock lives: it is sharded like this key of this map. `name@map#key` lives with that key; any other name has a place
+ * of its own. This is part of the format: everybody who knows the name must look in the same shard.
+ */
+export function placeOfLock(name: string): { readonly map: string; readonly key: string } {
+  const [, map, key] = PLACED_LOCK.exec(name) ?? []
+  return map === undefined || key === undefined ? { map: LOCK_MAP, key: name } : { map, key }
+}
+
+/** Names of maps, and of placements, are of these characters. */
+const PLACED_LOCK = /^[^@]*@([\w.:/-]+)#(.*)$/s
 
 /** Most bytes of what others see of a holder. */
 export const LOCK_VALUE_LIMIT_BYTES = 1024

@@ -25,7 +25,7 @@ export class EffectBuffer {
   }
 
   send<Value, Input>(queue: QueueDefinition<Value, Input>, value: Input, options: SendOptions): void {
-    if (options.fence !== undefined) throw invalidArgument('what is emitted with a message has no fence of its own')
+    if (options.fence !== undefined) throw noFence()
     const message = outgoingMessage(queue, value, options, this.#codec)
     const { name, rules } = queue
     const effect = (sent: Awaited<typeof message>): Effect => ({ type: 'send', queue: { name, rules }, message: sent })
@@ -51,7 +51,8 @@ export class EffectBuffer {
   }
 
   publish<Value, Input>(topic: TopicDefinition<Value, Input>, value: Input, options: PublishOptions): void {
-    const { key = '', headers = {} } = options
+    const { key = '', headers = {}, fence } = options
+    if (fence !== undefined) throw noFence()
     checkHeaders(headers)
     const { name, schema, rules } = topic
     const effect = whenValid<Effect>(schema, value, `the record for '${name}'`, (valid) => ({
@@ -79,4 +80,8 @@ export class EffectBuffer {
     if (effect instanceof Promise) effect.catch(() => undefined)
     this.#pending.push(effect)
   }
+}
+
+function noFence(): Error {
+  return invalidArgument('what is emitted with a message has no fence of its own')
 }

@@ -2,7 +2,7 @@
 
 import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import { isTroupeError } from '../base/error.ts'
-import { CALL_OPTIONS, checkCall, NO_OPTIONS } from '../data/call.ts'
+import { CALL_OPTIONS, checkCall, checkFence, NO_OPTIONS, plainFence } from '../data/call.ts'
 import { checkBound } from '../data/key.ts'
 import { validate } from '../data/schema.ts'
 import { mapStream } from '../data/stream.ts'
@@ -29,7 +29,7 @@ import type {
   TroupeTopic,
 } from './topic.ts'
 
-const PUBLISH_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'key', 'headers'])
+const PUBLISH_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'key', 'headers', 'fence'])
 const SUBSCRIBE_OPTIONS: ReadonlySet<string> = new Set(['signal', 'group', 'from', 'batch', 'autoCommit'])
 
 export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
@@ -48,7 +48,9 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
   publish(value: Input, options: PublishOptions = NO_OPTIONS): Promise<Published> {
     try {
       checkCall('topic.publish', options, PUBLISH_OPTIONS)
-      const { key = '', headers = {}, ...call } = options
+      const { key = '', headers = {}, fence, ...rest } = options
+      checkFence(fence)
+      const call = { ...rest, ...plainFence(fence) }
       checkBound('key', key)
       checkHeaders(headers)
       const facet = this.#facet()

@@ -5,7 +5,7 @@ import type { Millis, WallMillis } from '../base/time.ts'
 import type { SelfFitting } from '../data/map.ts'
 import { checkName, checkSchema, placedName } from '../data/name.ts'
 import type { InputOf, OutputOf, StandardSchema } from '../data/schema.ts'
-import type { CallOptions, GroupOffsets, Position, Published, TopicRules } from '../driver/contract.ts'
+import type { CallOptions, Fence, GroupOffsets, Position, Published, TopicRules } from '../driver/contract.ts'
 
 export interface TopicDefinition<Value, Input = Value> {
   readonly kind: 'topic'
@@ -77,6 +77,8 @@ export interface PublishOptions extends CallOptions {
   /** Records of one key share a partition, and so keep their order; none spreads them. */
   readonly key?: string
   readonly headers?: Readonly<Record<string, string>>
+  /** A lock, or its name and token: refused with `FENCED` once somebody else holds it. */
+  readonly fence?: Fence
 }
 
 export interface TopicRecord<Value> {

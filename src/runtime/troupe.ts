@@ -7,7 +7,14 @@ import type { Random } from '../base/random.ts'
 import type { Clock, Millis, Scheduler } from '../base/time.ts'
 import { type Barrier, barrier, type Latch, latch, once } from '../data/barrier.ts'
 import { CALL_OPTIONS, checkCall, checkFence, NO_OPTIONS } from '../data/call.ts'
-import { type CampaignOptions, campaign, type Office, observe, runSingleton } from '../data/election.ts'
+import {
+  type CampaignOptions,
+  campaign,
+  type ObserveOptions,
+  type Office,
+  observe,
+  runSingleton,
+} from '../data/election.ts'
 import type { Lease, Lock, LockOptions, LockState, ReadWriteLockOptions } from '../data/lock.ts'
 import { acquireLock, acquireSemaphore, leaseFacet, lockState, openLease, useHeld } from '../data/lock.ts'
 import type { MapDefinition, TroupeMap } from '../data/map.ts'
@@ -94,7 +101,7 @@ export interface Troupe {
   /** Waits until this process is elected. There is one holder for each token, and tokens grow. */
   campaign(name: string, options?: CampaignOptions): Promise<Office>
   /** Who holds a lock or office, now and after each change; states in between may be left out. */
-  observe(name: string, options?: { readonly signal?: AbortSignal }): AsyncIterable<LockState>
+  observe(name: string, options?: ObserveOptions): AsyncIterable<LockState>
   /** Runs `task` in one process of the cluster at a time: in another one after this was lost. Resolves when the task returns. */
   singleton<Result>(
     name: string,
@@ -230,7 +237,7 @@ class OpenTroupe implements Troupe {
     return campaign(this.#handleParts, name, options)
   }
 
-  observe(name: string, options: { readonly signal?: AbortSignal } = NO_OPTIONS): AsyncIterable<LockState> {
+  observe(name: string, options: ObserveOptions = NO_OPTIONS): AsyncIterable<LockState> {
     return observe(this.#handleParts, name, options)
   }
 

@@ -2,12 +2,28 @@
 
 import type { AcquireOptions, Hold, LockStatus } from '../contract.ts'
 import { bytes, ConformanceError, check, checkEqual, checkRejects } from './case.ts'
-import { LEASE_MS, leaseOf, only, type TimedConformanceCase, type TimedConformanceContext } from './message-case.ts'
+import {
+  LEASE_MS,
+  leaseOf,
+  MESSAGE,
+  only,
+  QueueScene,
+  type TimedConformanceCase,
+  type TimedConformanceContext,
+} from './message-case.ts'
+import { TopicScene } from './topic-scene.ts'
 
 const MUTEX: AcquireOptions = { permits: 1, of: 1, ttl: LEASE_MS, lockDelay: 0, wait: true, value: bytes('ann') }
 
 function acquire(context: TimedConformanceContext, options: Partial<AcquireOptions> = {}): Promise<Hold> {
   return leaseOf(context).acquire(context.name, { ...MUTEX, ...options })
+}
+
+/** A hold that was given back. */
+async function passOn(context: TimedConformanceContext): Promise<Hold> {
+  const hold = await acquire(context)
+  await hold.release({})
+  return hold
 }
 
 async function status(context: TimedConformanceContext, holds: (status: LockStatus) => boolean): Promise<LockStatus> {
@@ -178,6 +194,39 @@ const TOKENS: readonly TimedConformanceCase[] = [
       await checkRejects(late, 'FENCED')
       await checkRejects(keyValue.delete(name, 'k', { fence: { name, token: old.token } }), 'FENCED')
       checkEqual((await keyValue.get(name, 'k', {})).value, bytes('next'), 'value')
+    },
+  },
+  {
+    name: 'what is sent or published under an older token than one that was seen is FENCED, and nobody gets it',
+    async run(context) {
+      const { name } = context
+      const [queue, topic] = [new QueueScene(context), new TopicScene(context)]
+      const old = { name, token: (await passOn(context)).token }
+      const fence = { name, token: (await acquire(context)).token }
+      await queue.facet.send(queue.queue, { ...MESSAGE, payload: bytes('next') }, { fence })
+      await checkRejects(queue.facet.send(queue.queue, MESSAGE, { fence: old }), 'FENCED')
+      checkEqual(await queue.drain(), ['next'], 'messages')
+      const record = { key: '', payload: bytes('next'), headers: {} }
+      checkEqual((await topic.facet.publish(topic.topic, record, { fence })).offset, 0n, 'offset')
+      await checkRejects(topic.facet.publish(topic.topic, record, { fence: old }), 'FENCED')
+      checkEqual((await topic.facet.publish(topic.topic, record, { fence })).offset, 1n, 'offset')
+    },
+  },
+  {
+    name: 'of a lock beside a key every token but that of its holder is FENCED there, also when nobody holds it',
+    async run(context) {
+      const { keyValue } = context.driver
+      const { name: map } = context
+      const beside = { ...context, name: `${map}@${map}#k` }
+      const old = await passOn(beside)
+      const write = (token: bigint): Promise<unknown> =>
+        keyValue.set(map, 'k', bytes(`${token}`), { fence: { name: beside.name, token } })
+      await checkRejects(write(old.token), 'FENCED')
+      const hold = await acquire(beside)
+      await checkRejects(write(old.token), 'FENCED')
+      await write(hold.token)
+      check(await leaseOf(context).verify(beside.name, hold.token, {}), 'it is known by its whole name')
+      checkEqual(only((await status(beside, ({ holders }) => holders.length > 0)).holders).token, hold.token, 'holder')
     },
   },
   {

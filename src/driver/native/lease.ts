@@ -17,6 +17,7 @@ import {
   LEASE_COMMAND,
   LOCK_MAP,
   type LockState,
+  placeOfLock,
 } from '../../machine/lease-command.ts'
 import type { AcquireOptions, CallOptions, Hold, LeaseFacet, LeaseHold, LockStatus } from '../contract.ts'
 import { ASK, Bodies, commandVerb } from './body.ts'
@@ -54,7 +55,7 @@ export class NativeLeases implements LeaseFacet {
     const deadline = clock.now() + (options.timeout ?? DEFAULT_TIMEOUT_MS)
     const call = callOf(options)
     await this.#parts.router.whenReady(call)
-    const shard = this.#parts.router.shardOf(LOCK_MAP, name)
+    const shard = this.#shardOf(name)
     const lease = await SessionLease.grant(this.#parts, shard, options.ttl, call)
     try {
       const { permits, of, wait, value } = options
@@ -75,7 +76,7 @@ export class NativeLeases implements LeaseFacet {
 
   async verify(name: string, token: bigint, options: CallOptions): Promise<boolean> {
     const value = this.#parts.bodies.write((writer) => encodeVerify(writer, name, tokenNumber(token)))
-    const answer = await this.#parts.router.submit(new Operation(ASK, { map: LOCK_MAP, key: name, value }), options)
+    const answer = await this.#parts.router.submit(new Operation(ASK, { ...placeOfLock(name), value }), options)
     return decodeCommandReply(answer).status === 'ok'
   }
 
@@ -108,7 +109,7 @@ export class NativeLeases implements LeaseFacet {
       const next = state?.waiters.find(({ value }) => isEqual(value, to))?.lease ?? 0
       const command = { lock: name, lease: lease.id, to: next }
       const value = this.#parts.bodies.write((writer) => encodeLetGo(writer, ENVELOPE, command)).subarray(HEAD_BYTES)
-      await this.#parts.router.submit(new Operation(LET_GO, { map: LOCK_MAP, key: name, value }), options)
+      await this.#parts.router.submit(new Operation(LET_GO, { ...placeOfLock(name), value }), options)
     }
     await lease.end(options)
   }
@@ -143,7 +144,7 @@ export class NativeLeases implements LeaseFacet {
     const { bodies, router } = this.#parts
     const value = bodies.write((writer) => encodeAcquire(writer, ENVELOPE, asked)).subarray(HEAD_BYTES)
     try {
-      const done = await router.submit(new Operation(ACQUIRE, { map: LOCK_MAP, key: asked.lock, value }), options)
+      const done = await router.submit(new Operation(ACQUIRE, { ...placeOfLock(asked.lock), value }), options)
       return done.status === 'waiting' ? undefined : BigInt(done.revision)
     } catch (error) {
       if (!isTroupeError(error, 'CONFLICT')) throw error
@@ -158,7 +159,8 @@ export class NativeLeases implements LeaseFacet {
   /** The state now and after each change. */
   async *#states(name: string, options: CallOptions): AsyncGenerator<LockState | undefined> {
     const { router, ports } = this.#parts
-    const range = { map: LOCK_MAP, from: name, until: `${name}\0` }
+    await router.whenReady(options)
+    const range = { map: LOCK_MAP, from: name, until: `${name}\0`, shard: this.#shardOf(name) }
     for (;;) {
       const signal = options.signal === undefined ? {} : { signal: options.signal }
       const changes = watch(router, ports, range, signal)[Symbol.asyncIterator]()
@@ -181,10 +183,16 @@ export class NativeLeases implements LeaseFacet {
     }
   }
 
+  /** The shards must be known. */
+  #shardOf(name: string): number {
+    const { map, key } = placeOfLock(name)
+    return this.#parts.router.shardOf(map, key)
+  }
+
   async #ask(name: string, options: CallOptions): Promise<LockState | undefined> {
     const { bodies, router } = this.#parts
     const value = bodies.write((writer) => encodeLockQuery(writer, name))
-    const answer = await router.submit(new Operation(ASK, { map: LOCK_MAP, key: name, value }), options)
+    const answer = await router.submit(new Operation(ASK, { ...placeOfLock(name), value }), options)
     return decodeCommandReply(answer).status === 'ok' ? decodeLockState(answer.subarray(REPLY_BYTES)) : undefined
   }
 }

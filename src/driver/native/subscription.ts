@@ -193,7 +193,7 @@ export class Member implements Spring, BatchHandler {
     const lease = await SessionLease.grant(this.#parts, shard, MEMBER_TTL_MS, { timeout: MEMBER_TTL_MS })
     this.#lease = lease
     const signal = AbortSignal.any([this.#over.signal, lease.lost])
-    const changes = watch(router, ports, { map: GROUP_MAP, from: key, until: `${key}\0` }, { signal })
+    const changes = watch(router, ports, { map: GROUP_MAP, from: key, until: `${key}\0`, shard }, { signal })
     const iterator = changes[Symbol.asyncIterator]()
     // The watch stands before the join, so that no generation is missed.
     const first = iterator.next()

@@ -1,9 +1,9 @@
 /** The topics of the native driver: each partition lives in a shard, and a group in another. */
 
-import { ByteReader } from '../../base/bytes.ts'
+import { ByteReader, type ByteWriter } from '../../base/bytes.ts'
 import { TroupeError } from '../../base/error.ts'
 import { encodeHeaders } from '../../base/headers.ts'
-import { decodeCommandReply } from '../../machine/command.ts'
+import { COMMAND, decodeCommandReply } from '../../machine/command.ts'
 import {
   decodeGroupState,
   decodePartitionOffsets,
@@ -22,6 +22,7 @@ import {
 } from '../../machine/topic-command.ts'
 import type {
   CallOptions,
+  Fence,
   GroupOffsets,
   OutgoingRecord,
   Position,
@@ -33,6 +34,7 @@ import type {
 } from '../contract.ts'
 import { ASK, Bodies, commandVerb } from './body.ts'
 import { partitionOf } from './effects.ts'
+import { fenceOf } from './fence.ts'
 import { Operation } from './operation.ts'
 import type { Router } from './router.ts'
 import { RuleBook } from './rules.ts'
@@ -40,6 +42,7 @@ import type { WatchPorts } from './shard-watch.ts'
 import { batches, Ephemeral, Member, type SubscriptionParts } from './subscription.ts'
 
 const PUBLISH = commandVerb(TOPIC_COMMAND.publish)
+const TRANSACTION = commandVerb(COMMAND.transaction)
 const COMMIT = commandVerb(TOPIC_COMMAND.commit)
 const PAGE_LIMIT = 1000
 /** `[status u8, number u53]` */
@@ -59,7 +62,11 @@ export class NativeTopics implements TopicFacet {
     this.#rules = new RuleBook(router, ports, this.#bodies, commandVerb(TOPIC_COMMAND.topicConfigure))
   }
 
-  publish(topic: TopicName, record: OutgoingRecord, options: CallOptions): Promise<Published> {
+  publish(
+    topic: TopicName,
+    record: OutgoingRecord,
+    options: CallOptions & { readonly fence?: Fence },
+  ): Promise<Published> {
     if (this.#rules.has(topic.name, topic.rules)) return this.#publish(topic, record, options)
     return this.#prepare(topic, options).then(() => this.#publish(topic, record, options))
   }
@@ -120,14 +127,30 @@ export class NativeTopics implements TopicFacet {
     return (await this.#all(options)).map(({ name }) => name)
   }
 
-  async #publish(topic: TopicName, record: OutgoingRecord, options: CallOptions): Promise<Published> {
+  async #publish(
+    topic: TopicName,
+    record: OutgoingRecord,
+    options: CallOptions & { readonly fence?: Fence },
+  ): Promise<Published> {
     const { name, rules } = topic
     const { key, payload } = record
     const partition = key === '' ? this.#spread++ % rules.partitions : partitionOf(key, rules.partitions)
     const command = { topic: name, partition, key, headers: encodeHeaders(record.headers), payload }
-    encodePublish(this.#bodies.begin(), command)
-    const asked = { map: name, key: String(partition), value: this.#bodies.end() }
-    const { revision, receipt } = await this.#router.submit(new Operation(PUBLISH, asked), options)
+    const encode = (writer: ByteWriter): void => encodePublish(writer, command)
+    const place = { map: name, key: String(partition) }
+    const { fence } = options
+    const shard = fence === undefined ? -1 : this.#router.shardOf(place.map, place.key)
+    const operation =
+      fence === undefined
+        ? new Operation(PUBLISH, { ...place, value: this.#bodies.write(encode) })
+        : new Operation(TRANSACTION, {
+            shard,
+            value: this.#bodies.transaction([
+              fenceOf(this.#router, fence, shard),
+              { kind: TOPIC_COMMAND.publish, encode },
+            ]),
+          })
+    const { revision, receipt } = await this.#router.submit(operation, options)
     return { partition, offset: BigInt(revision), receipt }
   }
 

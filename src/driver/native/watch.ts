@@ -13,10 +13,15 @@ import { type Chunk, ShardWatch, type ShardWatchHandler, type WatchPorts } from 
 const ROOM_BYTES = 1024 * 1024
 const LEAST_ROOM_BYTES = 16 * 1024
 
+/** A range of which every key lies in one shard is watched there alone. */
+export interface WatchedRange extends Selection {
+  readonly shard?: number
+}
+
 export function watch(
   router: Router,
   ports: WatchPorts,
-  selection: Selection,
+  selection: WatchedRange,
   options: WatchOptions,
 ): AsyncIterable<Change> {
   return { [Symbol.asyncIterator]: () => new Watch(router, ports, selection, options) }
@@ -30,7 +35,7 @@ interface Waiting {
 class Watch implements AsyncIterator<Change, undefined>, ShardWatchHandler, Subscriber {
   readonly #router: Router
   readonly #ports: WatchPorts
-  readonly #selection: Selection
+  readonly #selection: WatchedRange
   readonly #options: WatchOptions
   readonly #aborted = (): void => this.#fail(this.#options.signal?.reason)
   readonly #waiting: Waiting[] = []
@@ -45,7 +50,7 @@ class Watch implements AsyncIterator<Change, undefined>, ShardWatchHandler, Subs
   /** Thrown once everything that came before it has been taken. */
   #failure: { readonly error: unknown } | undefined
 
-  constructor(router: Router, ports: WatchPorts, selection: Selection, options: WatchOptions) {
+  constructor(router: Router, ports: WatchPorts, selection: WatchedRange, options: WatchOptions) {
     this.#router = router
     this.#ports = ports
     this.#selection = selection
@@ -125,9 +130,10 @@ class Watch implements AsyncIterator<Change, undefined>, ShardWatchHandler, Subs
     const roomBytes = Math.max(LEAST_ROOM_BYTES, Math.floor(ROOM_BYTES / groups.length))
     const more = { ports: this.#ports, handler: this }
     this.#cursor = new Cursor(groups.map((_, shard) => positions?.[shard] ?? revision ?? 0))
-    this.#shards = groups.map((group, shard) => {
+    this.#shards = groups.flatMap((group, shard) => {
+      if (shard !== (this.#selection.shard ?? shard)) return []
       const place = { shard, group, after: positions?.[shard] ?? revision, roomBytes }
-      return new ShardWatch(place, this.#selection, this.#router, more)
+      return [new ShardWatch(place, this.#selection, this.#router, more)]
     })
     for (const { shard } of this.#shards) this.#missing.add(shard)
     for (const shardWatch of this.#shards) shardWatch.begin()

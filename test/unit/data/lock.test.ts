@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { defineMap } from '../../../src/data/map.ts'
+import { defineTopic } from '../../../src/message/topic.ts'
 import { openWorld, settle } from '../message/world.ts'
 
 describe('a lock', () => {
@@ -29,6 +30,38 @@ describe('a lock', () => {
     const { troupe } = openWorld()
     await expect(troupe.withLock('l', () => Promise.reject(new Error('broken')))).rejects.toThrow('broken')
     expect(await troupe.withLock('l', () => 7, { wait: false })).toBe(7)
+  })
+
+  test('beside a key has a name that says so, by which it is observed and verified', async () => {
+    const { troupe } = openWorld()
+    const accounts = defineMap<number>('accounts', { placement: 'tenant' })
+    const place = { map: accounts, key: 'de/ann' }
+    const lock = await troupe.lock('billing', { with: place })
+    expect(lock.name).toBe('billing@tenant#de/ann')
+    const other = await troupe.lock('billing', { with: { map: accounts, key: 'de/bob' }, wait: false })
+    expect(await troupe.verify(lock)).toBe(true)
+    for await (const { name, holders } of troupe.observe('billing', { with: place })) {
+      expect([name, holders.map(({ token }) => token)]).toEqual([lock.name, [lock.token]])
+      break
+    }
+    await troupe.map(accounts).set('de/ann', 1, { fence: lock })
+    await expect(troupe.map(accounts).set('de/ann', 2, { fence: { ...other, token: 0n } })).rejects.toMatchObject({
+      code: 'FENCED',
+    })
+    const office = await troupe.campaign('teller', { with: place })
+    expect(office.name).toBe('teller@tenant#de/ann')
+    await expect(troupe.lock('a@b', { with: place })).rejects.toThrow('@')
+    await expect(troupe.lock('a', { with: 'k' as never })).rejects.toThrow('with')
+  })
+
+  test('fences what is published', async () => {
+    const { troupe } = openWorld()
+    const topic = troupe.topic(defineTopic<number>('t', { partitions: 1 }))
+    const old = await troupe.lock('l')
+    await old.release()
+    await topic.publishAll([1, 2], { fence: await troupe.lock('l') })
+    await expect(topic.publish(3, { fence: old })).rejects.toMatchObject({ code: 'FENCED' })
+    expect((await topic.publish(4)).offset).toBe(2n)
   })
 
   test('names what it cannot take', async () => {
