@@ -50,6 +50,7 @@ export type {
   ReadRecord,
   Receipt,
   RecordBatch,
+  RedriveFilter,
   Revision,
   ScannedEntry,
   ScanOptions,

@@ -63,6 +63,7 @@ export type {
   ReadRecord,
   Receipt,
   RecordBatch,
+  RedriveFilter,
   Revision,
   ScannedEntry,
   ScanOptions,
@@ -83,6 +84,7 @@ export type { FailureRecord } from './message/failure-record.ts'
 export type { DrainResult, Handler, HandlerContext, Worker, WorkOptions } from './message/handler.ts'
 export type {
   DeduplicateOptions,
+  PerKeyOptions,
   QueueDefinition,
   QueueMessage,
   QueueOptions,

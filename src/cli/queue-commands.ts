@@ -150,7 +150,7 @@ export const QUEUE_COMMANDS: readonly Command[] = [stats, peek, inspect, pause, 
 function withQueue(use: Use): Command['run'] {
   return (line, terminal) => {
     const [name = '', placement] = line.parameter(0).split('@')
-    const definition = defineQueue(name, placement === undefined ? {} : { placement })
+    const definition = defineQueue(name, { keepRules: true, ...(placement === undefined ? {} : { placement }) })
     return withClient(line, terminal, (client) => use(client.queue(definition), line, terminal))
   }
 }

@@ -3,7 +3,9 @@
 import { ByteReader } from '../base/bytes.ts'
 import { isTroupeError } from '../base/error.ts'
 import type { GroupId, NodeId } from '../base/identity.ts'
+import { engineKind } from '../machine/admission.ts'
 import type { Channel } from '../wire/channel.ts'
+import { settledCommand } from '../wire/delivery.ts'
 import { FRAME, OPERATION, REPLY, type Request, readReply, readRequest, readWatchRequest } from '../wire/request.ts'
 import { Forwards } from './forwards.ts'
 import type { Group } from './group.ts'
@@ -137,9 +139,23 @@ export class Router {
     if (reader.u8() !== FRAME.requests) return
     while (reader.remaining > 0) {
       if (source.isPeer) this.#dispatchForPeer(source, readRequest(reader))
-      else this.#dispatch(source, readRequest(reader))
+      else this.#admit(source, readRequest(reader))
     }
     this.#ports.schedule()
+  }
+
+  /** What other nodes pass on has been looked at where it came in. */
+  #admit(source: Source, request: Request): void {
+    const command = commandOf(request)
+    const kind = command === undefined ? undefined : engineKind(command)
+    if (kind === undefined) this.#dispatch(source, request)
+    else {
+      source.reply(
+        request.id,
+        REPLY.refused,
+        refusal('INVALID_ARGUMENT', `commands of kind ${kind} are the engine's own`),
+      )
+    }
   }
 
   /** The other node passed on what some application sent, without having looked into it. */
@@ -245,4 +261,9 @@ export class Router {
     channel.close()
     this.#ports.schedule()
   }
+}
+
+function commandOf({ operation, bytes }: Request): Uint8Array | undefined {
+  if (operation === OPERATION.command) return bytes
+  return operation === OPERATION.settle ? settledCommand(bytes) : undefined
 }

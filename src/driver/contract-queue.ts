@@ -29,13 +29,16 @@ export interface QueueRules {
   readonly deadKeepMs: Millis
   /** All messages in one shard: follows from `concurrency` or `rate`, or is asked for to have priorities across all keys. */
   readonly single: boolean
+  /** How many deliveries a key has in each of its turns, 1 to 1000, of at most 1000 keys; default 1. */
+  readonly keyWeights: Readonly<Record<string, number>>
 }
 
 /** Names a queue to the engine; its rules are made known with the first call, and whenever they change. */
 export interface QueueName {
   /** With its placement: `name` or `name@placement`. */
   readonly name: string
-  readonly rules: QueueRules
+  /** Undefined leaves the queue those that it has. */
+  readonly rules?: QueueRules | undefined
 }
 
 export interface OutgoingMessage {
@@ -153,6 +156,11 @@ export interface InspectedMessage {
   readonly result: Uint8Array | undefined
 }
 
+/** Which dead letters come back: at most so many, of one reason if it is given, or just those with these ids. */
+export type RedriveFilter =
+  | { readonly limit: number; readonly reason?: DeathReason }
+  | { readonly ids: readonly string[] }
+
 export interface ScheduleRule {
   readonly rule:
     | { readonly cron: string; readonly timeZone: string }
@@ -193,11 +201,8 @@ export interface QueueFacet {
   remove(queue: string, id: string, options: CallOptions): Promise<boolean>
   pause(queue: string, isPaused: boolean, options: CallOptions): Promise<void>
   purge(queue: string, what: 'waiting' | 'dead' | 'all', options: CallOptions): Promise<number>
-  redrive(
-    queue: string,
-    filter: { readonly limit: number; readonly reason?: DeathReason },
-    options: CallOptions,
-  ): Promise<number>
+  /** Dead letters wait again at their old places among those of their keys, oldest first. */
+  redrive(queue: string, filter: RedriveFilter, options: CallOptions): Promise<number>
   queues(options: CallOptions): Promise<readonly string[]>
   /** Exactly one firing per due time and cluster; the message carries the header `troupe-firing`. A cron that is none is `INVALID_ARGUMENT`. */
   schedule(queue: QueueName, id: string, rule: ScheduleRule, options: CallOptions): Promise<void>

@@ -14,6 +14,8 @@ interface Lane {
   readonly messages: MemoryMessage[]
   held: number
   readiness: number
+  /** Deliveries that it has left in this turn. */
+  left: number
 }
 
 /** Messages of a token bucket that holds one period's worth. */
@@ -44,7 +46,7 @@ const NOT_READY = -1
 export class MemoryOrder {
   #rules: QueueRules
   readonly #lanes = new Map<string, Lane>()
-  /** Lanes that have something to deliver, by the priority of their first message; those that had their turn go to the end. */
+  /** Lanes that have something to deliver, by the priority of their first message; those whose turn is over go to the end. */
   readonly #ready: Set<Lane>[] = Array.from({ length: PRIORITIES }, () => new Set())
   readonly #keyBuckets = new Map<string, Bucket>()
   #bucket: Bucket | undefined
@@ -140,6 +142,7 @@ export class MemoryOrder {
     }
     lane.messages.shift()
     lane.held += 1
+    lane.left = (lane.left > 0 ? lane.left : this.#weightOf(message.key)) - 1
     this.#place(lane, NOT_READY)
     this.refresh(message, now)
     return message
@@ -148,8 +151,15 @@ export class MemoryOrder {
   #place(lane: Lane, readiness: number): void {
     if (lane.readiness === readiness) return
     this.#ready[lane.readiness]?.delete(lane)
-    this.#ready[readiness]?.add(lane)
     lane.readiness = readiness
+    const others = this.#ready[readiness]
+    if (others === undefined) return
+    this.#ready[readiness] = lane.left > 0 ? new Set([lane, ...others]) : others.add(lane)
+  }
+
+  #weightOf(key: string): number {
+    const { keyWeights } = this.#rules
+    return Object.hasOwn(keyWeights, key) ? (keyWeights[key] ?? 1) : 1
   }
 
   /** Messages without a key have a lane each. */
@@ -157,7 +167,7 @@ export class MemoryOrder {
     const name = message.key === '' ? `#${message.number}` : `=${message.key}`
     const known = this.#lanes.get(name)
     if (known !== undefined) return known
-    const lane: Lane = { name, messages: [], held: 0, readiness: NOT_READY }
+    const lane: Lane = { name, messages: [], held: 0, readiness: NOT_READY, left: 0 }
     this.#lanes.set(name, lane)
     return lane
   }

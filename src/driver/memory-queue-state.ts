@@ -2,7 +2,16 @@
 
 import { TroupeError } from '../base/error.ts'
 import type { Clock, Millis, Scheduler, Timer, WallMillis } from '../base/time.ts'
-import type { CallOptions, DeathReason, Effect, OutgoingMessage, QueueRules, QueueStats, Sent } from './contract.ts'
+import type {
+  CallOptions,
+  DeathReason,
+  Effect,
+  OutgoingMessage,
+  QueueRules,
+  QueueStats,
+  RedriveFilter,
+  Sent,
+} from './contract.ts'
 import type { ConsumerOwner, MemoryConsumer } from './memory-consumer.ts'
 import { MemoryDeduplication } from './memory-deduplication.ts'
 import { type DeliveryOwner, MemoryDelivery, staleDelivery } from './memory-delivery.ts'
@@ -207,9 +216,10 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
     return true
   }
 
-  redrive(limit: number, reason: DeathReason | undefined): number {
+  redrive(filter: RedriveFilter): number {
+    const { limit, reason, ids } = { limit: Number.POSITIVE_INFINITY, reason: undefined, ids: undefined, ...filter }
     const chosen = [...this.dead.values()]
-      .filter(({ death }) => reason === undefined || death === reason)
+      .filter(({ death, id }) => (reason === undefined || death === reason) && ids?.includes(id) !== false)
       .sort((a, b) => a.number - b.number)
       .slice(0, limit)
     for (const message of chosen) {
@@ -343,5 +353,7 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
 
 function sameRules(a: QueueRules, b: QueueRules): boolean {
   if (a === b) return true
-  return (Object.keys(a) as (keyof QueueRules)[]).every((name) => a[name] === b[name])
+  const { keyWeights, ...rest } = a
+  const isSame = (Object.keys(rest) as (keyof typeof rest)[]).every((name) => a[name] === b[name])
+  return isSame && JSON.stringify(keyWeights) === JSON.stringify(b.keyWeights)
 }

@@ -7,7 +7,6 @@ import { DEFAULT_SETTINGS } from '../machine/queue-state.ts'
 import type {
   CallOptions,
   ConsumeOptions,
-  DeathReason,
   Delivered,
   Effect,
   Fence,
@@ -17,6 +16,7 @@ import type {
   QueueName,
   QueueRules,
   QueueStats,
+  RedriveFilter,
   ScheduleRule,
   ScheduleStatus,
   Sent,
@@ -38,7 +38,7 @@ export interface MemoryQueueNeighbours {
 }
 
 /** Of a queue that nobody has configured: the same on every driver. */
-const DEFAULT_RULES: QueueRules = { ...DEFAULT_SETTINGS, single: false }
+const DEFAULT_RULES: QueueRules = DEFAULT_SETTINGS
 
 const DEFAULT_TIMEOUT_MS = 10_000
 
@@ -145,12 +145,8 @@ export class MemoryQueues implements QueueFacet, EffectPort {
     })
   }
 
-  redrive(
-    name: string,
-    filter: { readonly limit: number; readonly reason?: DeathReason },
-    options: CallOptions,
-  ): Promise<number> {
-    return this.#door.answer(options, () => this.#named(name).redrive(filter.limit, filter.reason))
+  redrive(name: string, filter: RedriveFilter, options: CallOptions): Promise<number> {
+    return this.#door.answer(options, () => this.#named(name).redrive(filter))
   }
 
   queues(options: CallOptions): Promise<readonly string[]> {
@@ -195,7 +191,7 @@ export class MemoryQueues implements QueueFacet, EffectPort {
 
   #queue({ name, rules }: QueueName): MemoryQueueState {
     const queue = this.#named(name, rules)
-    queue.configure(rules)
+    if (rules !== undefined) queue.configure(rules)
     return queue
   }
 

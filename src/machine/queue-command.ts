@@ -11,10 +11,10 @@
  * - `reject` `[queue, id u53, reason text, error blob]`: dies at once. `release` `[queue, id u53]`: back with nothing counted.
  * - `lapse` `[queue, id u53, attempts u32]`: by the leader when a lease ran out: a `retry` without a delay, only while the attempts are these.
  * - `configure` `[queue, settings]` (see {@link QueueSettings}); `pause` `[queue, paused u8]`.
- * - `purge` `[queue, what u8]` (0 waiting, 1 dead, 2 all): number: how many. `move` `[queue, id u53, key text, due u53]` changes time (0: now) and key (`''`: keeps it).
- * - `redrive` `[queue, limit u32, reason text]` (`''`: any): dead letters back to waiting, oldest first, attempts 0, and they no longer expire. Number: how many.
+ * - `purge` `[queue, what u8, limit u32]` (0 waiting, 1 dead, 2 all), oldest first: number: how many. `move` `[queue, id u53, key text, due u53]` changes time (0: now) and key (`''`: keeps it).
+ * - `redrive` `[queue, limit u32, reason text]` (`''`: any): dead letters back to waiting, oldest first, attempts 0, and they no longer expire. Number: how many. `revive` `[queue, id u53]`: the same of one.
  * - `remove` `[queue, id u53]` cancels a message, waiting or dead. `progress` `[queue, id u53, blob]`.
- * - Parts: settlements, `progress` and `result` are `fenced` when the message is gone, `move`, `remove` and `lapse` `absent`, `send` is `full`.
+ * - Parts: settlements, `progress` and `result` are `fenced` when the message is gone, `move`, `remove`, `revive` and `lapse` `absent`, `send` is `full`.
  *   `retry` and `lapse` come to the number of attempts; `lapse` to `conflict` with the present one when it is another.
  * - `result` (a part beside `acknowledge`) `[queue, id u53, keepMs u53, blob]` is kept that long for `inspect`.
  */
@@ -33,6 +33,7 @@ export const QUEUE_COMMAND = {
   remove: 75,
   progress: 76,
   result: 77,
+  revive: 78,
 } as const
 
 /**
@@ -63,7 +64,8 @@ export const DEATHS = ['attempts', 'rejected', 'expired', 'overflow', 'validatio
  * The rules of a queue that its machine and leader keep; the same in all shards. Limits of a queue as a whole (`concurrency`,
  * `rate`) hold across the cluster because such a queue lives in one shard. Infinity is encoded as 0.
  *
- * Layout, with a version before it: `[version u8]` then the fields in this order, numbers u53, order and overflow u8.
+ * Layout, with a version before it: `[version u8]` then the fields in this order, numbers u53, order, overflow and single u8,
+ * weights `[count u16, (key text, weight u16) …]`.
  */
 export interface QueueSettings {
   /** `'key'`: one message of a key at a time, oldest first. `'none'`: as soon as there is somebody to take it. */
@@ -85,4 +87,12 @@ export interface QueueSettings {
   readonly keyRatePeriodMs: number
   /** How long dead letters are kept. */
   readonly deadKeepMs: number
+  /** Whether drivers send all messages to one shard; the machine only tells it to others. */
+  readonly single: boolean
+  /** How many deliveries a key has in each of its turns, from 1; a key that is not among them has one. */
+  readonly keyWeights: Readonly<Record<string, number>>
 }
+
+/** Most keys of a queue with a weight of their own, and the highest of weights. */
+export const KEY_WEIGHTS_LIMIT = 1000
+export const KEY_WEIGHT_LIMIT = 1000

@@ -3,9 +3,17 @@
 import { ByteReader, type ByteWriter, malformed } from '../base/bytes.ts'
 import { KEY_LIMIT_BYTES } from '../base/limit.ts'
 import type { LeaderMicros } from './batch.ts'
-import { DEATHS, DEDUPLICATION_MODES, OVERFLOWS, QUEUE_QUERY, type QueueSettings } from './queue-command.ts'
+import {
+  DEATHS,
+  DEDUPLICATION_MODES,
+  KEY_WEIGHT_LIMIT,
+  KEY_WEIGHTS_LIMIT,
+  OVERFLOWS,
+  QUEUE_QUERY,
+  type QueueSettings,
+} from './queue-command.ts'
 
-const SETTINGS_VERSION = 1
+const SETTINGS_VERSION = 2
 
 export interface SendCommand {
   readonly queue: string
@@ -39,7 +47,7 @@ export function encodeSend(writer: ByteWriter, command: SendCommand): void {
   writer.blob(command.payload)
 }
 
-/** `acknowledge`, `release` and `remove`; also the query `inspect`, after its kind. */
+/** `acknowledge`, `release`, `remove` and `revive`; also the query `inspect`, after its kind. */
 export function encodeMessageId(writer: ByteWriter, queue: string, id: number): void {
   writer.text(queue)
   writer.u53(id)
@@ -95,9 +103,10 @@ export function encodePause(writer: ByteWriter, queue: string, isPaused: boolean
   writer.u8(isPaused ? 1 : 0)
 }
 
-export function encodePurge(writer: ByteWriter, queue: string, what: 'waiting' | 'dead' | 'all'): void {
+export function encodePurge(writer: ByteWriter, queue: string, what: 'waiting' | 'dead' | 'all', limit: number): void {
   writer.text(queue)
   writer.u8(what === 'waiting' ? 0 : what === 'dead' ? 1 : 2)
+  writer.u32(limit)
 }
 
 /** An empty reason is any. */
@@ -127,6 +136,13 @@ export function encodeSettings(writer: ByteWriter, settings: QueueSettings): voi
   number(settings.keyRate)
   number(settings.keyRatePeriodMs)
   number(settings.deadKeepMs)
+  writer.u8(settings.single ? 1 : 0)
+  const weights = Object.entries(settings.keyWeights)
+  writer.u16(weights.length)
+  for (const [key, weight] of weights) {
+    writer.text(key)
+    writer.u16(weight)
+  }
 }
 
 export function decodeSettings(reader: ByteReader): QueueSettings {
@@ -147,7 +163,23 @@ export function decodeSettings(reader: ByteReader): QueueSettings {
     keyRate: number(),
     keyRatePeriodMs: number(),
     deadKeepMs: number(),
+    single: reader.u8() === 1,
+    keyWeights: readWeights(reader),
   }
+}
+
+function readWeights(reader: ByteReader): Readonly<Record<string, number>> {
+  const count = reader.u16()
+  if (count > KEY_WEIGHTS_LIMIT) throw malformed('a queue has weights of at most 1000 keys')
+  const weights: [key: string, weight: number][] = []
+  for (let left = count; left > 0; left--) weights.push([reader.text(KEY_LIMIT_BYTES), reader.u16()])
+  if (weights.some(([, weight]) => weight < 1 || weight > KEY_WEIGHT_LIMIT)) throw malformed('a weight is 1 to 1000')
+  return Object.fromEntries(weights)
+}
+
+/** The answer to `settings`. */
+export function decodeSettingsAnswer(answer: Uint8Array): QueueSettings {
+  return decodeSettings(answerReader(answer))
 }
 
 export function oneOf<Value>(values: readonly Value[], position: number): Value {

@@ -7,6 +7,7 @@ import type { LeaderMicros } from './batch.ts'
 import { type Outcome, STATUS } from './command.ts'
 import { DEATHS, DEDUPLICATION_MODES, QUEUE_COMMAND } from './queue-command.ts'
 import { decodeSettings, oneOf } from './queue-encode.ts'
+import type { IdList } from './queue-ids.ts'
 import { FLAG, type NewMessage } from './queue-messages.ts'
 import { readPriority } from './queue-snapshot.ts'
 import type { QueueState } from './queue-state.ts'
@@ -151,6 +152,7 @@ const ABOUT_MESSAGES: ReadonlySet<number> = new Set([
   QUEUE_COMMAND.remove,
   QUEUE_COMMAND.progress,
   QUEUE_COMMAND.result,
+  QUEUE_COMMAND.revive,
 ])
 
 /** Kinds that only the holder of a message sends: as parts they are fenced when it is gone. */
@@ -172,8 +174,7 @@ function executeOnMessage(
   const id = reader.u53()
   const act = readMessageCommand(kind, state, reader, { id, time, outcome })
   expectEnd(reader, end)
-  const living = state.live.find(id)
-  const slot = living === -1 && kind === QUEUE_COMMAND.remove ? state.dead.find(id) : living
+  const slot = slotOf(kind, state, id)
   // A result follows the acknowledgement that it belongs to.
   const isThere = slot !== -1 || (kind === QUEUE_COMMAND.result && mode === 'apply')
   outcome.status = isThere ? STATUS.ok : mode === 'check' && SETTLEMENTS.has(kind) ? STATUS.fenced : STATUS.absent
@@ -181,6 +182,12 @@ function executeOnMessage(
   outcome.revision = id
   act(slot)
   return true
+}
+
+function slotOf(kind: number, state: QueueState, id: number): number {
+  const living = kind === QUEUE_COMMAND.revive ? -1 : state.live.find(id)
+  const mayBeDead = kind === QUEUE_COMMAND.remove || kind === QUEUE_COMMAND.revive
+  return living === -1 && mayBeDead ? state.dead.find(id) : living
 }
 
 interface OnMessage extends Omit<Execution, 'mode'> {
@@ -221,6 +228,8 @@ function readMessageCommand(
     }
     case QUEUE_COMMAND.remove:
       return (slot) => (state.messages.has(slot, FLAG.dead) ? state.forget(slot) : state.finish(slot, time, false))
+    case QUEUE_COMMAND.revive:
+      return (slot) => state.redrive(slot, time)
     case QUEUE_COMMAND.progress: {
       const value = reader.blob(PROGRESS_LIMIT_BYTES)
       return (slot) => state.messages.detail(slot, { progress: value.slice() })
@@ -270,7 +279,8 @@ function readQueueCommand(
     case QUEUE_COMMAND.purge: {
       const what = reader.u8()
       if (what > 2) throw malformed('a purge is of waiting, dead or all messages')
-      return () => purge(state, what, time)
+      const limit = reader.u32()
+      return () => purge(state, what, limit, time)
     }
     case QUEUE_COMMAND.redrive: {
       const limit = reader.u32()
@@ -284,15 +294,24 @@ function readQueueCommand(
   }
 }
 
-function purge(state: QueueState, what: number, time: LeaderMicros): number {
-  const living = what === 1 ? NOTHING : state.live.slots()
-  const dead = what === 0 ? NOTHING : state.dead.slots()
+/** Oldest first, and the living before the dead. */
+function purge(state: QueueState, what: number, limit: number, time: LeaderMicros): number {
+  const living = what === 1 ? [] : firstOf(state.live, limit)
+  const dead = what === 0 ? [] : firstOf(state.dead, limit - living.length)
   for (const slot of living) state.finish(slot, time, false)
   for (const slot of dead) state.forget(slot)
   return living.length + dead.length
 }
 
-const NOTHING: Int32Array = new Int32Array(0)
+function firstOf(list: IdList, limit: number): readonly number[] {
+  const slots: number[] = []
+  list.forEach(0, (slot) => {
+    if (slots.length >= limit) return false
+    slots.push(slot)
+    return true
+  })
+  return slots
+}
 
 /** @param death position of a reason plus one; 0 for any */
 function redrive(state: QueueState, limit: number, death: number, time: LeaderMicros): number {

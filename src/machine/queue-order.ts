@@ -28,6 +28,9 @@ class Lane extends Line {
   turn = 0
   /** The place that it had when a message of it was held. */
   heldTurn = 0
+  /** Deliveries that it has left in this turn, beyond the one that it stands for. */
+  left = 0
+  heldLeft = 0
   throttled: HeapEntry<Lane> | undefined
 
   constructor(key: string, number: number) {
@@ -45,7 +48,7 @@ interface Ring {
 
 /**
  * Each key that has something to deliver stands in the ring of its first message's priority; after a delivery it goes to the
- * end, so that a key with a million messages delays another by one delivery.
+ * end, so that a key with a million messages delays another by one delivery; a key with a weight has that many before it goes.
  *
  * Invariant: a lane stands in a ring exactly when its first message may be delivered, rates of the queue aside.
  */
@@ -53,6 +56,8 @@ export class DeliveryOrder {
   readonly held: Set<number> = new Set()
   readonly #messages: Messages
   #settings: QueueSettings
+  /** Of those keys that have one; undefined when none has. */
+  #weights: ReadonlyMap<string, number> | undefined
   #lanes: Map<string, Lane> = new Map()
   #numbered: (Lane | undefined)[] = []
   #freeNumbers: number[] = []
@@ -153,6 +158,7 @@ export class DeliveryOrder {
     lane.held--
     links.insert(lane, slot, id[slot] ?? 0)
     if (lane.ring === -1) lane.turn = lane.heldTurn
+    lane.left = lane.heldLeft
     this.#refresh(lane)
   }
 
@@ -176,6 +182,7 @@ export class DeliveryOrder {
   /** Other settings that change nothing about which keys may deliver. */
   adopt(settings: QueueSettings): void {
     this.#settings = settings
+    this.#weights = weightsOf(settings)
     this.#news.version++
   }
 
@@ -183,6 +190,7 @@ export class DeliveryOrder {
   rebuild(settings: QueueSettings, slots: Int32Array): void {
     const { place, key } = this.#messages
     this.#settings = settings
+    this.#weights = weightsOf(settings)
     this.#lanes = new Map()
     this.#numbered = []
     this.#freeNumbers = []
@@ -213,8 +221,14 @@ export class DeliveryOrder {
     this.#messages.links.remove(lane, slot)
     this.#mark(slot)
     lane.held++
-    lane.heldTurn = lane.turn
+    const { turn } = lane
+    lane.heldTurn = turn
     this.#leaveRing(lane)
+    if (this.#weights !== undefined) {
+      lane.heldLeft = lane.left
+      lane.left = lane.left > 0 ? lane.left - 1 : (this.#weights.get(lane.key) ?? 1) - 1
+      if (lane.left > 0) lane.turn = turn
+    }
     this.#refresh(lane)
     return slot
   }
@@ -310,6 +324,11 @@ export class DeliveryOrder {
     const { rate, ratePeriodMs } = this.#settings
     return rate === Number.POSITIVE_INFINITY ? 0 : openingOf(this.#spentAt, rate, ratePeriodMs * 1000)
   }
+}
+
+function weightsOf({ keyWeights }: QueueSettings): ReadonlyMap<string, number> | undefined {
+  const weights = Object.entries(keyWeights)
+  return weights.length === 0 ? undefined : new Map(weights)
 }
 
 function makeRings(): readonly Ring[] {

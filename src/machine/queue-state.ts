@@ -21,6 +21,8 @@ export const DEFAULT_SETTINGS: QueueSettings = {
   keyRate: Number.POSITIVE_INFINITY,
   keyRatePeriodMs: 1000,
   deadKeepMs: 14 * 24 * 3_600_000,
+  single: false,
+  keyWeights: {},
 }
 
 /** Most bytes that are kept of an error. */

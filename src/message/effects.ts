@@ -55,15 +55,17 @@ export class EffectBuffer {
     if (fence !== undefined) throw noFence()
     checkHeaders(headers)
     const { name, schema, rules } = topic
-    const effect = whenValid<Effect>(schema, value, `the record for '${name}'`, (valid) => ({
+    const effect = (valid: unknown): Effect => ({
       type: 'publish',
       topic: name,
       partitions: rules.partitions,
       key,
-      payload: this.#codec.encode(valid),
+      // In a compacted topic null is no value: the key is gone.
+      payload: rules.compact && valid === null ? new Uint8Array(0) : this.#codec.encode(valid),
       headers,
-    }))
-    this.#add(effect)
+    })
+    const isDeletion = rules.compact && value === null
+    this.#add(isDeletion ? effect(null) : whenValid(schema, value, `the record for '${name}'`, effect))
   }
 
   result(value: unknown, keep: number): void {

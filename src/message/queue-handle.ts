@@ -44,6 +44,7 @@ const PEEK_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'state', 'li
 const REDRIVE_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'reason', 'filter', 'limit', 'rate'])
 /** The engine takes no more at once: a redrive of more is several. */
 const MOST_REDRIVEN = 10_000
+const MOST_CHOSEN = 500
 
 export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
   readonly name: string
@@ -165,23 +166,24 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
     }
   }
 
-  /** Each that is chosen is sent anew and then removed: a failure between the two leaves both, and loses none. */
   async #redriveChosen(filter: (message: InspectedQueueMessage) => boolean, options: RedriveOptions): Promise<number> {
     const { limit = Number.POSITIVE_INFINITY, rate, reason } = options
     const call = callOf(options)
+    const most = Math.min(limit, rate?.messages ?? MOST_CHOSEN, MOST_CHOSEN)
     let total = 0
-    for await (const message of this.#facet().peek(this.name, 'dead', { ...call, limit: Number.MAX_SAFE_INTEGER })) {
-      if (total >= limit) return total
-      if ((reason !== undefined && message.death !== reason) || !filter(this.#inspected(message))) continue
-      const { id, key, payload, headers, priority } = message
-      // One id for each dead letter, so that one that is redriven again after a failure is not there twice.
-      const deduplication = { id: `redrive ${id}`, mode: 'drop' as const, window: 60_000 }
-      const again = { key, payload, headers, priority, delay: 0, ttl: Number.POSITIVE_INFINITY, deduplication }
-      await this.#facet().send(this.#queue, again, call)
-      await this.#facet().remove(this.name, id, call)
-      total += 1
-      if (rate !== undefined && total % rate.messages === 0) await pause(this.#parts, rate.per, options.signal)
+    let ids: string[] = []
+    const bringBack = async (): Promise<void> => {
+      if (rate !== undefined && total > 0) await pause(this.#parts, rate.per, options.signal)
+      total += await this.#facet().redrive(this.name, { ids }, call)
+      ids = []
     }
+    for await (const message of this.#facet().peek(this.name, 'dead', { ...call, limit: Number.MAX_SAFE_INTEGER })) {
+      if (total + ids.length >= limit) break
+      if ((reason !== undefined && message.death !== reason) || !filter(this.#inspected(message))) continue
+      ids.push(message.id)
+      if (ids.length === most) await bringBack()
+    }
+    if (ids.length > 0) await bringBack()
     return total
   }
 

@@ -15,7 +15,8 @@ export interface QueueDefinition<Value, Input = Value> {
   /** With its placement, if it has one: `name@placement`. */
   readonly name: string
   readonly schema: StandardSchema<Input, Value> | undefined
-  readonly rules: QueueRules
+  /** Undefined: the queue keeps those that it has. */
+  readonly rules: QueueRules | undefined
   readonly retry: RetryPolicy
 }
 
@@ -45,11 +46,24 @@ export interface QueueOptions {
   /** Most deliveries in the whole cluster; the queue then lives in one shard. */
   readonly rate?: RateLimit
   /** The same limits for each key; they cost nothing. */
-  readonly perKey?: { readonly concurrency?: number; readonly rate?: RateLimit }
+  readonly perKey?: PerKeyOptions
   /** How long dead letters are kept, in milliseconds; default 14 days. */
   readonly deadLetter?: { readonly keep?: Millis }
   /** All messages in one shard, so that priorities hold across all keys; default false. */
   readonly single?: boolean
+  /** Leaves the queue the rules that others gave it, for tools that only look after queues: none of the options above but `placement` and `retry` goes with it. */
+  readonly keepRules?: boolean
+}
+
+export interface PerKeyOptions {
+  /** Most messages of a key under way at once; with order `'key'` it is one. */
+  readonly concurrency?: number
+  readonly rate?: RateLimit
+  /**
+   * Shares of keys that compete, 1 (the default) to 1,000, of at most 1,000 keys. Keys take turns: one with a weight of 3 has
+   * three messages delivered in each of its turns.
+   */
+  readonly weights?: Readonly<Record<string, number>>
 }
 
 export interface QueueSchemaOptions<Schema> extends QueueOptions {
@@ -71,13 +85,18 @@ const DEFINITION_OPTIONS: ReadonlySet<string> = new Set([
   'perKey',
   'deadLetter',
   'single',
+  'keepRules',
 ])
-const PER_KEY_OPTIONS: ReadonlySet<string> = new Set(['concurrency', 'rate'])
+/** Those that are no rules of the queue. */
+const RULELESS_OPTIONS: ReadonlySet<string> = new Set(['schema', 'placement', 'retry', 'keepRules'])
+const PER_KEY_OPTIONS: ReadonlySet<string> = new Set(['concurrency', 'rate', 'weights'])
 const RATE_OPTIONS: ReadonlySet<string> = new Set(['messages', 'per'])
 const DEAD_LETTER_OPTIONS: ReadonlySet<string> = new Set(['keep'])
 const ORDERS: readonly QueueOrder[] = ['key', 'none']
 const OVERFLOWS: readonly Overflow[] = ['reject', 'drop-oldest', 'block']
 const NO_LIMIT = Number.POSITIVE_INFINITY
+const WEIGHTS_LIMIT = 1000
+const WEIGHT_LIMIT = 1000
 const DAY_MS = 24 * 3_600_000
 
 /**
@@ -99,11 +118,22 @@ export function defineQueue(
 ): QueueDefinition<unknown> {
   checkName('a queue', name)
   refuseUnknownOptions('defineQueue', options, DEFINITION_OPTIONS)
-  const { schema, placement, retry = exponentialDelay({ jitter: 0.2 }) } = options
+  const { schema, placement, keepRules = false, retry = exponentialDelay({ jitter: 0.2 }) } = options
   checkSchema(`queue '${name}'`, schema)
   if (typeof retry !== 'function')
     throw invalidArgument(`retry of queue '${name}' is a function, such as fixedDelay(1_000)`)
-  return { kind: 'queue', name: placedName(name, placement), schema, rules: rulesOf(options), retry }
+  return {
+    kind: 'queue',
+    name: placedName(name, placement),
+    schema,
+    rules: keepRules ? noRules(name, options) : rulesOf(options),
+    retry,
+  }
+}
+
+function noRules(name: string, options: QueueOptions): undefined {
+  const given = Object.keys(options).find((option) => !RULELESS_OPTIONS.has(option))
+  if (given !== undefined) throw invalidArgument(`queue '${name}' keeps its rules, so '${given}' cannot be set`)
 }
 
 function rulesOf(options: QueueOptions): QueueRules {
@@ -114,6 +144,7 @@ function rulesOf(options: QueueOptions): QueueRules {
   if (!OVERFLOWS.includes(overflow)) throw invalidArgument(`overflow is 'reject', 'drop-oldest' or 'block'`)
   const rate = rateOf(options.rate)
   const keyRate = rateOf(perKey.rate)
+  const keyWeights = weightsOf(perKey.weights ?? {})
   const concurrency = whole('concurrency', options.concurrency ?? NO_LIMIT)
   return {
     order,
@@ -129,7 +160,18 @@ function rulesOf(options: QueueOptions): QueueRules {
     keyRatePeriodMs: keyRate.per,
     deadKeepMs: atLeast('deadLetter.keep', 0, deadLetter.keep ?? 14 * DAY_MS),
     single: single || concurrency !== NO_LIMIT || rate.messages !== NO_LIMIT,
+    keyWeights,
   }
+}
+
+function weightsOf(weights: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  const entries = Object.entries(weights)
+  if (entries.length > WEIGHTS_LIMIT) throw invalidArgument(`perKey.weights has at most ${WEIGHTS_LIMIT} keys`)
+  for (const [key, weight] of entries) {
+    if (Number.isInteger(weight) && weight >= 1 && weight <= WEIGHT_LIMIT) continue
+    throw invalidArgument(`the weight of '${key}' is a whole number from 1 to ${WEIGHT_LIMIT}`)
+  }
+  return weights
 }
 
 function rateOf(rate: RateLimit | undefined): RateLimit {

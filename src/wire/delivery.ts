@@ -79,6 +79,11 @@ export function readSettleRequest(reader: ByteReader): SettleRequest {
   return { tokens: readTokens(reader), command: reader.raw(reader.remaining) }
 }
 
+/** The command of a settle request, without reading its tokens; a view, empty when there is none. */
+export function settledCommand(request: Uint8Array): Uint8Array {
+  return request.subarray(2 + ((request[0] ?? 0) | ((request[1] ?? 0) << 8)) * 8)
+}
+
 /** From now on the leases last this long. `[count u16, token u53 …, leaseMs u53]` */
 export interface ExtendRequest {
   readonly tokens: readonly number[]

@@ -48,6 +48,7 @@ const RULES: QueueRules = {
   keyRatePeriodMs: 1000,
   deadKeepMs: 86_400_000,
   single: true,
+  keyWeights: {},
 }
 
 export const MESSAGE: OutgoingMessage = {

@@ -205,6 +205,17 @@ export const ORDER_CASES: readonly TimedConformanceCase[] = [
     },
   },
   {
+    name: 'a key with a weight has so many deliveries in each of its turns',
+    async run(context) {
+      const scene = new QueueScene(context, { keyWeights: { A: 3 } })
+      await scene.facet.pause(context.name, true, {})
+      for (let at = 0; at < 9; at++) await scene.send('A', { key: 'A' })
+      for (let at = 0; at < 4; at++) await scene.send('B', { key: 'B' })
+      await scene.facet.pause(context.name, false, {})
+      checkEqual((await scene.drain()).join(''), 'AAABAAABAAABB', 'order')
+    },
+  },
+  {
     name: 'a delayed message is not early, and does not hold up its key',
     async run(context) {
       const scene = new QueueScene(context)

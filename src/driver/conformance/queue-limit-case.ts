@@ -5,6 +5,7 @@ import { bytes, check, checkEqual, checkRejects } from './case.ts'
 import { eventually, gather, MESSAGE, only, QueueScene, type TimedConformanceCase, texts } from './message-case.ts'
 
 const WINDOW_MS = 60_000
+const NEVER = Number.POSITIVE_INFINITY
 
 function deduplicated(mode: DeduplicationMode, window = WINDOW_MS): Partial<OutgoingMessage> {
   return { deduplication: { id: 'd', mode, window } }
@@ -243,6 +244,49 @@ export const OPERATOR_CASES: readonly TimedConformanceCase[] = [
       checkEqual(await scene.facet.redrive(context.name, { limit: 10 }, {}), 2, 'the others')
       const [message] = await scene.take(scene.consume(), 1)
       checkEqual([message?.attempt, texts(message === undefined ? [] : [message])], [1, ['2']], 'attempt and payload')
+    },
+  },
+  {
+    name: 'dead letters come back by their ids, to their places among the messages of their key',
+    async run(context) {
+      const scene = new QueueScene(context)
+      const ids: string[] = []
+      for (const text of ['1', '2', '3', '4']) ids.push(await scene.send(text, { key: 'k' }))
+      const consumer = scene.consume()
+      for (let at = 0; at < 3; at++) await only(await scene.take(consumer, 1)).reject('rejected', bytes('{}'), {})
+      await consumer.return?.()
+      checkEqual(await scene.facet.redrive(context.name, { ids: ids.slice(1) }, {}), 2, 'those that were dead')
+      checkEqual(await scene.facet.redrive(context.name, { ids: ids.slice(1) }, {}), 0, 'nothing the second time')
+      checkEqual(await scene.drain(), ['2', '3', '4'], 'order')
+    },
+  },
+  {
+    name: 'a purge and a redrive of many messages leave none behind',
+    async run(context) {
+      const scene = new QueueScene(context)
+      const sent = 11_000
+      for (let at = 0; at < sent; at += 500) {
+        await Promise.all(Array.from({ length: 500 }, () => scene.send('a', { ttl: at < 5500 ? 1 : NEVER })))
+      }
+      await eventually(scene, 'half are dead', async () => (await scene.facet.stats(context.name, {})).dead === 5500)
+      checkEqual(await scene.facet.redrive(context.name, { limit: 5400 }, {}), 5400, 'redriven')
+      checkEqual(await scene.facet.purge(context.name, 'all', {}), sent, 'purged')
+      const { waiting, dead } = await scene.facet.stats(context.name, {})
+      checkEqual([waiting, dead], [0, 0], 'what is left')
+    },
+  },
+  {
+    name: 'who names a queue without rules leaves it those that it has, and is bound by them',
+    async run(context) {
+      const scene = new QueueScene(context, { limit: 1, concurrency: 1 })
+      await scene.send('1', { key: 'a' })
+      const plain = { name: context.name }
+      await checkRejects(scene.facet.send(plain, { ...MESSAGE, key: 'b' }, {}), 'FULL')
+      const consumer = scene.facet.consume(plain, { consumer: 'c', credit: 1 })[Symbol.asyncIterator]()
+      await only(await scene.take(consumer, 1)).acknowledge({})
+      await consumer.return?.()
+      await scene.facet.send(plain, { ...MESSAGE, key: 'b' }, {})
+      await checkRejects(scene.send('3'), 'FULL')
     },
   },
   {

@@ -11,14 +11,15 @@ import { encodeMessageId, encodeResult, type MessageName } from '../../machine/q
 import { encodePublish, TOPIC_COMMAND } from '../../machine/topic-command.ts'
 import type { Part } from '../../machine/transaction.ts'
 import type { CallOptions, Effect, OutgoingMessage, QueueName } from '../contract.ts'
+import type { RuledQueue } from './queue-rules.ts'
 import type { Router } from './router.ts'
 
 /** What effects need of the queue facet. */
 export interface EffectPorts {
   readonly router: Router
   /** Makes sure that the queue's rules are known. */
-  prepare(queue: QueueName, options: CallOptions): Promise<unknown>
-  shardOfMessage(queue: QueueName, message: OutgoingMessage): number
+  prepare(queue: QueueName, options: CallOptions): Promise<RuledQueue>
+  shardOfMessage(queue: RuledQueue, message: OutgoingMessage): number
   encodeMessage(writer: ByteWriter, queue: QueueName, message: OutgoingMessage): void
 }
 
@@ -55,8 +56,8 @@ export class EffectParts {
           encode: (writer) => encodeResult(writer, name, effect.keep, effect.value),
         }
       case 'send': {
-        const { queue, message } = effect
-        await this.#ports.prepare(queue, options)
+        const { message } = effect
+        const queue = await this.#ports.prepare(effect.queue, options)
         const encode = (writer: ByteWriter): void => this.#ports.encodeMessage(writer, queue, message)
         const isAnywhere = message.key === '' && message.deduplication === undefined && !queue.rules.single
         const target = isAnywhere ? shard : this.#ports.shardOfMessage(queue, message)

@@ -12,7 +12,6 @@ import {
   decodePeek,
   decodeQueues,
   decodeStats,
-  encodeConfigure,
   encodeInspect,
   encodeMessageId,
   encodeMove,
@@ -31,7 +30,6 @@ import type {
   CallOptions,
   ConsumeOptions,
   ConsumerStatus,
-  DeathReason,
   Delivered,
   Fence,
   InspectedMessage,
@@ -39,6 +37,7 @@ import type {
   QueueFacet,
   QueueName,
   QueueStats,
+  RedriveFilter,
   ScheduleRule,
   ScheduleStatus,
   Sent,
@@ -48,14 +47,15 @@ import { Consumption } from './consumption.ts'
 import { EffectParts } from './effects.ts'
 import { fenceOf } from './fence.ts'
 import { Operation, type Verb } from './operation.ts'
+import { QueueRuleBook, type RuledQueue } from './queue-rules.ts'
 import type { Router } from './router.ts'
-import { RuleBook } from './rules.ts'
 import { NativeSchedules } from './schedule.ts'
 import type { WatchPorts } from './shard-watch.ts'
 
 const PAUSE = commandVerb(QUEUE_COMMAND.pause)
 const PURGE = commandVerb(QUEUE_COMMAND.purge)
 const REDRIVE = commandVerb(QUEUE_COMMAND.redrive)
+const REVIVE = commandVerb(QUEUE_COMMAND.revive)
 const MOVE = commandVerb(QUEUE_COMMAND.move)
 const REMOVE = commandVerb(QUEUE_COMMAND.remove)
 const FENCED = commandVerb(COMMAND.transaction)
@@ -66,16 +66,24 @@ const CONSUMERS = leaderVerb(OPERATION.consumers, (bytes): readonly ConsumerFact
 /** A send is answered without an object in between. */
 const SEND: Verb<Sent> = sendVerb(commandVerb(QUEUE_COMMAND.send))
 const PAGE_LIMIT = 1000
+/** Messages that one command purges or redrives. */
+const SLICE = 5000
 const FIRST_PAUSE_MS = 5
 const LONGEST_PAUSE_MS = 500
 /** What a sender that waits for room leaves to its last try. */
 const LAST_TRY_MS = 50
 
+interface Slices {
+  readonly shard: number
+  readonly count: number
+  readonly encode: (writer: ByteWriter, most: number) => void
+}
+
 export class NativeQueues implements QueueFacet {
   readonly #router: Router
   readonly #ports: WatchPorts
   readonly #bodies: Bodies
-  readonly #rules: RuleBook
+  readonly #rules: QueueRuleBook
   readonly #effects: EffectParts
   readonly #schedules: NativeSchedules
   /** Where messages without a key go during this turn, so that they share a batch. */
@@ -91,20 +99,19 @@ export class NativeQueues implements QueueFacet {
     this.#router = router
     this.#ports = ports
     this.#bodies = bodies
-    this.#rules = new RuleBook(router, ports, bodies, commandVerb(QUEUE_COMMAND.configure))
+    this.#rules = new QueueRuleBook(router, ports, bodies)
     this.#effects = new EffectParts({
       router,
-      prepare: (queue, options) => this.#prepare(queue, options),
+      prepare: (queue, options) => this.#rules.prepare(queue, options),
       shardOfMessage: (queue, message) => this.#shardOf(queue, message),
       encodeMessage: (writer, queue, message) => encodeMessage(writer, queue, message),
     })
   }
 
   send(queue: QueueName, message: OutgoingMessage, options: CallOptions & { readonly fence?: Fence }): Promise<Sent> {
-    if (!this.#rules.has(queue.name, queue.rules)) {
-      return this.#prepare(queue, options).then(() => this.#send(queue, message, options))
-    }
-    return this.#send(queue, message, options)
+    return this.#rules.isKnown(queue)
+      ? this.#send(queue, message, options)
+      : this.#rules.prepare(queue, options).then((ruled) => this.#send(ruled, message, options))
   }
 
   consume(queue: QueueName, options: ConsumeOptions): AsyncIterable<Delivered> {
@@ -113,7 +120,7 @@ export class NativeQueues implements QueueFacet {
       ports: this.#ports,
       bodies: this.#bodies,
       effects: this.#effects,
-      prepare: () => this.#prepare(queue, { timeout: Number.POSITIVE_INFINITY }),
+      prepare: () => this.#rules.prepare(queue, { timeout: Number.POSITIVE_INFINITY }),
     }
     return { [Symbol.asyncIterator]: () => new Consumption(queue.name, options, parts).feed }
   }
@@ -176,11 +183,8 @@ export class NativeQueues implements QueueFacet {
     return status === 'ok'
   }
 
-  async remove(queue: string, id: string, options: CallOptions): Promise<boolean> {
-    const { shard, number } = await this.#place(id, options)
-    const value = this.#bodies.write((writer) => encodeMessageId(writer, queue, number))
-    const { status } = await this.#router.submit(new Operation(REMOVE, { shard, value }), options)
-    return status === 'ok'
+  remove(queue: string, id: string, options: CallOptions): Promise<boolean> {
+    return this.#onMessage(REMOVE, queue, id, options)
   }
 
   async pause(queue: string, isPaused: boolean, options: CallOptions): Promise<void> {
@@ -189,23 +193,29 @@ export class NativeQueues implements QueueFacet {
   }
 
   async purge(queue: string, what: 'waiting' | 'dead' | 'all', options: CallOptions): Promise<number> {
-    const value = this.#bodies.write((writer) => encodePurge(writer, queue, what))
-    const purged = await this.#everywhere(PURGE, value, options)
-    return purged.reduce((total, { revision }) => total + revision, 0)
+    const query = this.#bodies.write((writer) => encodeQueueQuery(writer, QUEUE_QUERY.stats, queue))
+    const answers = await this.#everywhere(ASK, query, options)
+    const purged = await Promise.all(
+      answers.map((answer, shard) => {
+        const { waiting, delayed, leased, dead } = decodeStats(answer)
+        const living = what === 'dead' ? 0 : waiting + delayed + leased
+        const count = living + (what === 'waiting' ? 0 : dead)
+        const encode = (writer: ByteWriter, most: number): void => encodePurge(writer, queue, what, most)
+        return this.#inSlices(PURGE, { shard, count, encode }, options)
+      }),
+    )
+    return purged.reduce((total, count) => total + count, 0)
   }
 
   /** Shard by shard, so that there are never more than the limit. */
-  async redrive(
-    queue: string,
-    { limit, reason }: { readonly limit: number; readonly reason?: DeathReason },
-    options: CallOptions,
-  ): Promise<number> {
+  async redrive(queue: string, filter: RedriveFilter, options: CallOptions): Promise<number> {
+    if ('ids' in filter) return this.#revive(queue, filter.ids, options)
     const groups = await this.#router.whenReady(options)
+    const { limit, reason = '' } = filter
+    const encode = (writer: ByteWriter, most: number): void => encodeRedrive(writer, queue, most, reason)
     let count = 0
     for (let shard = 0; shard < groups.length && count < limit; shard++) {
-      const most = Math.min(limit - count, MOST)
-      const value = this.#bodies.write((writer) => encodeRedrive(writer, queue, most, reason ?? ''))
-      count += (await this.#router.submit(new Operation(REDRIVE, { shard, value }), options)).revision
+      count += await this.#inSlices(REDRIVE, { shard, count: limit - count, encode }, options)
     }
     return count
   }
@@ -227,8 +237,7 @@ export class NativeQueues implements QueueFacet {
 
   async schedule(queue: QueueName, id: string, rule: ScheduleRule, options: CallOptions): Promise<void> {
     if ('cron' in rule.rule) checkCron(rule.rule.cron, rule.rule.timeZone)
-    await this.#prepare(queue, options)
-    await this.#schedules.set(queue, id, rule, options)
+    await this.#schedules.set(await this.#rules.prepare(queue, options), id, rule, options)
   }
 
   unschedule(queue: string, id: string, options: CallOptions): Promise<boolean> {
@@ -239,19 +248,38 @@ export class NativeQueues implements QueueFacet {
     return this.#schedules.all(options)
   }
 
-  /** Makes sure that all shards know the queue's rules. */
-  async #prepare({ name, rules }: QueueName, options: CallOptions): Promise<void> {
-    if (this.#rules.has(name, rules)) return
-    await this.#rules.publish(name, rules, (writer) => encodeConfigure(writer, name, rules), options)
+  async #revive(queue: string, ids: readonly string[], options: CallOptions): Promise<number> {
+    const ends = await Promise.all(ids.map((id) => this.#onMessage(REVIVE, queue, id, options)))
+    return ends.filter((end) => end).length
   }
 
-  #send(queue: QueueName, message: OutgoingMessage, options: CallOptions & { readonly fence?: Fence }): Promise<Sent> {
+  async #onMessage(verb: Verb<Done>, queue: string, id: string, options: CallOptions): Promise<boolean> {
+    const { shard, number } = await this.#place(id, options)
+    const value = this.#bodies.write((writer) => encodeMessageId(writer, queue, number))
+    const { status } = await this.#router.submit(new Operation(verb, { shard, value }), options)
+    return status === 'ok'
+  }
+
+  /** Repeats a command until it has come to a count or finds nothing more: one for all would hold up the shard. */
+  async #inSlices(verb: Verb<Done>, { shard, count, encode }: Slices, options: CallOptions): Promise<number> {
+    let total = 0
+    while (total < count) {
+      const most = Math.min(count - total, SLICE)
+      const value = this.#bodies.write((writer) => encode(writer, most))
+      const { revision } = await this.#router.submit(new Operation(verb, { shard, value }), options)
+      total += revision
+      if (revision < most) break
+    }
+    return total
+  }
+
+  #send(queue: RuledQueue, message: OutgoingMessage, options: CallOptions & { readonly fence?: Fence }): Promise<Sent> {
     if (queue.rules.overflow === 'block') return this.#sendWithPatience(queue, message, options)
     return this.#submit(queue, message, options)
   }
 
   #submit(
-    queue: QueueName,
+    queue: RuledQueue,
     message: OutgoingMessage,
     options: CallOptions & { readonly fence?: Fence },
   ): Promise<Sent> {
@@ -261,7 +289,7 @@ export class NativeQueues implements QueueFacet {
     return this.#router.submit(new Operation(SEND, { shard, value: this.#bodies.end() }), options)
   }
 
-  async #sendFenced(queue: QueueName, message: OutgoingMessage, fence: Fence, options: CallOptions): Promise<Sent> {
+  async #sendFenced(queue: RuledQueue, message: OutgoingMessage, fence: Fence, options: CallOptions): Promise<Sent> {
     const shard = this.#shardOf(queue, message)
     const encode = (writer: ByteWriter): void => encodeMessage(writer, queue, message)
     const value = this.#bodies.transaction([fenceOf(this.#router, fence, shard), { kind: QUEUE_COMMAND.send, encode }])
@@ -269,7 +297,7 @@ export class NativeQueues implements QueueFacet {
   }
 
   /** Sends again whenever the queue had no room. */
-  async #sendWithPatience(queue: QueueName, message: OutgoingMessage, options: CallOptions): Promise<Sent> {
+  async #sendWithPatience(queue: RuledQueue, message: OutgoingMessage, options: CallOptions): Promise<Sent> {
     const { clock, scheduler } = this.#ports
     const deadline = clock.now() + (options.timeout ?? DEFAULT_TIMEOUT_MS)
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
@@ -285,7 +313,7 @@ export class NativeQueues implements QueueFacet {
     }
   }
 
-  #shardOf(queue: QueueName, message: OutgoingMessage): number {
+  #shardOf(queue: RuledQueue, message: OutgoingMessage): number {
     if (queue.rules.single) return this.#router.shardOf(queue.name, '')
     if (message.key !== '') return this.#router.shardOf(queue.name, message.key)
     if (message.deduplication !== undefined) return this.#router.shardOf(queue.name, message.deduplication.id)
@@ -314,7 +342,6 @@ export class NativeQueues implements QueueFacet {
 }
 
 const MESSAGE_ID = /^(\d{1,5})\.(\d{1,16})$/
-const MOST = 0xffff_ffff
 const DEFAULT_TIMEOUT_MS = 10_000
 
 function sendVerb(command: Verb<Done>): Verb<Sent> {

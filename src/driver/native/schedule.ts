@@ -14,9 +14,10 @@ import {
   scheduleKey,
 } from '../../machine/schedule-command.ts'
 import { encodePage } from '../../machine/topic-command.ts'
-import type { CallOptions, QueueName, ScheduleRule, ScheduleStatus } from '../contract.ts'
+import type { CallOptions, ScheduleRule, ScheduleStatus } from '../contract.ts'
 import { ASK, type Bodies, commandVerb } from './body.ts'
 import { Operation } from './operation.ts'
+import type { RuledQueue } from './queue-rules.ts'
 import type { Router } from './router.ts'
 
 const SET = commandVerb(SCHEDULE_COMMAND.scheduleSet)
@@ -35,7 +36,7 @@ export class NativeSchedules {
   }
 
   /** The queue's rules must be known to the cluster. */
-  async set({ name, rules }: QueueName, id: string, rule: ScheduleRule, options: CallOptions): Promise<void> {
+  async set({ name, rules }: RuledQueue, id: string, rule: ScheduleRule, options: CallOptions): Promise<void> {
     await this.#router.whenReady(options)
     const definition = definitionOf(rule)
     const value = this.#bodies.write((writer) => encodeScheduleSet(writer, { queue: name, id }, definition))

@@ -16,4 +16,5 @@ export const RULES: QueueRules = {
   keyRatePeriodMs: 1000,
   deadKeepMs: 86_400_000,
   single: false,
+  keyWeights: {},
 }

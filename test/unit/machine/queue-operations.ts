@@ -82,8 +82,8 @@ export const configuring = (settings: Partial<QueueSettings>) =>
   command(QUEUE_COMMAND.configure, (writer) => encodeConfigure(writer, QUEUE, { ...DEFAULT_SETTINGS, ...settings }))
 export const pausing = (isPaused: boolean) =>
   command(QUEUE_COMMAND.pause, (writer) => encodePause(writer, QUEUE, isPaused))
-export const purging = (what: 'waiting' | 'dead' | 'all') =>
-  command(QUEUE_COMMAND.purge, (writer) => encodePurge(writer, QUEUE, what))
+export const purging = (what: 'waiting' | 'dead' | 'all', limit = 1000) =>
+  command(QUEUE_COMMAND.purge, (writer) => encodePurge(writer, QUEUE, what, limit))
 export const redriving = (limit = 1000, reason = '') =>
   command(QUEUE_COMMAND.redrive, (writer) => encodeRedrive(writer, QUEUE, limit, reason))
 

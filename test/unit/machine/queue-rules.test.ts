@@ -122,6 +122,21 @@ describe('the order between messages', () => {
   })
 
   test.each(['key', 'none'] as const)(
+    'gives keys their turns by weight, also where they come and go (order %s)',
+    (order) => {
+      const house = houseOf({ order, keyWeights: { A: 4, B: 2 } })
+      for (const key of ['A', 'B', 'C']) for (let n = 0; n < 100; n++) house.send(key, { key })
+      const counts = { A: 0, B: 0, C: 0 }
+      for (const key of house.work(70)) counts[key as 'A' | 'B' | 'C']++
+      expect(counts).toEqual({ A: 40, B: 20, C: 10 })
+      const held = house.hold()
+      house.unhold(held?.id ?? 0)
+      expect(house.hold()?.id).toBe(held?.id)
+      expect(house.copy().work(7).join('')).toBe('AAAABBC')
+    },
+  )
+
+  test.each(['key', 'none'] as const)(
     'gives a key with few messages its turns beside one with many (order %s)',
     (order) => {
       const house = houseOf({ order })
@@ -298,6 +313,13 @@ describe('people', () => {
     expect(seen).toEqual(Array.from({ length: 25 }, (_, n) => `${n}`).filter((_, n) => n % 5 !== 0))
     expect(house.peek('delayed')).toHaveLength(5)
     expect(house.shard.digest()).toBe(before)
+  })
+
+  test('purge no more than they are told, oldest first', () => {
+    const house = houseOf()
+    for (const payload of ['a', 'b', 'c']) house.send(payload)
+    expect(house.ok(purging('all', 2))).toBe(2)
+    expect(house.work()).toEqual(['c'])
   })
 
   test('purge what waits, what is dead, or all', () => {

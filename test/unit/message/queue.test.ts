@@ -207,6 +207,19 @@ describe('what a handler emits', () => {
     expect((await troupe.topic(events).groups()).length).toBe(0)
   })
 
+  test('deletes a key of a compacted topic by null, as publishing does', async () => {
+    const { troupe, pass } = openWorld()
+    const names = defineTopic<string | null>('names', { compact: true })
+    await troupe.topic(names).publish('Ann', { key: 'a' })
+    const table = await troupe.topic(names).table()
+    expect(table.get('a')).toBe('Ann')
+    await troupe.queue(texts).send('x')
+    troupe.queue(texts).work((_, context) => context.publish(names, null, { key: 'a' }))
+    await pass(1)
+    expect(table.size).toBe(0)
+    await table.close()
+  })
+
   test('is nothing when it throws, however much it emitted', async () => {
     const { troupe, pass } = openWorld()
     const queue = troupe.queue(texts)
@@ -257,6 +270,22 @@ describe('dead letters', () => {
     const { queue } = await threeDead()
     expect(await queue.redrive({ filter: ({ value }) => value !== 'b' })).toBe(2)
     expect((await collect(queue.deadLetters())).map(({ value }) => value)).toEqual(['b'])
+  })
+
+  test('come back by a tool that keeps the rules of the queue, to their places in their keys', async () => {
+    const { troupe, pass } = openWorld()
+    const queue = troupe.queue(defineQueue<string>('poison', { retry: () => 'reject', limit: 3 }))
+    await queue.sendAll(['a', 'b'], { key: 'k' })
+    const worker = queue.work(() => Promise.reject(new Error('no')))
+    await pass(1)
+    await worker.close()
+    await queue.send('c', { key: 'k' })
+    const tool = troupe.queue(defineQueue<string>('poison', { keepRules: true }))
+    expect(await tool.redrive({ filter: ({ value }) => value === 'b' })).toBe(1)
+    expect((await collect(tool.peek())).map(({ value }) => value)).toEqual(['b', 'c'])
+    await tool.send('d')
+    await expect(tool.send('e')).rejects.toMatchObject({ code: 'FULL' })
+    expect(() => defineQueue('poison', { keepRules: true, limit: 5 })).toThrow("'limit' cannot be set")
   })
 
   test('come back no faster than asked', async () => {
