@@ -1,21 +1,45 @@
-/** The kill campaign: kills the leader of three real nodes under load, as often as asked, and says what that cost. */
+/**
+ * The kill campaigns: three real nodes under load lose processes to kill -9, and what was promised is checked.
+ *
+ *   npm run kills -- --kills 30                                   the leader, while a map is written and read
+ *   npm run kills -- --queue --minutes 10 --messages 2000000      a node every 5 s, and consumers, while a queue is worked off
+ */
 
 import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
-const { values } = parseArgs({ options: { kills: { type: 'string', default: '30' } } })
-if (!/^[1-9]\d{0,4}$/.test(values.kills)) {
-  console.error(`--kills takes a whole number from 1, not '${values.kills}'`)
-  process.exit(2)
-}
+const { values } = parseArgs({
+  options: {
+    kills: { type: 'string', default: '30' },
+    queue: { type: 'boolean', default: false },
+    minutes: { type: 'string', default: '10' },
+    messages: { type: 'string', default: '2000000' },
+  },
+})
+demand('kills', /^[1-9]\d{0,4}$/)
+demand('minutes', /^[1-9]\d{0,3}$/)
+demand('messages', /^[1-9]\d{0,7}$/)
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const test = [join(root, 'scripts/test.mjs'), 'test/process/failover.test.ts', '-t', 'a leader killed with -9']
-const { status } = spawnSync(process.execPath, test, {
+const [file, name, numbers] = values.queue
+  ? ['queue-kills', 'a queue', { QUEUE_MINUTES: values.minutes, QUEUE_MESSAGES: values.messages }]
+  : ['failover', 'a leader killed with -9', { KILLS: values.kills }]
+const words = [join(root, 'scripts/test.mjs'), `test/process/${file}.test.ts`, '-t', name]
+const { status } = spawnSync(process.execPath, words, {
   cwd: root,
-  env: { ...process.env, KILLS: values.kills },
+  env: { ...process.env, ...numbers },
   stdio: ['ignore', 'inherit', 'inherit'],
 })
 process.exitCode = status ?? 1
+
+/**
+ * @param {'kills' | 'minutes' | 'messages'} option
+ * @param {RegExp} pattern
+ */
+function demand(option, pattern) {
+  if (pattern.test(values[option])) return
+  console.error(`--${option} takes a whole number from 1, not '${values[option]}'`)
+  process.exit(2)
+}

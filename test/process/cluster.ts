@@ -45,7 +45,7 @@ export class ProcessCluster {
   }
 
   /** Resolves when the node listens. */
-  async startNode(name: string): Promise<void> {
+  async startNode(name: string, patienceMs?: number): Promise<void> {
     const place = [
       '--node',
       name,
@@ -58,7 +58,7 @@ export class ProcessCluster {
     ]
     const started = new OsProcess(process.execPath, [main, 'start', ...place, '--join', this.addresses.join(',')])
     this.#processes.set(name, started)
-    await started.says('listens on')
+    await started.says('listens on', patienceMs)
   }
 
   async client(addresses: readonly string[] = this.addresses): Promise<Troupe> {
