@@ -81,7 +81,16 @@ export type {
 } from './driver/contract.ts'
 export type { MemoryDriverOptions } from './driver/memory.ts'
 export type { FailureRecord } from './message/failure-record.ts'
-export type { DrainResult, Handler, HandlerContext, Worker, WorkOptions } from './message/handler.ts'
+export type {
+  BatchContext,
+  BatchHandler,
+  BatchWorkOptions,
+  DrainResult,
+  Handler,
+  HandlerContext,
+  Worker,
+  WorkOptions,
+} from './message/handler.ts'
 export type {
   DeduplicateOptions,
   PerKeyOptions,

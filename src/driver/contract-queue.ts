@@ -118,6 +118,8 @@ export interface ConsumeOptions {
   readonly consumer: string
   /** Most messages that are delivered and unsettled at once, over all shards. */
   readonly credit: number
+  /** Once it aborts nothing more is delivered, but for what is on its way; what is held may still be settled. */
+  readonly draining?: AbortSignal
 }
 
 export interface QueueStats {

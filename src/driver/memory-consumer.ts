@@ -31,7 +31,7 @@ export class MemoryConsumer implements AsyncIterator<Delivered, undefined> {
   }
 
   get hasRoom(): boolean {
-    return this.deliveries.size < this.#options.credit
+    return this.deliveries.size < this.#options.credit && this.#options.draining?.aborted !== true
   }
 
   next(): Promise<IteratorResult<Delivered, undefined>> {

@@ -28,10 +28,30 @@ export interface HandlerContext {
   extend(lease: Millis): Promise<void>
 }
 
+/** Returning means done, but for the messages that were said to have failed; what it throws is a failed attempt of all. */
+export type BatchHandler<Value> = (messages: readonly QueueMessage<Value>[], context: BatchContext<Value>) => unknown
+
+/** What a handler of batches can do beside its work. Each message of a batch is acknowledged, or fails, by itself. */
+export interface BatchContext<Value> {
+  /** Aborts when the lease of any of the messages is lost, and when the worker or the Troupe ends before the handler does. */
+  readonly signal: AbortSignal
+  /** This one has failed, whatever becomes of the others: the queue's retry policy says what follows. */
+  fail(message: QueueMessage<Value>, error: unknown): void
+  /** What can be done for one of the messages, such as what happens with its acknowledgement. */
+  of(message: QueueMessage<Value>): HandlerContext
+}
+
+export interface BatchWorkOptions extends WorkOptions {
+  /** Most messages of a batch, 1 to 1,000. With order `'key'` a key has one message in it at most. */
+  readonly size: number
+  /** Milliseconds that the first message of a batch waits for more; default 10. */
+  readonly wait?: Millis
+}
+
 export interface WorkOptions {
-  /** Handlers at once; default 1. */
+  /** Handlers at once; default 1. With batches: batches at once. */
   readonly concurrency?: number
-  /** Messages that wait here for a free handler; default as many as `concurrency`. */
+  /** Messages that wait here for a free handler; default as many as handlers have at once. */
   readonly prefetch?: number
   /** Names the worker in `stats`. */
   readonly consumer?: string

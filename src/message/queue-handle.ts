@@ -14,7 +14,7 @@ import type {
   Sent,
 } from '../driver/contract.ts'
 import { decodeFailure, encodeFailure } from './failure-record.ts'
-import type { Handler, Worker, WorkOptions } from './handler.ts'
+import type { BatchHandler, BatchWorkOptions, Handler, Worker, WorkOptions } from './handler.ts'
 import { outgoingMessage } from './outgoing.ts'
 import { facetOf, type MessageParts, pause } from './parts.ts'
 import type { QueueDefinition, SendOptions } from './queue.ts'
@@ -26,7 +26,7 @@ import type {
   RedriveOptions,
   TroupeQueue,
 } from './troupe-queue.ts'
-import { QueueWorker, receivedMessage, WORK_OPTIONS } from './worker.ts'
+import { BATCH_WORK_OPTIONS, QueueWorker, receivedMessage, WORK_OPTIONS } from './worker.ts'
 
 const SEND_OPTIONS: ReadonlySet<string> = new Set([
   ...CALL_OPTIONS,
@@ -86,7 +86,12 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
 
   work(handler: Handler<Value>, options: WorkOptions = NO_OPTIONS): Worker {
     refuseUnknownOptions('queue.work', options, WORK_OPTIONS)
-    return new QueueWorker(this.#parts, this.#definition, handler, options)
+    return new QueueWorker(this.#parts, this.#definition, { handler }, options)
+  }
+
+  workBatches(handler: BatchHandler<Value>, options: BatchWorkOptions): Worker {
+    refuseUnknownOptions('queue.workBatches', options, BATCH_WORK_OPTIONS)
+    return new QueueWorker(this.#parts, this.#definition, { handler, batch: options }, options)
   }
 
   receive(options: ReceiveOptions = NO_OPTIONS): AsyncIterable<ReceivedMessage<Value>> {

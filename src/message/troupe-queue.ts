@@ -3,7 +3,7 @@
 import type { Millis, WallMillis } from '../base/time.ts'
 import type { CallOptions, DeathReason, MessageState, QueueStats, Sent } from '../driver/contract.ts'
 import type { FailureRecord } from './failure-record.ts'
-import type { Handler, Worker, WorkOptions } from './handler.ts'
+import type { BatchHandler, BatchWorkOptions, Handler, Worker, WorkOptions } from './handler.ts'
 import type { QueueMessage, RateLimit, SendOptions } from './queue.ts'
 
 /** A message that was pulled, to be settled by hand. */
@@ -96,6 +96,14 @@ export interface TroupeQueue<Value, Input = Value> {
    * await using worker = queue.work(async ({ value }, { signal }) => deliver(value, signal), { concurrency: 16 })
    */
   work(handler: Handler<Value>, options?: WorkOptions): Worker
+  /**
+   * Runs the handler for several messages at a time: what is there when the batch is full, or when its first message has waited for
+   * long enough. Each message succeeds or fails by itself.
+   *
+   * @example
+   * queue.workBatches(async (messages) => index(messages.map(({ value }) => value)), { size: 100, wait: 50 })
+   */
+  workBatches(handler: BatchHandler<Value>, options: BatchWorkOptions): Worker
   /** Messages one by one, to be settled by hand. What is unsettled when the loop ends goes back. */
   receive(options?: ReceiveOptions): AsyncIterable<ReceivedMessage<Value>>
   stats(options?: CallOptions): Promise<QueueStats>

@@ -6,55 +6,77 @@ import type { Millis, Timer } from '../base/time.ts'
 import { NO_OPTIONS } from '../data/call.ts'
 import { validate } from '../data/schema.ts'
 import type { Delivered } from '../driver/contract.ts'
+import { BatchRun } from './batch-run.ts'
 import { encodeFailure, failureRecord } from './failure-record.ts'
-import type { DrainResult, Handler, Worker, WorkOptions } from './handler.ts'
+import type { BatchHandler, BatchWorkOptions, DrainResult, Handler, Worker, WorkOptions } from './handler.ts'
 import { HandlerRun } from './handler-run.ts'
 import { facetOf, type MessageParts, pause } from './parts.ts'
 import type { QueueDefinition, QueueMessage } from './queue.ts'
 
-export const WORK_OPTIONS: ReadonlySet<string> = new Set(['concurrency', 'prefetch', 'consumer', 'signal', 'onFailure'])
+export const WORK_OPTIONS: ReadonlySet<string> = new Set([
+  'concurrency',
+  'prefetch',
+  'consumer',
+  'signal',
+  'onFailure',
+  'batch',
+])
+export const BATCH_WORK_OPTIONS: ReadonlySet<string> = new Set([...WORK_OPTIONS, 'size', 'wait'])
+const MOST_BATCHED = 1000
+const BATCH_WAIT_MS: Millis = 10
 const DRAIN_OPTIONS: ReadonlySet<string> = new Set(['timeout'])
 const DRAIN_MS: Millis = 25_000
+
+type BatchSize = Pick<BatchWorkOptions, 'size' | 'wait'>
+
+/** What works messages off: one by one, or several at a time. */
+export type Work<Value> =
+  | { readonly handler: Handler<Value>; readonly batch?: undefined }
+  | { readonly handler: BatchHandler<Value>; readonly batch: BatchSize }
 
 export class QueueWorker<Value, Input> implements Worker {
   readonly ended: Promise<void>
   readonly #parts: MessageParts
   readonly #definition: QueueDefinition<Value, Input>
-  readonly #handler: Handler<Value>
+  readonly #work: Work<Value>
   readonly #options: WorkOptions
   readonly #concurrency: number
   readonly #deliveries: AsyncIterator<Delivered>
   readonly #waiting: HandlerRun[] = []
   readonly #running = new Set<HandlerRun>()
+  /** Handlers under way. */
+  #busy = 0
+  /** Runs while the first messages of a batch wait for more. */
+  #gathering: Timer | undefined
+  #isGathered = false
   readonly #ending = new AbortController()
+  readonly #draining = new AbortController()
   /** One for all messages: most are done long before their leases are extended. */
   #keeper: Timer | undefined
   #keeperAt: Millis = Number.POSITIVE_INFINITY
   #idle: (() => void) | undefined
-  #isDraining = false
   #finished = 0
+  #released = 0
 
-  constructor(
-    parts: MessageParts,
-    definition: QueueDefinition<Value, Input>,
-    handler: Handler<Value>,
-    options: WorkOptions,
-  ) {
+  constructor(parts: MessageParts, definition: QueueDefinition<Value, Input>, work: Work<Value>, options: WorkOptions) {
     const { concurrency = 1, consumer = 'worker', signal } = options
-    const prefetch = options.prefetch ?? concurrency
+    const { handler, batch } = work
+    if (batch !== undefined) checkBatch(batch)
+    const most = concurrency * (batch?.size ?? 1)
+    const prefetch = options.prefetch ?? most
     if (typeof handler !== 'function') throw invalidArgument('a handler is a function')
     if (!(Number.isSafeInteger(concurrency) && concurrency >= 1))
       throw invalidArgument('concurrency is a whole number from 1')
     if (!(Number.isSafeInteger(prefetch) && prefetch >= 0)) throw invalidArgument('prefetch is a whole number from 0')
     this.#parts = parts
     this.#definition = definition
-    this.#handler = handler
+    this.#work = work
     this.#options = options
     this.#concurrency = concurrency
     const { name, rules } = definition
-    const credit = concurrency + prefetch
+    const credit = most + prefetch
     this.#deliveries = facetOf(parts.driver, 'queue')
-      .consume({ name, rules }, { consumer, credit })
+      .consume({ name, rules }, { consumer, credit, draining: this.#draining.signal })
       [Symbol.asyncIterator]()
     this.ended = this.#pull()
     this.ended.catch(() => undefined)
@@ -66,9 +88,10 @@ export class QueueWorker<Value, Input> implements Worker {
 
   async drain(options: { readonly timeout?: Millis } = NO_OPTIONS): Promise<DrainResult> {
     refuseUnknownOptions('worker.drain', options, DRAIN_OPTIONS)
-    this.#isDraining = true
+    this.#draining.abort()
     this.#finished = 0
-    let released = await this.#releaseWaiting()
+    this.#released = 0
+    await Promise.all(this.#waiting.splice(0).map(({ delivered }) => this.#release(delivered)))
     const timeUp = new AbortController()
     if (this.#running.size > 0) {
       const idle = new Promise<void>((resolve) => {
@@ -77,16 +100,16 @@ export class QueueWorker<Value, Input> implements Worker {
       await Promise.race([idle, pause(this.#parts, options.timeout ?? DRAIN_MS, timeUp.signal).catch(() => undefined)])
     }
     timeUp.abort()
-    released += await this.#releaseWaiting()
-    const result = { finished: this.#finished, released, abandoned: this.#running.size }
+    const result = { finished: this.#finished, released: this.#released, abandoned: this.#running.size }
     await this.close()
     return result
   }
 
   async close(): Promise<void> {
-    this.#isDraining = true
+    this.#draining.abort()
     if (!this.#ending.signal.aborted) this.#ending.abort(new Error('the worker has ended'))
     this.#keeper?.cancel()
+    this.#gathering?.cancel()
     this.#waiting.length = 0
     for (const run of this.#running) run.end(this.#ending.signal.reason)
     await this.#deliveries.return?.()
@@ -110,6 +133,10 @@ export class QueueWorker<Value, Input> implements Worker {
   }
 
   #take(delivered: Delivered): void {
+    if (this.#draining.signal.aborted) {
+      void this.#release(delivered)
+      return
+    }
     const run = new HandlerRun(this.#parts, delivered)
     this.#keep(run.keepAt)
     this.#waiting.push(run)
@@ -117,26 +144,54 @@ export class QueueWorker<Value, Input> implements Worker {
   }
 
   #start(): void {
-    while (!this.#isDraining && this.#running.size < this.#concurrency) {
+    const { handler, batch } = this.#work
+    while (!this.#draining.signal.aborted && this.#busy < this.#concurrency) {
+      if (batch !== undefined) {
+        if (!this.#gather(batch)) return
+        const runs = this.#waiting.splice(0, batch.size).filter(({ isLost }) => !isLost)
+        this.#begin(runs, this.#handleTogether(runs, handler))
+        continue
+      }
       const run = this.#waiting.shift()
       if (run === undefined) return
-      if (run.isLost) continue
-      this.#running.add(run)
-      void this.#work(run).then(() => this.#finish(run))
+      if (!run.isLost) this.#begin([run], this.#handle(run, handler))
     }
   }
 
-  #finish(run: HandlerRun): void {
-    this.#running.delete(run)
-    this.#finished += 1
+  /** Whether there is a batch to begin with: full, or waited for. */
+  #gather({ size, wait = BATCH_WAIT_MS }: BatchSize): boolean {
+    const isReady = this.#waiting.length >= size || (this.#isGathered && this.#waiting.length > 0)
+    if (isReady || this.#waiting.length === 0) {
+      this.#gathering?.cancel()
+      this.#gathering = undefined
+      this.#isGathered = false
+      return isReady
+    }
+    const { clock, scheduler } = this.#parts
+    this.#gathering ??= scheduler.at(clock.now() + wait, () => {
+      this.#isGathered = true
+      this.#start()
+    })
+    return false
+  }
+
+  #begin(runs: readonly HandlerRun[], handled: Promise<void>): void {
+    this.#busy += 1
+    for (const run of runs) this.#running.add(run)
+    void handled.then(() => this.#finish(runs))
+  }
+
+  #finish(runs: readonly HandlerRun[]): void {
+    for (const run of runs) this.#running.delete(run)
+    this.#busy -= 1
+    this.#finished += runs.length
     if (this.#running.size === 0) this.#idle?.()
     this.#start()
   }
 
-  async #releaseWaiting(): Promise<number> {
-    const runs = this.#waiting.splice(0)
-    await Promise.all(runs.map(({ delivered }) => delivered.release({}).catch(() => undefined)))
-    return runs.length
+  async #release(delivered: Delivered): Promise<void> {
+    this.#released += 1
+    await delivered.release({}).catch(() => undefined)
   }
 
   #keep(at: Millis): void {
@@ -159,16 +214,43 @@ export class QueueWorker<Value, Input> implements Worker {
     this.#keep(next)
   }
 
-  async #work(run: HandlerRun): Promise<void> {
+  async #handle(run: HandlerRun, handler: Handler<Value>): Promise<void> {
     const { delivered } = run
     try {
       const message = await receivedMessage(this.#definition, delivered, this.#parts)
       if (message === undefined) return
-      await this.#handler(message, run)
+      await handler(message, run)
     } catch (error) {
-      if (!run.isCommitted) await this.#fail(run, error)
+      await this.#fail(run, error)
       return
     }
+    await this.#commit(run)
+  }
+
+  /** Their acknowledgements leave together, and are one entry in each shard's log. */
+  async #handleTogether(runs: readonly HandlerRun[], handler: BatchHandler<Value>): Promise<void> {
+    const received = new Map<QueueMessage<Value>, HandlerRun>()
+    const receive = async (run: HandlerRun): Promise<void> => {
+      const message = await receivedMessage(this.#definition, run.delivered, this.#parts)
+      if (message !== undefined) received.set(message, run)
+    }
+    await Promise.all(runs.map(receive))
+    if (received.size === 0) return
+    const batch = new BatchRun(received)
+    let thrown: { readonly error: unknown } | undefined
+    try {
+      await handler(batch.messages, batch)
+    } catch (error) {
+      thrown = { error }
+    }
+    const settle = (run: HandlerRun): Promise<void> => {
+      const failure = batch.failureOf(run) ?? thrown
+      return failure === undefined ? this.#commit(run) : this.#fail(run, failure.error)
+    }
+    await Promise.all(Array.from(received.values(), settle))
+  }
+
+  async #commit(run: HandlerRun): Promise<void> {
     if (run.isCommitted) return
     try {
       await run.commit()
@@ -191,9 +273,9 @@ export class QueueWorker<Value, Input> implements Worker {
     }
   }
 
-  async #fail({ delivered, isLost }: HandlerRun, error: unknown): Promise<void> {
+  async #fail({ delivered, isLost, isCommitted }: HandlerRun, error: unknown): Promise<void> {
     // What ended because the worker ends, or has lost its lease, has not failed: it goes back as it is.
-    if (this.#ending.signal.aborted || isLost) return
+    if (this.#ending.signal.aborted || isLost || isCommitted) return
     const { retry } = this.#definition
     const settled = async (): Promise<void> => {
       const decision = retry(error, delivered.attempt, this.#parts.random)
@@ -203,6 +285,13 @@ export class QueueWorker<Value, Input> implements Worker {
     await settled().catch(() => undefined)
     this.#options.onFailure?.(failureRecord(error), { id: delivered.id, attempt: delivered.attempt })
   }
+}
+
+function checkBatch(batch: BatchSize): void {
+  const { size, wait = BATCH_WAIT_MS } = batch
+  if (!(Number.isSafeInteger(size) && size >= 1 && size <= MOST_BATCHED))
+    throw invalidArgument(`size is a whole number from 1 to ${MOST_BATCHED}`)
+  if (!(typeof wait === 'number' && wait >= 0)) throw invalidArgument('wait is a number of milliseconds from 0')
 }
 
 /** Undefined when its value does not fit the schema: then it is a dead letter with the issues. */

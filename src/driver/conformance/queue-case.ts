@@ -85,6 +85,26 @@ export const DELIVERY_CASES: readonly TimedConformanceCase[] = [
     },
   },
   {
+    name: 'a consumer that drains gets nothing more, and settles what it has',
+    async run(context) {
+      const scene = new QueueScene(context)
+      await scene.send('a')
+      const drain = new AbortController()
+      const options = { consumer: 'c', credit: 3, draining: drain.signal }
+      const consumer = scene.facet.consume(scene.queue, options)[Symbol.asyncIterator]()
+      const first = only(await scene.take(consumer, 1))
+      drain.abort()
+      await scene.sleep(100)
+      await scene.send('b')
+      const next = consumer.next()
+      checkEqual(await Promise.race([next.then(() => 'came'), scene.sleep(300)]), undefined, 'another one')
+      await first.acknowledge({})
+      checkEqual(await Promise.race([next.then(() => 'came'), scene.sleep(300)]), undefined, 'another one, later')
+      await consumer.return?.()
+      checkEqual(await scene.drain(), ['b'], 'what is left')
+    },
+  },
+  {
     name: 'a consumer whose signal aborts rejects with its reason and holds nothing any more',
     async run(context) {
       const scene = new QueueScene(context)

@@ -56,6 +56,7 @@ export class Consumption implements Spring {
   }
 
   begin(): void {
+    this.#options.draining?.addEventListener('abort', this.#drain, { once: true })
     const { router } = this.#parts
     const fail = (error: unknown): void => this.feed.fail(error)
     this.#parts.prepare().then(() => router.onReady((groups) => this.#spread(groups), fail), fail)
@@ -63,6 +64,7 @@ export class Consumption implements Spring {
 
   end(): void {
     this.#isEnded = true
+    this.#options.draining?.removeEventListener('abort', this.#drain)
     this.#timer?.cancel()
     this.#sharing?.cancel()
     for (const shard of this.#shards) shard.end()
@@ -117,9 +119,18 @@ export class Consumption implements Spring {
     this.#share()
   }
 
+  readonly #drain = (): void => {
+    for (const shard of this.#shards) shard.grant(-shard.credit)
+  }
+
+  get #isDraining(): boolean {
+    return this.#options.draining?.aborted === true
+  }
+
   #spread(groups: readonly number[]): void {
     if (this.#isEnded) return
-    const { credit, consumer } = this.#options
+    const { consumer } = this.#options
+    const credit = this.#isDraining ? 0 : this.#options.credit
     const each = Math.floor(credit / groups.length)
     this.#spare = credit - each * groups.length
     this.#shards = groups.map((group, shard) => {
@@ -130,7 +141,7 @@ export class Consumption implements Spring {
   }
 
   #share(): void {
-    while (this.#hungry.size > 0 && !this.#isEnded) {
+    while (this.#hungry.size > 0 && !this.#isEnded && !this.#isDraining) {
       const [shard] = this.#hungry
       if (shard === undefined) return
       const found = this.#spare > 0 ? this.#takeSpare() : this.#takeIdle(shard)

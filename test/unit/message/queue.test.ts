@@ -138,7 +138,7 @@ describe('a worker', () => {
     await pass(10)
     const draining = worker.drain({ timeout: 5000 })
     await pass(6000)
-    expect(await draining).toMatchObject({ finished: 1, abandoned: 1 })
+    expect(await draining).toEqual({ finished: 1, released: 2, abandoned: 1 })
     expect(signals.map(({ aborted }) => aborted)).toEqual([false, true])
     expect(await queue.stats()).toMatchObject({ waiting: 3, leased: 0, consumers: [] })
   })
@@ -181,6 +181,91 @@ describe('a worker', () => {
     const worker = troupe.queue(texts).work(() => undefined)
     await troupe.close()
     await expect(worker.ended).resolves.toBeUndefined()
+  })
+})
+
+describe('a worker of batches', () => {
+  const jobs = defineQueue<number>('jobs', { retry: fixedDelay(1000), maxAttempts: 3 })
+
+  test('takes what is there once the batch is full, or its first message has waited', async () => {
+    const { troupe, time, pass } = openWorld()
+    const queue = troupe.queue(jobs)
+    await queue.sendAll([1, 2, 3, 4, 5])
+    const batches: string[] = []
+    queue.workBatches(
+      (messages) => void batches.push(`${messages.map(({ value }) => value).join()} at ${time.now()}`),
+      {
+        size: 2,
+        wait: 50,
+      },
+    )
+    await pass(49)
+    expect(batches).toEqual(['1,2 at 0', '3,4 at 0'])
+    await pass(1)
+    expect(batches[2]).toBe('5 at 50')
+    await pass(1000)
+    await queue.send(6)
+    await pass(49)
+    await queue.send(7)
+    await pass(0)
+    expect(batches[3]).toBe('6,7 at 1099')
+    expect(await queue.stats()).toMatchObject({ waiting: 0, leased: 0, dead: 0 })
+  })
+
+  test('fails single messages while the others are done, with what was to happen along with each', async () => {
+    const { troupe, pass } = openWorld()
+    const queue = troupe.queue(jobs)
+    const next = defineQueue<number>('next')
+    const [, second] = await queue.sendAll([1, 2, 3])
+    const seen: string[] = []
+    const failures: string[] = []
+    queue.workBatches(
+      (messages, context) => {
+        seen.push(messages.map(({ value, attempt }) => `${value}#${attempt}`).join())
+        for (const message of messages) {
+          context.of(message).emit(next, message.value)
+          if (message.value === 2 && message.attempt === 1) context.fail(message, new Error('not two'))
+        }
+      },
+      { size: 3, onFailure: ({ message }) => failures.push(message) },
+    )
+    await pass(100)
+    expect(await queue.stats()).toMatchObject({ delayed: 1, leased: 0 })
+    expect((await queue.inspect(second?.id ?? ''))?.lastError).toMatchObject({ message: 'not two' })
+    expect((await collect(troupe.queue(next).peek())).map(({ value }) => value)).toEqual([1, 3])
+    await pass(2000)
+    expect([seen, failures]).toEqual([['1#1,2#1,3#1', '2#2'], ['not two']])
+  })
+
+  test('fails all that are not committed when it throws, and takes one message of a key at a time', async () => {
+    const { troupe, pass } = openWorld()
+    const queue = troupe.queue(jobs)
+    await queue.sendAll([1, 2], { key: 'k' })
+    await queue.sendAll([3])
+    const seen: number[][] = []
+    queue.workBatches(
+      async (messages, context) => {
+        seen.push(messages.map(({ value }) => value))
+        for (const message of messages) if (message.value === 3) await context.of(message).commit()
+        if (seen.length === 1) throw undefined
+      },
+      { size: 10 },
+    )
+    await pass(999)
+    expect(await queue.stats()).toMatchObject({ waiting: 1, delayed: 1, leased: 0 })
+    await pass(2000)
+    expect(seen).toEqual([[1, 3], [1], [2]])
+  })
+
+  test('says which options it cannot take, and gives back what waits when it drains', async () => {
+    const { troupe, pass } = openWorld()
+    const queue = troupe.queue(jobs)
+    expect(() => queue.workBatches(() => undefined, { size: 0 })).toThrow('size is a whole number')
+    await queue.sendAll([1, 2, 3])
+    const worker = queue.workBatches(() => undefined, { size: 10, wait: 1000 })
+    await pass(10)
+    expect(await worker.drain()).toEqual({ finished: 0, released: 3, abandoned: 0 })
+    expect(await queue.stats()).toMatchObject({ waiting: 3, consumers: [] })
   })
 })
 
