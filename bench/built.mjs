@@ -11,6 +11,8 @@ const require = createRequire(import.meta.url)
 
 export const VALUE_BYTES = 256
 
+const CLIENTS = ['etcd3', '@nats-io/kv', '@nats-io/jetstream', '@nats-io/transport-node', 'amqplib']
+
 /**
  * A module of `dist`.
  * @param {string} module such as `cli/measure`
@@ -30,7 +32,7 @@ export function client(name) {
 /** Installs the peers' clients from this folder's lockfile, unless they are there; says what failed. */
 export function installClients() {
   try {
-    for (const name of ['etcd3', '@nats-io/kv', '@nats-io/jetstream', '@nats-io/transport-node']) require.resolve(name)
+    for (const name of CLIENTS) require.resolve(name)
     return undefined
   } catch {
     console.error("Installing the peers' clients (npm ci in bench/) …")
@@ -48,10 +50,11 @@ export function installClients() {
 /**
  * Where a program is, as a shell would find it; servers often live where users do not look.
  * @param {string} program
+ * @param {string[]} [first] folders that are looked at before the others
  */
-export function find(program) {
+export function find(program, first = []) {
   const folders = `${process.env.PATH}${delimiter}/usr/sbin`.split(delimiter)
-  return folders.map((folder) => join(folder, program)).find(isExecutable)
+  return [...first, ...folders].map((folder) => join(folder, program)).find(isExecutable)
 }
 
 /** @param {string} path */

@@ -1,6 +1,10 @@
 /** A client is a process of its own that measures one system: cells come in as messages, rows go out. */
 
 import { built } from './built.mjs'
+import { repeat } from './inbox.mjs'
+
+/** More than it takes, although a probe comes before the compilers have seen the code. */
+const ABUNDANCE = 2
 
 const [system, connection] = process.argv.slice(2)
 /** @type {import('./system.d.ts').System} */
@@ -8,13 +12,45 @@ const measured = await import(new URL(`./${system}.mjs`, import.meta.url).href)
 const { measure } = await built('cli/measure')
 const client = await measured.connect(JSON.parse(String(connection)))
 
-/** @param {import('./system.d.ts').Cell} cell */
+/**
+ * Says when measuring begins, what came out, and when all is cleared away.
+ * @param {import('./system.d.ts').Cell} cell
+ */
 async function answer(cell) {
-  const operation = client.operation(cell.workload)
-  process.send?.(await measure({ system: measured.name, ...cell, operation }))
+  const run = await client.begin(cell)
+  try {
+    await supply(run, cell)
+    process.send?.('measuring')
+    const warmupSeconds = Math.min(1, cell.seconds)
+    process.send?.(await measure({ system: measured.name, ...cell, warmupSeconds, operation: run.operation }))
+  } finally {
+    await run.end?.()
+  }
 }
 
-process.on('message', (/** @type {import('./system.d.ts').Cell} */ cell) => void answer(cell))
+/**
+ * Puts there what will be consumed, and more: how fast it goes is tried before.
+ * @param {import('./system.d.ts').Run} run
+ * @param {import('./system.d.ts').Cell} cell
+ */
+async function supply(run, { inflight, seconds }) {
+  const probe = Math.min(20_000, 200 * inflight)
+  await run.fill?.(probe * ABUNDANCE)
+  if (run.fill === undefined) return
+  const begin = performance.now()
+  let sequence = 0
+  await repeat(probe, () => run.operation(0, sequence++), inflight)
+  const perSecond = (1000 * probe) / (performance.now() - begin)
+  // One second more: measuring begins with a second that is not counted.
+  await run.fill(Math.ceil(perSecond * (seconds + 1) * ABUNDANCE))
+}
+
+process.on('message', (/** @type {import('./system.d.ts').Cell} */ cell) => {
+  answer(cell).then(
+    () => process.send?.('ready'),
+    (error) => process.send?.({ failure: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+  )
+})
 // A profile is written when a process ends by itself.
 process.on('SIGTERM', () => process.exit(0))
 process.on('disconnect', () => process.exit(0))

@@ -4,7 +4,7 @@ import { client, find, VALUE_BYTES } from './built.mjs'
 import { eventually, freePorts } from './site.mjs'
 
 export const name = 'etcd'
-export const workloads = ['map.set', 'map.get linearizable']
+export const workloads = ['map.set', 'map.get linearizable', 'lock']
 
 export function missing() {
   return find('etcd') ? undefined : "'etcd' is not installed (Debian: apt-get install etcd-server)"
@@ -47,13 +47,22 @@ export async function connect(hosts) {
   const etcd = new Etcd3({ hosts })
   const value = 'x'.repeat(VALUE_BYTES)
   await eventually(() => etcd.put('ready').value('1'), 30_000)
-  /** @type {Record<import('./system.d.ts').WorkloadName, (worker: number, sequence: number) => Promise<unknown>>} */
+  // One session for all locks, as in etcd's own library: its lease is kept alive, and a lock is a key attached to it.
+  const lease = etcd.lease(60)
+  const session = await lease.grant()
+  /** @type {Record<string, import('./system.d.ts').Operation>} */
   const operations = {
     'map.set': (worker, sequence) => etcd.put(`k${worker}:${sequence % 1000}`).value(value),
     'map.get linearizable': (worker, sequence) => etcd.get(`k${worker}:${sequence % 1000}`).string(),
+    lock: async (worker, sequence) => {
+      const key = `lock${worker}:${sequence % 1000}`
+      const put = etcd.put(key).value('').lease(session)
+      const { succeeded } = await etcd.if(key, 'Create', '==', 0).then(put).commit()
+      if (!succeeded) throw new Error(`'${key}' is locked`)
+      await etcd.delete().key(key)
+    },
   }
-  return {
-    /** @param {import('./system.d.ts').WorkloadName} workload */
-    operation: (workload) => operations[workload],
-  }
+  /** @type {import('./system.d.ts').SystemClient} */
+  const measured = { begin: ({ workload }) => ({ operation: /** @type {any} */ (operations[workload]) }) }
+  return measured
 }

@@ -43,16 +43,16 @@ export async function connect(port) {
   })
   const value = Buffer.alloc(VALUE_BYTES)
   let requests = 0
-  return {
-    operation: () => (/** @type {number} */ worker, /** @type {number} */ sequence) => {
-      const id = ++requests
-      const frame = Buffer.allocUnsafe(8 + KEY_BYTES + VALUE_BYTES)
-      frame.writeUInt32LE(frame.length - 4, 0)
-      frame.writeUInt32LE(id, 4)
-      frame.write(`k${worker}:${sequence % 1000}`.padEnd(KEY_BYTES), 8, 'latin1')
-      value.copy(frame, 8 + KEY_BYTES)
-      send(frame)
-      return /** @type {Promise<void>} */ (new Promise((resolve) => waiting.set(id, resolve)))
-    },
+  /** @type {import('./system.d.ts').Operation} */
+  const operation = (worker, sequence) => {
+    const id = ++requests
+    const frame = Buffer.allocUnsafe(8 + KEY_BYTES + VALUE_BYTES)
+    frame.writeUInt32LE(frame.length - 4, 0)
+    frame.writeUInt32LE(id, 4)
+    frame.write(`k${worker}:${sequence % 1000}`.padEnd(KEY_BYTES), 8, 'latin1')
+    value.copy(frame, 8 + KEY_BYTES)
+    send(frame)
+    return new Promise((resolve) => waiting.set(id, () => resolve(undefined)))
   }
+  return { begin: () => ({ operation }) }
 }

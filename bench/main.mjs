@@ -1,11 +1,11 @@
 /** The bench measures Troupe, and with --peers what it is compared to, cell by cell in one go: machines drift, ratios less so. */
 
-import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { installClients } from './built.mjs'
+import { Conversation } from './conversation.mjs'
 import { cpuSeconds } from './cpu.mjs'
 import { printProfiles } from './profile.mjs'
 import { Site } from './site.mjs'
@@ -14,14 +14,30 @@ const USAGE = `npm run bench -- [options]
 
   --json               one row a line, as JSON
   --inflight 1,64,256  operations under way at once
-  --workload NAME,…    map.set, map.get linearizable
+  --workload NAME,…    map.set, map.get linearizable, queue.send, queue.receive+ack, queue.roundtrip,
+                       topic.publish, topic.consume, lock; default all
   --seconds 5          how long each cell is measured
-  --peers              the floor, etcd and NATS in the same go, and the ratios
-  --system NAME,…      only these of: troupe, floor, etcd, nats
+  --peers              the floor, etcd, NATS and RabbitMQ in the same go, and the ratios
+  --system NAME,…      only these of: troupe, floor, etcd, nats, rabbitmq
   --cpu                the CPU time of an operation, in microseconds: of all servers, and of the client
-  --profile DIR        writes V8 CPU profiles of the three nodes and the client, and prints where the time went`
+  --profile DIR        writes V8 CPU profiles of the three nodes and the client, and prints where the time went
 
-const WORKLOADS = ['map.set', 'map.get linearizable']
+Each system runs as three processes with 256-byte values and is called as its users call it to be fast. In flight are calls
+that have not been answered; of what is received, messages that have been delivered and not acknowledged. What is consumed lies
+there before: a probe tells how fast it goes, and twice as much is filled in. Troupe, etcd and RabbitMQ answer a write once a
+majority has synced it; NATS answers before it syncs; NATS and RabbitMQ answer no acknowledgement at all.`
+
+const WORKLOADS = [
+  'map.set',
+  'map.get linearizable',
+  'queue.send',
+  'queue.receive+ack',
+  'queue.roundtrip',
+  'topic.publish',
+  'topic.consume',
+  'lock',
+]
+const SYSTEMS = ['troupe', 'floor', 'etcd', 'nats', 'rabbitmq']
 const CLIENT = fileURLToPath(new URL('./client.mjs', import.meta.url))
 
 /** @typedef {import('./system.d.ts').System} System */
@@ -57,7 +73,7 @@ function readOptions() {
       console.log(USAGE)
       process.exit(0)
     }
-    const systems = values.system?.split(',') ?? (values.peers ? ['troupe', 'floor', 'etcd', 'nats'] : ['troupe'])
+    const systems = values.system?.split(',') ?? (values.peers ? SYSTEMS : ['troupe'])
     const workloads = values.workload.split(',')
     const inflights = values.inflight.split(',').map(Number)
     const seconds = Number(values.seconds)
@@ -66,7 +82,7 @@ function readOptions() {
       'workload',
     )
     refuse(
-      systems.filter((system) => !['troupe', 'floor', 'etcd', 'nats'].includes(system)),
+      systems.filter((system) => !SYSTEMS.includes(system)),
       'system',
     )
     refuse([...inflights, seconds].filter((number) => !(number > 0)).map(String), 'number')
@@ -87,21 +103,26 @@ function refuse(wrong, what) {
   if (wrong.length > 0) throw new Error(`there is no ${what} '${wrong[0]}'`)
 }
 
-/** @typedef {{ system: System, client: import('node:child_process').ChildProcess, servers: number[] }} Measured */
+/** @typedef {{ system: System, client: Conversation, servers: number[] }} Measured */
 
 /** @returns {Promise<Measured[]>} */
 async function startAll() {
   const measured = []
-  const noClients = options.systems.some((name) => name === 'etcd' || name === 'nats') ? installClients() : undefined
+  const noClients = options.systems.some(needsClients) ? installClients() : undefined
   for (const name of options.systems) {
     /** @type {System} */
     const system = await import(new URL(`./${name}.mjs`, import.meta.url).href)
-    const missing = system.missing() ?? (name === 'etcd' || name === 'nats' ? noClients : undefined)
+    const missing = system.missing() ?? (needsClients(name) ? noClients : undefined)
     const started = missing ?? (await startSystem(name, system).catch((error) => leftOut(name, error)))
     if (typeof started === 'string') console.error(`${name} is left out: ${started}`)
     else measured.push(started)
   }
   return measured
+}
+
+/** @param {string} name */
+function needsClients(name) {
+  return name !== 'troupe' && name !== 'floor'
 }
 
 /**
@@ -110,8 +131,17 @@ async function startAll() {
  * @param {Error} error
  */
 function leftOut(name, error) {
-  if (name === 'troupe') throw error
-  return error.message
+  if (name === 'troupe') throw new Error(lastWords(name), { cause: error })
+  return `${error.message}\n${lastWords(name)}`.trimEnd()
+}
+
+/** @param {string} name */
+function lastWords(name) {
+  try {
+    return site.lastWords(name === 'troupe' ? 'troupe-n1' : `${name}-n0`)
+  } catch {
+    return ''
+  }
 }
 
 /**
@@ -125,35 +155,9 @@ async function startSystem(name, system) {
   const connection = await system.serve(site, isProfiled ? options.profile : undefined)
   const servers = site.pids.filter((pid) => !others.has(pid))
   const profile = isProfiled ? ['--cpu-prof', `--cpu-prof-dir=${join(options.profile ?? '', 'client')}`] : []
-  const client = site.fork(CLIENT, [name, JSON.stringify(connection)], profile)
-  await heard(client, name)
+  const client = new Conversation(name, site.fork(CLIENT, [name, JSON.stringify(connection)], profile))
+  await client.heard()
   return { system, client, servers }
-}
-
-/**
- * The client's next message; a client that ends instead is an error.
- * @param {import('node:child_process').ChildProcess} client
- * @param {string} name
- * @returns {Promise<any>}
- */
-async function heard(client, name) {
-  const settled = new AbortController()
-  const ended = once(client, 'exit', { signal: settled.signal }).then(() => {
-    throw new Error(`the client of ${name} ended; what its servers said is above or was:\n${lastWords(name)}`)
-  })
-  const [message] = await Promise.race([once(client, 'message', { signal: settled.signal }), ended])
-  ended.catch(() => undefined)
-  settled.abort()
-  return message
-}
-
-/** @param {string} name */
-function lastWords(name) {
-  try {
-    return site.lastWords(name === 'troupe' ? 'troupe-n1' : `${name}-n0`)
-  } catch {
-    return '(nothing)'
-  }
 }
 
 /**
@@ -169,7 +173,11 @@ async function measureAll(measured) {
     for (const inflight of options.inflights) {
       for (const each of measured) {
         if (!each.system.workloads.some((known) => known === workload)) continue
-        rows.push(await measureCell(each, { workload, inflight, seconds: options.seconds }))
+        const row = await measureCell(each, { workload, inflight, seconds: options.seconds }).catch((error) =>
+          leftOut(each.system.name, error),
+        )
+        if (typeof row === 'string') console.error(`${each.system.name} is left out of ${workload}: ${row}`)
+        else rows.push(row)
       }
     }
   }
@@ -181,28 +189,32 @@ async function measureAll(measured) {
  * @param {{ workload: string, inflight: number, seconds: number }} cell
  * @returns {Promise<Row>}
  */
-async function measureCell({ system, client, servers }, cell) {
-  const cpu = () => [cpuSeconds(servers), cpuSeconds([Number(client.pid)])]
+async function measureCell({ client, servers }, cell) {
+  const cpu = () => [cpuSeconds(servers), cpuSeconds([client.pid])]
+  client.say(cell)
+  await client.heard()
   const before = cpu()
-  client.send(cell)
   /** @type {Row} */
-  const row = await heard(client, system.name)
-  // The warm-up second costs as much as the others and is counted with them.
-  const operations = row.opsPerSecond * (cell.seconds + 1)
+  const row = await client.heard()
+  // Warming up costs as much as what is counted, and is counted here.
+  const operations = row.opsPerSecond * (cell.seconds + Math.min(1, cell.seconds))
   const [ofServers = 0, ofClient = 0] = cpu().map((after, at) =>
     Number(((1e6 * (after - (before[at] ?? 0))) / operations).toFixed(1)),
   )
   const cpuRow = options.cpu ? { serverCpuMicros: ofServers, clientCpuMicros: ofClient } : {}
-  const cells = [
-    system.name,
-    cell.workload,
-    cell.inflight,
-    row.opsPerSecond,
-    row.p50Ms.toFixed(2),
-    row.p99Ms.toFixed(2),
-  ]
-  console.log(options.json ? JSON.stringify({ ...row, ...cpuRow }) : line([...cells, ...Object.values(cpuRow)]))
+  printRow(row, cpuRow)
+  await client.heard()
   return row
+}
+
+/**
+ * @param {Row} row
+ * @param {Record<string, number>} cpuRow
+ */
+function printRow(row, cpuRow) {
+  const { system, workload, inflight, opsPerSecond, p50Ms, p99Ms } = row
+  const cells = [system, workload, inflight, opsPerSecond, p50Ms.toFixed(2), p99Ms.toFixed(2)]
+  console.log(options.json ? JSON.stringify({ ...row, ...cpuRow }) : line([...cells, ...Object.values(cpuRow)]))
 }
 
 /** @param {Row[]} rows */

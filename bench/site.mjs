@@ -1,6 +1,7 @@
 /** A site is a scratch directory with the processes started in it; closing it ends exactly those and removes the directory. */
 
 import { fork, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -24,14 +25,30 @@ export class Site {
    * @param {string} name
    * @param {string} command
    * @param {string[]} words
+   * @param {Record<string, string>} [environment]
    */
-  start(name, command, words) {
+  start(name, command, words, environment) {
     const log = openSync(join(this.directory, `${name}.log`), 'a')
-    const child = spawn(command, words, { cwd: this.directory, stdio: ['ignore', log, log] })
+    const env = { ...process.env, ...environment }
+    const child = spawn(command, words, { cwd: this.directory, env, stdio: ['ignore', log, log] })
     // The client finds out that nobody answers, and shows the log.
     child.on('error', () => undefined)
     this.#children.push(child)
     return child
+  }
+
+  /**
+   * Runs a program to its end, which is to be a success.
+   * @param {string} command
+   * @param {string[]} words
+   * @param {Record<string, string>} [environment]
+   */
+  async run(command, words, environment) {
+    const env = { ...process.env, ...environment }
+    const child = spawn(command, words, { cwd: this.directory, env, stdio: 'ignore' })
+    this.#children.push(child)
+    const [code] = await once(child, 'exit')
+    if (code !== 0) throw new Error(`'${command} ${words.join(' ')}' ended with ${code}`)
   }
 
   /**

@@ -2,7 +2,15 @@
 
 import type { Site } from './site.mjs'
 
-export type WorkloadName = 'map.set' | 'map.get linearizable'
+export type WorkloadName =
+  | 'map.set'
+  | 'map.get linearizable'
+  | 'queue.send'
+  | 'queue.receive+ack'
+  | 'queue.roundtrip'
+  | 'topic.publish'
+  | 'topic.consume'
+  | 'lock'
 
 export interface Cell {
   readonly workload: WorkloadName
@@ -10,8 +18,19 @@ export interface Cell {
   readonly seconds: number
 }
 
+export type Operation = (worker: number, sequence: number) => Promise<unknown>
+
+/** One cell, ready to be measured. */
+export interface Run {
+  readonly operation: Operation
+  /** Of a workload that consumes: puts so many more there. */
+  fill?(count: number): Promise<void>
+  /** Ends what consumes and throws away what is left. */
+  end?(): Promise<void>
+}
+
 export interface SystemClient {
-  operation(workload: WorkloadName): (worker: number, sequence: number) => Promise<unknown>
+  begin(cell: Cell): Run | Promise<Run>
 }
 
 export interface System {

@@ -2,13 +2,14 @@
 
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { built, VALUE_BYTES } from './built.mjs'
+import { built } from './built.mjs'
 import { eventually, freePorts } from './site.mjs'
+import { runsOf } from './troupe-runs.mjs'
 
 const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
 
 export const name = 'troupe'
-export const workloads = ['map.set', 'map.get linearizable']
+export { workloads } from './troupe-runs.mjs'
 
 export function missing() {
   return undefined
@@ -43,14 +44,9 @@ export async function serve(site, profileDirectory) {
 
 /** @param {string[]} addresses */
 export async function connect(addresses) {
-  /** @type {typeof import('../src/platform/open.ts')} */
-  const { open } = await built('platform/open')
-  /** @type {typeof import('../src/cli/workload.ts')} */
-  const { operationOf } = await built('cli/workload')
+  /** @type {typeof import('../src/index.ts')} */
+  const { defineMap, open } = await built('index')
   const troupe = await eventually(() => open({ connect: addresses }), 20_000)
-  await eventually(() => operationOf(troupe, 'map.set', 1)(0, 0), 20_000)
-  return {
-    /** @param {import('./system.d.ts').WorkloadName} workload */
-    operation: (workload) => operationOf(troupe, workload, VALUE_BYTES),
-  }
+  await eventually(() => troupe.map(defineMap('ready')).set('ready', true), 20_000)
+  return runsOf(troupe)
 }

@@ -28,6 +28,27 @@ test('the bench prints a row for each cell, and how Troupe compares', async () =
   expect(Math.min(...rows.slice(0, 2).map((each) => each.opsPerSecond))).toBeGreaterThan(0)
 })
 
+test('every workload of the bench runs', async () => {
+  const words = ['--json', '--inflight', '4', '--seconds', '0.2']
+  const { code, stdout, stderr } = await new OsProcess(process.execPath, [join(root, 'bench/main.mjs'), ...words]).ended
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  const rows = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  expect(rows.map(({ workload }) => workload)).toEqual([
+    'map.set',
+    'map.get linearizable',
+    'queue.send',
+    'queue.receive+ack',
+    'queue.roundtrip',
+    'topic.publish',
+    'topic.consume',
+    'lock',
+  ])
+  for (const { opsPerSecond } of rows) expect(opsPerSecond).toBeGreaterThan(0)
+})
+
 test('the bench refuses what it does not know, and says what it does', async () => {
   const { code, stderr } = await new OsProcess(process.execPath, [join(root, 'bench/main.mjs'), '--workload', 'x'])
     .ended
