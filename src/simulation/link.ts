@@ -2,12 +2,14 @@
 
 import type { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
+import { FRAME } from '../wire/request.ts'
 import type { Computer } from './computer.ts'
 import type { EventQueue } from './event-queue.ts'
 
 /**
  * What a link does to frames. A `'stream'` is like TCP: frames keep their order, and loss only costs the time to send them
- * again. `'datagram'` frames go each their own way, which no real connection of ours does, but which Raft must bear.
+ * again. With `'datagram'`, frames between groups go each their own way, which no real connection of ours does, but which
+ * Raft must bear. Introductions, and what nodes forward for applications, rely on what a connection promises.
  */
 export interface LinkQuality {
   readonly mode: 'stream' | 'datagram'
@@ -24,8 +26,7 @@ export interface LinkQuality {
 /** What it costs a stream to notice and repair a loss. */
 const RETRANSMIT_MS: Millis = 200
 const BYTES_UNDER_WAY = 32 * 1024 * 1024
-/** The connection's first words are its handshake, which is repeated until it arrives: this many frames are never lost. */
-const HANDSHAKE_FRAMES = 8
+const IN_ORDER: ReadonlySet<number | undefined> = new Set([FRAME.introduction, FRAME.requests, FRAME.replies])
 
 /** Called at the receiver when a frame arrives. */
 export type Arrival = () => void
@@ -45,7 +46,6 @@ export class Link {
   #waiting: (() => void)[] = []
   #lastArrival: Millis = 0
   #bytesUnderWay = 0
-  #frames = 0
   #connection = 0
 
   constructor(ports: LinkPorts) {
@@ -57,7 +57,6 @@ export class Link {
     this.#connection++
     this.#waiting = []
     this.#bytesUnderWay = 0
-    this.#frames = 0
     this.#lastArrival = 0
   }
 
@@ -71,7 +70,7 @@ export class Link {
   /** False when too much is under way already. */
   send(frame: Uint8Array, arrival: Arrival): boolean {
     if (this.#bytesUnderWay + frame.length > BYTES_UNDER_WAY) return false
-    const isDatagram = this.#ports.quality().mode === 'datagram' && ++this.#frames > HANDSHAKE_FRAMES
+    const isDatagram = this.#ports.quality().mode === 'datagram' && !IN_ORDER.has(frame[0])
     if (isDatagram) this.#sendDatagram(arrival)
     else this.#sendInOrder(frame.length, arrival)
     return true

@@ -8,6 +8,7 @@ import { EventQueue } from '../../../src/simulation/event-queue.ts'
 import type { LinkQuality } from '../../../src/simulation/link.ts'
 import { SimulatedNetwork } from '../../../src/simulation/network.ts'
 import { Trace } from '../../../src/simulation/trace.ts'
+import { FRAME } from '../../../src/wire/request.ts'
 
 const A = 'a' as NodeId
 const B = 'b' as NodeId
@@ -56,7 +57,7 @@ function pairOf(quality: Partial<LinkQuality> = {}, seed = 1) {
 
 const numbers = (from: number, until: number): number[] => Array.from({ length: until - from }, (_, at) => from + at)
 const frames = (heard: readonly string[]): number[] =>
-  heard.filter((line) => line.includes(':')).map((line) => Number(line.slice(2)))
+  heard.filter((line) => line.includes(':')).map((line) => Number(line.slice(2).split(',').at(-1)))
 
 describe('a stream', () => {
   test('keeps the order of frames whatever is lost and delayed on the way', () => {
@@ -104,12 +105,19 @@ test('a cut in one direction stops that direction only', () => {
 
 test('datagrams are lost, repeated and overtaken', () => {
   const { a, b, advance } = pairOf({ mode: 'datagram', loss: 0.2, duplicate: 0.2, delayMs: [1, 20] })
-  for (const number of numbers(0, 200)) a.port.send(B, Uint8Array.of(number))
+  for (const number of numbers(0, 200)) a.port.send(B, Uint8Array.of(FRAME.envelope, number))
   advance(10_000)
   const heard = frames(b.heard)
   expect(new Set(heard).size).toBeLessThan(200)
   expect(heard.length).toBeGreaterThan(new Set(heard).size)
   expect(heard).not.toEqual([...heard].sort((x, y) => x - y))
+})
+
+test('what is forwarded for applications keeps its order, whatever happens to datagrams', () => {
+  const { a, b, advance } = pairOf({ mode: 'datagram', loss: 0.2, duplicate: 0.2, delayMs: [1, 20] })
+  for (const number of numbers(0, 200)) a.port.send(B, Uint8Array.of(FRAME.requests, number))
+  advance(60_000)
+  expect(frames(b.heard)).toEqual(numbers(0, 200))
 })
 
 test('a crash is noticed by the peer, and a restarted node connects with its new generation', () => {
@@ -148,7 +156,7 @@ test('the same seed gives the same trace, another seed another one', () => {
   const run = (seed: number): string => {
     const { a, b, advance, trace } = pairOf({ mode: 'datagram', loss: 0.2, duplicate: 0.1 }, seed)
     for (const number of numbers(0, 50))
-      (number % 3 === 0 ? a : b).port.send(number % 3 === 0 ? B : A, Uint8Array.of(number))
+      (number % 3 === 0 ? a : b).port.send(number % 3 === 0 ? B : A, Uint8Array.of(FRAME.envelope, number))
     advance(5000)
     return trace.hash
   }
