@@ -70,6 +70,8 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
   readonly duties: Duties
   #applied: LogPosition
   #committed: LogIndex
+  /** When this replica was first sent entries by the leader of this term, so much was committed: what is beyond is news. */
+  #met = { term: 0, index: 0 }
   #isCatchingUp = false
   /** Numbers proposals and reads together, so that a refusal names one of them. */
   #requests = 0
@@ -130,11 +132,16 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
   }
 
   receive(from: NodeId, message: RaftMessage): void {
+    if (message.type === 'append' && message.term > this.#met.term) {
+      this.#met = { term: message.term, index: message.commit }
+    }
     this.core.receive(from, message, this.#ports.clock.now())
     this.#touch()
   }
 
   submit(request: RaftRequest): void {
+    // Who comes back has carried the time on from whenever it was told last.
+    if (request.type === 'reachable' && this.isLeader) this.#tellTime()
     this.core.submit(request, this.#ports.clock.now())
     this.#touch()
   }
@@ -260,6 +267,11 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     this.duties.advance()
   }
 
+  /** Where nothing will fall due nobody need know the time. */
+  #tellTime(): void {
+    if (this.#due === undefined && Number.isFinite(this.machine.dueAt)) this.#isDue = true
+  }
+
   #refused({ id, reason, leader }: Extract<RaftOutput, { type: 'refused' }>): void {
     const hint = leaderHint(leader)
     const reads = this.#reads.refused(id)
@@ -333,7 +345,8 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     if (waiters === undefined) this.machine.apply(entry.payload, ignoreReply)
     else this.machine.apply(entry.payload, (position, reply) => answer(waiters, position, reply))
     const { term, leader } = this.core
-    this.#time.observe(this.machine.time, entry.term === term && leader !== undefined)
+    const isNews = entry.term === this.#met.term && entry.index > this.#met.index
+    this.#time.observe(this.machine.time, isNews && entry.term === term && leader !== undefined)
   }
 }
 

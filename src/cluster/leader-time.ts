@@ -15,6 +15,9 @@ const SLEW = 1 / 256
  * where the last one was, whatever their calendars say. A calendar counts at once only on a node that has not heard a
  * leader since it started. Otherwise the time is slewed towards it; a calendar that is ahead by more than a second is
  * adopted when it has stayed so for ten minutes, one that is behind never (time waits for it, by going slower).
+ *
+ * A batch tells the time when it was proposed. One that was there before this replica came into touch with the leader may be
+ * of any age, and does not count as having heard it.
  */
 export class LeaderTime {
   readonly #clock: Clock
@@ -33,7 +36,7 @@ export class LeaderTime {
     this.#time = applied / 1000
   }
 
-  /** A batch with this time was applied; `isCurrent` when the present leader sent it. */
+  /** A batch with this time was applied; `isCurrent` when the present leader proposed it a moment ago. */
   observe(time: LeaderMicros, isCurrent: boolean): void {
     this.#time = Math.max(this.#carried(), time / 1000)
     this.#at = this.#clock.now()
@@ -66,12 +69,13 @@ export class LeaderTime {
   }
 
   #believes(difference: Millis, now: Millis): boolean {
+    if (!this.#isSure) return difference > 0
     if (difference <= STEP_MS) {
       this.#aheadSince = undefined
       return false
     }
     this.#aheadSince ??= now
-    return !this.#isSure || now - this.#aheadSince >= TRUST_MS
+    return now - this.#aheadSince >= TRUST_MS
   }
 
   #carried(): Millis {

@@ -14,4 +14,4 @@ test('a thousand groups that are written at once share their commits of the log'
   expect(acknowledged).toBe(writes)
   const commitsOfANode = (cluster.commits - before) / cluster.nodes.length
   expect(commitsOfANode).toBeLessThan(writes * 0.05)
-})
+}, 30_000)
