@@ -1,4 +1,4 @@
-/** A body store keeps the bytes of messages, apart from what orders them. */
+/** A body store keeps the bytes of the messages of a shard, apart from what orders them. */
 
 import { type Address, ValueArena } from './value-arena.ts'
 
@@ -9,8 +9,6 @@ export interface BodyStore {
   /** A view, good until the next change. */
   get(address: Address, length: number): Uint8Array
   delete(address: Address, length: number): void
-  /** Bytes of memory that bodies take. */
-  readonly bytes: number
   /** Until as many calls of `thaw`, deleted bodies can still be read. */
   freeze(): void
   thaw(): void
@@ -21,10 +19,6 @@ export class MemoryBodies implements BodyStore {
   /** Address and length of what was deleted while frozen. */
   #departed: number[] = []
   #frozen = 0
-
-  get bytes(): number {
-    return this.#arena.size
-  }
 
   put(body: Uint8Array): Address {
     return this.#arena.put(body)

@@ -1,24 +1,17 @@
 /** A due heap gives out the slots of messages by the time at which something happens to them. */
 
 import type { LeaderMicros } from './batch.ts'
-import { resized } from './queue-line.ts'
+import { resized } from './queue-column.ts'
 
 /** A binary heap in typed arrays. Equal times go by id, so that the order does not depend on how the heap came about. */
 export class DueHeap {
-  /** Ids by slot, for ties; the owner replaces it when it grows. */
+  /** Ids by slot, for ties; the owner replaces it when it grows. A heap that nothing has been in takes no memory. */
   ids: Float64Array = new Float64Array(0)
   #at: Float64Array = new Float64Array(0)
   /** Place in the heap plus one, by slot; 0 for none. */
   #places: Int32Array = new Int32Array(0)
   #slots: Int32Array = new Int32Array(0)
   #length = 0
-
-  grow(ids: Float64Array): void {
-    this.ids = ids
-    this.#at = resized(this.#at, new Float64Array(ids.length))
-    this.#places = resized(this.#places, new Int32Array(ids.length))
-    this.#slots = resized(this.#slots, new Int32Array(ids.length))
-  }
 
   get dueAt(): LeaderMicros {
     return this.#length === 0 ? Number.POSITIVE_INFINITY : (this.#at[this.#slots[0] ?? 0] ?? 0)
@@ -36,10 +29,17 @@ export class DueHeap {
       if (place >= 0) this.#remove(slot, place)
       return
     }
+    if (slot >= this.#at.length) this.#grow(this.ids.length)
     this.#at[slot] = at
     const from = place < 0 ? this.#length++ : place
     this.#rise(slot, from)
     this.#sink(slot, (this.#places[slot] ?? 1) - 1)
+  }
+
+  #grow(capacity: number): void {
+    this.#at = resized(this.#at, new Float64Array(capacity))
+    this.#places = resized(this.#places, new Int32Array(capacity))
+    this.#slots = resized(this.#slots, new Int32Array(capacity))
   }
 
   #remove(slot: number, place: number): void {

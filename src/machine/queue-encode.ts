@@ -233,7 +233,7 @@ export interface StatsAnswer {
   readonly dropped: number
   /** When the oldest message that is not delayed was sent; 0 when there is none. */
   readonly oldest: LeaderMicros
-  /** Memory of bodies. */
+  /** Of headers and payloads. */
   readonly bytes: number
   readonly isPaused: boolean
 }

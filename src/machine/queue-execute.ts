@@ -102,7 +102,7 @@ function meetEarlier(state: QueueState, message: OutgoingMessage, time: LeaderMi
     return window.id
   }
   // The old message may be with a worker, which only its leader knows: under a new id, what the worker settles is not the new content.
-  const due = message.mode === 'replace' ? (state.messages.due[slot] ?? 0) : message.due
+  const due = message.mode === 'replace' ? state.messages.dueOf(slot) : message.due
   window.successor = undefined
   const { until } = window
   state.finish(slot, time, false)
@@ -224,7 +224,7 @@ function readMessageCommand(
     case QUEUE_COMMAND.move: {
       const key = reader.text(KEY_LIMIT_BYTES)
       const due = reader.u53()
-      return (slot) => state.move(slot, key === '' ? (state.messages.key[slot] ?? '') : key, due, time)
+      return (slot) => state.move(slot, key === '' ? state.messages.keyOf(slot) : key, due, time)
     }
     case QUEUE_COMMAND.remove:
       return (slot) => (state.messages.has(slot, FLAG.dead) ? state.forget(slot) : state.finish(slot, time, false))
@@ -246,7 +246,7 @@ function readMessageCommand(
 
 /** A lease ran out: an attempt failed, unless it has been counted already. */
 function lapse(state: QueueState, slot: number, attempts: number, { time, outcome }: Omit<Execution, 'mode'>): void {
-  const present = state.messages.attempts[slot] ?? 0
+  const present = state.messages.attempts.get(slot)
   outcome.status = present === attempts ? STATUS.ok : STATUS.conflict
   outcome.revision = present === attempts ? state.fail(slot, 0, NO_ERROR, time) : present
 }

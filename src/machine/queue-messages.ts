@@ -1,17 +1,17 @@
 /** The messages of a queue as columns: a slot of each column is a message. */
 
 import type { LeaderMicros } from './batch.ts'
-import { type BodyStore, MemoryBodies } from './queue-bodies.ts'
+import type { BodyStore } from './queue-bodies.ts'
+import { resized, roomFor, SparseColumn, SparseTexts } from './queue-column.ts'
 import { DueHeap } from './queue-due.ts'
-import { Links, resized } from './queue-line.ts'
+import { KeyNames } from './queue-keys.ts'
+import { Lines } from './queue-line.ts'
 
 /** `delayed`: not to be delivered before `due`. `retried`: that is because an attempt failed, so its key waits. */
 export const FLAG = { delayed: 1, retried: 2, dead: 4 } as const
 
 /** Where a message is for the leader; no command depends on it. */
 export const PLACE = { none: 0, inLine: 1, held: 2 } as const
-
-const FIRST_CAPACITY = 16
 
 /** What few messages have; replaced as a whole. */
 export interface Details {
@@ -47,41 +47,52 @@ export interface NewMessage {
 export class Messages {
   id: Float64Array = new Float64Array(0)
   time: Float64Array = new Float64Array(0)
-  due: Float64Array = new Float64Array(0)
-  expires: Float64Array = new Float64Array(0)
-  address: Float64Array = new Float64Array(0)
+  address: Uint32Array = new Uint32Array(0)
   length: Uint32Array = new Uint32Array(0)
-  attempts: Uint32Array = new Uint32Array(0)
+  /** Numbers of `keys`. */
+  key: Uint32Array = new Uint32Array(0)
   priority: Uint8Array = new Uint8Array(0)
   flags: Uint8Array = new Uint8Array(0)
   /** See {@link PLACE}. */
   place: Uint8Array = new Uint8Array(0)
-  readonly key: string[] = []
-  readonly deduplication: string[] = []
+  readonly keys: KeyNames = new KeyNames()
+  /** 0: when it was sent. */
+  readonly due: SparseColumn = new SparseColumn(0)
+  readonly expires: SparseColumn = new SparseColumn(Number.POSITIVE_INFINITY)
+  readonly attempts: SparseColumn = new SparseColumn(0)
+  readonly deduplication: SparseTexts = new SparseTexts()
   /** By slot. */
   readonly details: Map<number, Details> = new Map()
-  readonly bodies: BodyStore = new MemoryBodies()
-  readonly links: Links = new Links()
+  readonly bodies: BodyStore
+  readonly lines: Lines = new Lines()
   readonly dueHeap: DueHeap = new DueHeap()
+  /** Of all bodies. */
+  bytes = 0
   readonly #free: number[] = []
   #used = 0
+
+  constructor(bodies: BodyStore) {
+    this.bodies = bodies
+  }
 
   /** Copies the body. */
   add(id: number, time: LeaderMicros, message: NewMessage): number {
     const slot = this.#free.pop() ?? this.#used++
-    if (slot >= this.id.length) this.#grow(Math.max(FIRST_CAPACITY, this.id.length * 2))
+    if (slot >= this.id.length) this.#grow(roomFor(slot, this.id.length))
+    const { body, due } = message
     this.id[slot] = id
     this.time[slot] = time
-    this.due[slot] = message.due
-    this.expires[slot] = message.expires
-    this.address[slot] = this.bodies.put(message.body)
-    this.length[slot] = message.body.length
-    this.attempts[slot] = 0
+    this.address[slot] = this.bodies.put(body)
+    this.length[slot] = body.length
+    this.bytes += body.length
+    this.key[slot] = this.keys.take(message.key)
     this.priority[slot] = message.priority
     this.flags[slot] = 0
     this.place[slot] = PLACE.none
-    this.key[slot] = message.key
-    this.deduplication[slot] = message.deduplication
+    this.due.set(slot, due === time ? 0 : due)
+    this.expires.set(slot, message.expires)
+    this.attempts.set(slot, 0)
+    this.deduplication.set(slot, message.deduplication)
     return slot
   }
 
@@ -90,12 +101,28 @@ export class Messages {
     return this.bodies.get(this.address[slot] ?? 0, this.length[slot] ?? 0)
   }
 
+  keyOf(slot: number): string {
+    return this.keys.name(this.key[slot] ?? 0)
+  }
+
+  dueOf(slot: number): LeaderMicros {
+    return this.due.get(slot) || (this.time[slot] ?? 0)
+  }
+
+  rename(slot: number, key: string): void {
+    const before = this.key[slot] ?? 0
+    this.key[slot] = this.keys.take(key)
+    this.keys.release(before)
+  }
+
   remove(slot: number): void {
+    const length = this.length[slot] ?? 0
     this.dueHeap.set(slot, Number.POSITIVE_INFINITY)
-    this.bodies.delete(this.address[slot] ?? 0, this.length[slot] ?? 0)
-    this.details.delete(slot)
-    this.key[slot] = ''
-    this.deduplication[slot] = ''
+    this.bodies.delete(this.address[slot] ?? 0, length)
+    this.bytes -= length
+    if (this.details.size > 0) this.details.delete(slot)
+    this.keys.release(this.key[slot] ?? 0)
+    this.deduplication.set(slot, '')
     this.#free.push(slot)
   }
 
@@ -110,15 +137,13 @@ export class Messages {
   #grow(capacity: number): void {
     this.id = resized(this.id, new Float64Array(capacity))
     this.time = resized(this.time, new Float64Array(capacity))
-    this.due = resized(this.due, new Float64Array(capacity))
-    this.expires = resized(this.expires, new Float64Array(capacity))
-    this.address = resized(this.address, new Float64Array(capacity))
+    this.address = resized(this.address, new Uint32Array(capacity))
     this.length = resized(this.length, new Uint32Array(capacity))
-    this.attempts = resized(this.attempts, new Uint32Array(capacity))
+    this.key = resized(this.key, new Uint32Array(capacity))
     this.priority = resized(this.priority, new Uint8Array(capacity))
     this.flags = resized(this.flags, new Uint8Array(capacity))
     this.place = resized(this.place, new Uint8Array(capacity))
-    this.links.grow(capacity)
-    this.dueHeap.grow(this.id)
+    this.lines.growThings(capacity)
+    this.dueHeap.ids = this.id
   }
 }

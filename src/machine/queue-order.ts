@@ -1,10 +1,11 @@
 /** The delivery order of a queue is what its leader may hand out next; all of it is volatile. */
 
-import { required } from '../base/assert.ts'
 import { Heap, type HeapEntry } from '../base/heap.ts'
 import type { LeaderMicros } from './batch.ts'
+import { resized, roomFor } from './queue-column.ts'
 import type { QueueSettings } from './queue-command.ts'
-import { Line, Links } from './queue-line.ts'
+import { NO_KEY } from './queue-keys.ts'
+import { Lines } from './queue-line.ts'
 import { FLAG, type Messages, PLACE } from './queue-messages.ts'
 import { openingOf, RateLimits, spentAt } from './queue-rate.ts'
 
@@ -17,34 +18,58 @@ export interface News {
   version: number
 }
 
-/** The messages of one key, oldest first, without those that are held. */
-class Lane extends Line {
-  readonly key: string
-  readonly number: number
-  held = 0
-  /** The priority in whose ring it stands; -1 for none. */
-  ring = -1
-  /** Its place in the ring; 0 for one that is yet to be given. */
-  turn = 0
-  /** The place that it had when a message of it was held. */
-  heldTurn = 0
-  /** Deliveries that it has left in this turn, beyond the one that it stands for. */
-  left = 0
-  heldLeft = 0
-  throttled: HeapEntry<Lane> | undefined
+/**
+ * What is known of the keys, by their numbers. A lane is the line of a key's messages, oldest first, without those that are held.
+ *
+ * Invariant: of a key without a message in line or held, nothing is known.
+ */
+class Lanes {
+  held: Uint32Array = new Uint32Array(0)
+  /** The priority in whose ring the lane stands, plus one; 0 for none. */
+  ring: Uint8Array = new Uint8Array(0)
+  /** A ring is a line of keys. Its ranks are the turns; 0 for a key that is yet to be given one. */
+  readonly rings: Lines = new Lines()
+  /** The turn that the key had when a message of it was held. */
+  heldTurn: Float64Array = new Float64Array(0)
+  /** Deliveries that the key has left in this turn, beyond the one that it stands for. */
+  left: Uint16Array = new Uint16Array(0)
+  heldLeft: Uint16Array = new Uint16Array(0)
+  readonly throttled: Map<number, HeapEntry<number>> = new Map()
+  /** When rates let throttled keys go on. */
+  readonly openings: Heap<number> = new Heap()
 
-  constructor(key: string, number: number) {
-    super()
-    this.key = key
-    this.number = number
+  constructor() {
+    this.rings.growLines(PRIORITIES)
+  }
+
+  grow(capacity: number): void {
+    this.held = resized(this.held, new Uint32Array(capacity))
+    this.ring = resized(this.ring, new Uint8Array(capacity))
+    this.heldTurn = resized(this.heldTurn, new Float64Array(capacity))
+    this.left = resized(this.left, new Uint16Array(capacity))
+    this.heldLeft = resized(this.heldLeft, new Uint16Array(capacity))
+    this.rings.growThings(capacity)
+  }
+
+  forget(key: number): void {
+    this.leaveRing(key)
+    this.left[key] = 0
+    const entry = this.throttled.get(key)
+    if (entry === undefined) return
+    this.openings.remove(entry)
+    this.throttled.delete(key)
+  }
+
+  leaveRing(key: number): void {
+    const ring = this.ring[key] ?? 0
+    if (ring > 0) this.rings.remove(ring - 1, key)
+    this.ring[key] = 0
+    this.rings.rank[key] = 0
   }
 }
 
-/** Who of a priority may be next: keys and messages without one by turns, first come first served. */
-interface Ring {
-  readonly lanes: Line
-  readonly keyless: Line
-}
+/** Lines of messages: by priority of those without a key, then of each key by its number. */
+const LANES = PRIORITIES - 1
 
 /**
  * Each key that has something to deliver stands in the ring of its first message's priority; after a delivery it goes to the
@@ -53,17 +78,13 @@ interface Ring {
  * Invariant: a lane stands in a ring exactly when its first message may be delivered, rates of the queue aside.
  */
 export class DeliveryOrder {
-  readonly held: Set<number> = new Set()
+  /** How many messages are held. */
+  held = 0
   readonly #messages: Messages
   #settings: QueueSettings
   /** Of those keys that have one; undefined when none has. */
   #weights: ReadonlyMap<string, number> | undefined
-  #lanes: Map<string, Lane> = new Map()
-  #numbered: (Lane | undefined)[] = []
-  #freeNumbers: number[] = []
-  #laneLinks: Links = new Links()
-  #rings: readonly Ring[] = makeRings()
-  #throttled: Heap<Lane> = new Heap()
+  #lanes: Lanes = new Lanes()
   #keyRates: RateLimits = new RateLimits()
   #spentAt: LeaderMicros = 0
   #turns = 0
@@ -74,97 +95,81 @@ export class DeliveryOrder {
     this.#messages = messages
     this.#settings = settings
     this.#news = news
+    messages.lines.growLines(PRIORITIES)
   }
 
   /** Puts a message where it belongs. One that is delayed after an attempt stands in its key's lane, so that the key waits. */
   add(slot: number): void {
-    const { place, flags, key, id, links } = this.#messages
+    const { place, flags, id, lines } = this.#messages
     const flag = flags[slot] ?? 0
-    const name = key[slot] ?? ''
-    const isOrdered = name !== '' && this.#settings.order === 'key'
+    const key = this.#keyOf(slot)
+    const isOrdered = key !== NO_KEY && this.#settings.order === 'key'
     if ((flag & FLAG.delayed) !== 0 && !(isOrdered && (flag & FLAG.retried) !== 0)) return
     place[slot] = PLACE.inLine
-    if (name === '') {
-      links.insert(this.#ringOf(slot).keyless, slot, ++this.#turns)
+    if (key === NO_KEY) {
+      lines.insert(this.#priorityOf(slot), slot, ++this.#turns)
       this.#news.version++
       return
     }
-    const lane = this.#lane(name)
-    key[slot] = lane.key
-    links.insert(lane, slot, id[slot] ?? 0)
-    this.#refresh(lane)
+    this.#makeRoom(key)
+    lines.insert(LANES + key, slot, id[slot] ?? 0)
+    this.#refresh(key)
   }
 
   /** Takes a message out, wherever it is. */
   remove(slot: number): void {
-    const { place, key, links } = this.#messages
+    const { place, lines } = this.#messages
     const was = place[slot]
     place[slot] = PLACE.none
     if (was === PLACE.none) return
-    const name = key[slot] ?? ''
-    if (was === PLACE.held) {
-      this.held.delete(slot)
-      this.#news.version++
-    }
-    if (name === '') {
-      if (was === PLACE.inLine) links.remove(this.#ringOf(slot).keyless, slot)
-      return
-    }
-    const lane = this.#lane(name)
-    if (was === PLACE.held) lane.held--
-    else links.remove(lane, slot)
-    this.#refresh(lane)
+    const key = this.#keyOf(slot)
+    if (was === PLACE.held) this.#letGo(key)
+    else lines.remove(key === NO_KEY ? this.#priorityOf(slot) : LANES + key, slot)
+    if (key !== NO_KEY) this.#refresh(key)
   }
 
   /** Takes the next message; -1 when there is none. */
   hold(now: LeaderMicros): number {
     const settings = this.#settings
-    const rates = this.#keyRates
-    if (this.held.size >= settings.concurrency || this.#opensAt() > now) return -1
+    if (this.held >= settings.concurrency || this.#opensAt() > now) return -1
     this.#openThrottled(now)
     while (true) {
-      const ring = this.#nextRing()
-      if (ring === undefined) return -1
-      const lane = this.#nextLane(ring)
-      if (lane !== undefined && settings.keyRate !== Number.POSITIVE_INFINITY) {
-        const opensAt = rates.opensAt(lane.key, settings.keyRate, settings.keyRatePeriodMs * 1000)
-        if (opensAt > now) {
-          this.#throttle(lane, opensAt)
-          continue
-        }
-        rates.spend(lane.key, now, settings.keyRate, settings.keyRatePeriodMs * 1000)
-      }
+      const priority = this.#nextPriority()
+      if (priority === -1) return -1
+      const key = this.#nextKey(priority)
+      if (key !== NO_KEY && settings.keyRate !== Number.POSITIVE_INFINITY && !this.#spend(key, now)) continue
       this.#deliveries++
       if (settings.rate !== Number.POSITIVE_INFINITY) {
         this.#spentAt = spentAt(this.#spentAt, now, settings.rate, settings.ratePeriodMs * 1000)
       }
-      return lane === undefined ? this.#takeKeyless(ring) : this.#takeFrom(lane)
+      return key === NO_KEY ? this.#take(priority) : this.#takeFrom(key)
     }
   }
 
   /** Puts a held message back to where it was. */
   unhold(slot: number): void {
-    const { place, key, id, links } = this.#messages
+    const { place, id, lines } = this.#messages
     if (place[slot] !== PLACE.held) return
-    this.held.delete(slot)
+    const key = this.#keyOf(slot)
     place[slot] = PLACE.inLine
-    this.#news.version++
-    const name = key[slot] ?? ''
-    if (name === '') {
-      links.insert(this.#ringOf(slot).keyless, slot, links.rank[slot] ?? 0)
+    this.#letGo(key)
+    if (key === NO_KEY) {
+      lines.insert(this.#priorityOf(slot), slot, lines.rank[slot] ?? 0)
       return
     }
-    const lane = this.#lane(name)
-    lane.held--
-    links.insert(lane, slot, id[slot] ?? 0)
-    if (lane.ring === -1) lane.turn = lane.heldTurn
-    lane.left = lane.heldLeft
-    this.#refresh(lane)
+    const { ring, rings, heldTurn, left, heldLeft } = this.#lanes
+    lines.insert(LANES + key, slot, id[slot] ?? 0)
+    if (ring[key] === 0) rings.rank[key] = heldTurn[key] ?? 0
+    left[key] = heldLeft[key] ?? 0
+    this.#refresh(key)
   }
 
   /** Forgets what only a leader knows: holds, and what was spent of rates. */
   unholdAll(): void {
-    for (const slot of this.held) this.unhold(slot)
+    const { place } = this.#messages
+    for (let slot = place.indexOf(PLACE.held); slot !== -1; slot = place.indexOf(PLACE.held, slot + 1)) {
+      this.unhold(slot)
+    }
     this.#keyRates = new RateLimits()
     this.#spentAt = 0
     this.#openThrottled(Number.POSITIVE_INFINITY)
@@ -172,9 +177,8 @@ export class DeliveryOrder {
 
   /** When a rate lets the next message through, if only that is in the way; else Infinity. */
   nextAt(now: LeaderMicros): LeaderMicros {
-    if (this.held.size >= this.#settings.concurrency) return Number.POSITIVE_INFINITY
-    const isReady = this.#rings.some((ring) => !ring.lanes.isEmpty || !ring.keyless.isEmpty)
-    const readyAt = isReady ? 0 : this.#throttled.lowest
+    if (this.held >= this.#settings.concurrency) return Number.POSITIVE_INFINITY
+    const readyAt = this.#nextPriority() === -1 ? this.#lanes.openings.lowest : 0
     const at = Math.max(readyAt, this.#opensAt())
     return at > now ? at : Number.POSITIVE_INFINITY
   }
@@ -188,135 +192,145 @@ export class DeliveryOrder {
 
   /** Orders everything anew under other settings; `slots` are those of all living messages, in their order. */
   rebuild(settings: QueueSettings, slots: Int32Array): void {
-    const { place, key } = this.#messages
-    this.#settings = settings
-    this.#weights = weightsOf(settings)
-    this.#lanes = new Map()
-    this.#numbered = []
-    this.#freeNumbers = []
-    this.#laneLinks = new Links()
-    this.#rings = makeRings()
-    this.#throttled = new Heap()
-    this.#news.version++
+    const { place, lines } = this.#messages
+    this.adopt(settings)
+    lines.clear()
+    this.#lanes = new Lanes()
     for (const slot of slots) {
-      const name = key[slot] ?? ''
+      const key = this.#keyOf(slot)
       if (place[slot] !== PLACE.held) this.add(slot)
-      else if (name !== '') {
-        const lane = this.#lane(name)
-        lane.held++
-        this.#refresh(lane)
+      else if (key !== NO_KEY) {
+        this.#makeRoom(key)
+        this.#count(key, 1)
+        this.#refresh(key)
       }
     }
   }
 
-  #takeKeyless(ring: Ring): number {
-    const slot = this.#messages.links.first(ring.keyless)
-    this.#messages.links.remove(ring.keyless, slot)
-    this.#mark(slot)
+  #keyOf(slot: number): number {
+    return this.#messages.key[slot] ?? NO_KEY
+  }
+
+  #priorityOf(slot: number): number {
+    return this.#messages.priority[slot] ?? 0
+  }
+
+  #makeRoom(key: number): void {
+    const { length } = this.#lanes.held
+    if (key < length) return
+    const capacity = roomFor(key, length)
+    this.#lanes.grow(capacity)
+    this.#messages.lines.growLines(LANES + capacity)
+  }
+
+  #take(line: number): number {
+    const { lines, place } = this.#messages
+    const slot = lines.first(line)
+    lines.remove(line, slot)
+    place[slot] = PLACE.held
+    this.held++
     return slot
   }
 
-  #takeFrom(lane: Lane): number {
-    const slot = this.#messages.links.first(lane)
-    this.#messages.links.remove(lane, slot)
-    this.#mark(slot)
-    lane.held++
-    const { turn } = lane
-    lane.heldTurn = turn
-    this.#leaveRing(lane)
+  #takeFrom(key: number): number {
+    const lanes = this.#lanes
+    const slot = this.#take(LANES + key)
+    const turn = lanes.rings.rank[key] ?? 0
+    this.#count(key, 1)
+    lanes.heldTurn[key] = turn
+    lanes.leaveRing(key)
     if (this.#weights !== undefined) {
-      lane.heldLeft = lane.left
-      lane.left = lane.left > 0 ? lane.left - 1 : (this.#weights.get(lane.key) ?? 1) - 1
-      if (lane.left > 0) lane.turn = turn
+      const left = lanes.left[key] ?? 0
+      const leaves = left > 0 ? left - 1 : (this.#weights.get(this.#messages.keys.name(key)) ?? 1) - 1
+      lanes.heldLeft[key] = left
+      lanes.left[key] = leaves
+      if (leaves > 0) lanes.rings.rank[key] = turn
     }
-    this.#refresh(lane)
+    this.#refresh(key)
     return slot
   }
 
-  #mark(slot: number): void {
-    this.#messages.place[slot] = PLACE.held
-    this.held.add(slot)
+  /** A message of this key is no longer held. */
+  #letGo(key: number): void {
+    this.held--
+    this.#news.version++
+    if (key !== NO_KEY) this.#count(key, -1)
   }
 
-  #ringOf(slot: number): Ring {
-    return required(this.#rings[this.#messages.priority[slot] ?? 0], 'the ring of a priority')
+  #count(key: number, change: number): void {
+    const { held } = this.#lanes
+    held[key] = (held[key] ?? 0) + change
   }
 
-  #nextRing(): Ring | undefined {
+  /** The priority that has a turn; -1 when none has anything to deliver. */
+  #nextPriority(): number {
+    const { lines } = this.#messages
+    const { rings } = this.#lanes
     const fromLowest = (this.#deliveries + 1) % SHARE_OF_LOWEST === 0
     for (let step = 0; step < PRIORITIES; step++) {
-      const ring = this.#rings[fromLowest ? step : PRIORITIES - 1 - step]
-      if (ring !== undefined && !(ring.lanes.isEmpty && ring.keyless.isEmpty)) return ring
+      const priority = fromLowest ? step : PRIORITIES - 1 - step
+      if (!(rings.isEmpty(priority) && lines.isEmpty(priority))) return priority
     }
-    return undefined
+    return -1
   }
 
-  /** The lane whose turn it is; undefined when it is that of a message without a key. */
-  #nextLane(ring: Ring): Lane | undefined {
-    const number = this.#laneLinks.first(ring.lanes)
-    if (number === -1 || ring.keyless.isEmpty) return this.#numbered[number]
-    const { links } = this.#messages
-    const keyless = links.rank[links.first(ring.keyless)] ?? 0
-    return keyless < (this.#laneLinks.rank[number] ?? 0) ? undefined : this.#numbered[number]
-  }
-
-  #lane(key: string): Lane {
-    let lane = this.#lanes.get(key)
-    if (lane === undefined) {
-      const number = this.#freeNumbers.pop() ?? this.#numbered.length
-      lane = new Lane(key, number)
-      this.#numbered[number] = lane
-      if (number >= this.#laneLinks.rank.length) this.#laneLinks.grow(Math.max(16, number * 2))
-      this.#lanes.set(key, lane)
-    }
-    return lane
+  /** The key whose turn it is; none when it is that of a message without one. */
+  #nextKey(priority: number): number {
+    const { lines } = this.#messages
+    const { rings } = this.#lanes
+    const key = rings.first(priority)
+    if (key === -1) return NO_KEY
+    if (lines.isEmpty(priority)) return key
+    return (lines.rank[lines.first(priority)] ?? 0) < (rings.rank[key] ?? 0) ? NO_KEY : key
   }
 
   /** Brings a lane into the ring where it belongs, or out. */
-  #refresh(lane: Lane): void {
-    const first = this.#messages.links.first(lane)
-    if (first === -1 && lane.held === 0 && lane.throttled === undefined) {
-      this.#leaveRing(lane)
-      this.#lanes.delete(lane.key)
-      this.#numbered[lane.number] = undefined
-      this.#freeNumbers.push(lane.number)
+  #refresh(key: number): void {
+    const lanes = this.#lanes
+    const first = this.#messages.lines.first(LANES + key)
+    if (first === -1 && lanes.held[key] === 0) {
+      lanes.forget(key)
       return
     }
-    const wanted = first === -1 || this.#isShut(lane, first) ? -1 : (this.#messages.priority[first] ?? 0)
-    if (wanted === lane.ring) return
-    const turn = lane.turn
-    this.#leaveRing(lane)
-    const ring = this.#rings[wanted]
-    if (ring === undefined) return
-    lane.turn = turn === 0 ? ++this.#turns : turn
-    lane.ring = wanted
-    this.#laneLinks.insert(ring.lanes, lane.number, lane.turn)
+    const ring = first === -1 || this.#isShut(key, first) ? 0 : this.#priorityOf(first) + 1
+    if (ring === lanes.ring[key]) return
+    const turn = lanes.rings.rank[key] ?? 0
+    lanes.leaveRing(key)
+    if (ring === 0) return
+    lanes.ring[key] = ring
+    lanes.rings.insert(ring - 1, key, turn === 0 ? ++this.#turns : turn)
     this.#news.version++
   }
 
-  #isShut(lane: Lane, first: number): boolean {
-    if (lane.throttled !== undefined || lane.held >= this.#settings.keyConcurrency) return true
-    return this.#settings.order === 'key' && (lane.held > 0 || this.#messages.has(first, FLAG.delayed))
+  #isShut(key: number, first: number): boolean {
+    const { held, throttled } = this.#lanes
+    const isHeld = held[key] ?? 0
+    if ((throttled.size > 0 && throttled.has(key)) || isHeld >= this.#settings.keyConcurrency) return true
+    return this.#settings.order === 'key' && (isHeld > 0 || this.#messages.has(first, FLAG.delayed))
   }
 
-  #leaveRing(lane: Lane): void {
-    const ring = this.#rings[lane.ring]
-    if (ring !== undefined) this.#laneLinks.remove(ring.lanes, lane.number)
-    lane.ring = -1
-    lane.turn = 0
-  }
-
-  #throttle(lane: Lane, until: LeaderMicros): void {
-    lane.throttled = this.#throttled.add(lane, until)
-    this.#refresh(lane)
+  /** Whether the key's rate lets a message through; otherwise the key waits until it does. */
+  #spend(key: number, now: LeaderMicros): boolean {
+    const { keyRate, keyRatePeriodMs } = this.#settings
+    const { throttled, openings } = this.#lanes
+    const name = this.#messages.keys.name(key)
+    const opensAt = this.#keyRates.opensAt(name, keyRate, keyRatePeriodMs * 1000)
+    if (opensAt <= now) {
+      this.#keyRates.spend(name, now, keyRate, keyRatePeriodMs * 1000)
+      return true
+    }
+    throttled.set(key, openings.add(key, opensAt))
+    this.#refresh(key)
+    return false
   }
 
   #openThrottled(now: LeaderMicros): void {
-    while (this.#throttled.size > 0 && this.#throttled.lowest <= now) {
-      const lane = this.#throttled.take()
-      if (lane === undefined) return
-      lane.throttled = undefined
-      this.#refresh(lane)
+    const { throttled, openings } = this.#lanes
+    while (openings.lowest <= now) {
+      const key = openings.take()
+      if (key === undefined) return
+      throttled.delete(key)
+      this.#refresh(key)
     }
   }
 
@@ -329,8 +343,4 @@ export class DeliveryOrder {
 function weightsOf({ keyWeights }: QueueSettings): ReadonlyMap<string, number> | undefined {
   const weights = Object.entries(keyWeights)
   return weights.length === 0 ? undefined : new Map(weights)
-}
-
-function makeRings(): readonly Ring[] {
-  return Array.from({ length: PRIORITIES }, () => ({ lanes: new Line(), keyless: new Line() }))
 }

@@ -90,52 +90,58 @@ export class FrozenQueue {
 }
 
 /** Columns by slot, as they were: copied whole, which is faster than to gather what is in use. */
-type FrozenMessages = Pick<
-  Messages,
-  | 'id'
-  | 'time'
-  | 'due'
-  | 'expires'
-  | 'address'
-  | 'length'
-  | 'attempts'
-  | 'priority'
-  | 'flags'
-  | 'key'
-  | 'deduplication'
-  | 'details'
->
+interface FrozenMessages
+  extends Pick<
+    Messages,
+    | 'id'
+    | 'time'
+    | 'address'
+    | 'length'
+    | 'key'
+    | 'priority'
+    | 'flags'
+    | 'due'
+    | 'expires'
+    | 'attempts'
+    | 'deduplication'
+    | 'details'
+  > {
+  /** By number. */
+  readonly names: readonly string[]
+}
 
 function freezeMessages(messages: Messages): FrozenMessages {
   return {
     id: messages.id.slice(),
     time: messages.time.slice(),
-    due: messages.due.slice(),
-    expires: messages.expires.slice(),
     address: messages.address.slice(),
     length: messages.length.slice(),
-    attempts: messages.attempts.slice(),
+    key: messages.key.slice(),
     priority: messages.priority.slice(),
     flags: messages.flags.slice(),
-    key: messages.key.slice(),
-    deduplication: messages.deduplication.slice(),
+    due: messages.due.copy(),
+    expires: messages.expires.copy(),
+    attempts: messages.attempts.copy(),
+    deduplication: messages.deduplication.copy(),
     details: new Map(messages.details),
+    names: messages.keys.all(),
   }
 }
 
 /** Everything but the body, `[headers blob, payload blob]`, which follows. */
 function encodeRecord(writer: ByteWriter, frozen: FrozenMessages, slot: number): void {
-  const expires = frozen.expires[slot] ?? NEVER
+  const time = frozen.time[slot] ?? 0
+  const expires = frozen.expires.get(slot)
   const details = frozen.details.get(slot)
   writer.u53(frozen.id[slot] ?? 0)
-  writer.u53(frozen.time[slot] ?? 0)
-  writer.u53(frozen.due[slot] ?? 0)
+  writer.u53(time)
+  writer.u53(frozen.due.get(slot) || time)
   writer.u53(expires === NEVER ? 0 : expires)
-  writer.u32(frozen.attempts[slot] ?? 0)
+  writer.u32(frozen.attempts.get(slot))
   writer.u8(frozen.priority[slot] ?? 0)
   writer.u8(frozen.flags[slot] ?? 0)
-  writer.text(frozen.key[slot] ?? '')
-  writer.text(frozen.deduplication[slot] ?? '')
+  writer.text(frozen.names[frozen.key[slot] ?? 0] ?? '')
+  writer.text(frozen.deduplication.get(slot))
   writer.u8(details === undefined ? 0 : 1)
   if (details === undefined) return
   writer.u8(details.death)
@@ -219,7 +225,7 @@ function loadMessage(state: QueueState, reader: ByteReader): { readonly slot: nu
   const details = reader.u8() === 1 ? readDetails(reader) : NO_DETAILS
   const message = { key, priority, due, expires, deduplication, body: readBody(reader) }
   const slot = messages.add(id, time, message)
-  messages.attempts[slot] = attempts
+  messages.attempts.set(slot, attempts)
   if (details !== NO_DETAILS) messages.details.set(slot, details)
   return { slot, flags }
 }

@@ -1,6 +1,7 @@
 /** One queue: its messages from when they are sent until they are settled or dead. */
 
 import type { LeaderMicros } from './batch.ts'
+import type { BodyStore } from './queue-bodies.ts'
 import { DEATHS, type QueueSettings } from './queue-command.ts'
 import { Windows } from './queue-deduplication.ts'
 import { IdList } from './queue-ids.ts'
@@ -33,6 +34,7 @@ const NEVER: number = Number.POSITIVE_INFINITY
 export interface QueueHouse {
   readonly nextId: (time: LeaderMicros) => number
   readonly news: News
+  readonly bodies: BodyStore
 }
 
 type Death = (typeof DEATHS)[number]
@@ -45,7 +47,7 @@ export class QueueState {
   readonly name: string
   settings: QueueSettings = DEFAULT_SETTINGS
   isPaused = false
-  readonly messages: Messages = new Messages()
+  readonly messages: Messages
   /** What waits, is delayed or is held. */
   readonly live: IdList = new IdList()
   readonly dead: IdList = new IdList()
@@ -61,6 +63,7 @@ export class QueueState {
   constructor(name: string, house: QueueHouse) {
     this.name = name
     this.#nextId = house.nextId
+    this.messages = new Messages(house.bodies)
     this.order = new DeliveryOrder(this.messages, DEFAULT_SETTINGS, house.news)
   }
 
@@ -109,8 +112,8 @@ export class QueueState {
   /** An attempt failed. Returns how many have. */
   fail(slot: number, delay: number, error: Uint8Array, time: LeaderMicros): number {
     const { messages } = this
-    const attempts = (messages.attempts[slot] ?? 0) + 1
-    messages.attempts[slot] = attempts
+    const attempts = messages.attempts.get(slot) + 1
+    messages.attempts.set(slot, attempts)
     this.#note(slot, error)
     if (attempts >= this.settings.maxAttempts) this.die(slot, 'attempts', time)
     else this.#shift(slot, Math.min(time + delay, Number.MAX_SAFE_INTEGER), delay > 0 ? FLAG.delayed | FLAG.retried : 0)
@@ -124,7 +127,7 @@ export class QueueState {
 
   move(slot: number, key: string, due: LeaderMicros, time: LeaderMicros): void {
     this.order.remove(slot)
-    this.messages.key[slot] = key
+    this.messages.rename(slot, key)
     this.#shift(slot, Math.max(due, time), due > time ? FLAG.delayed : 0)
   }
 
@@ -159,9 +162,9 @@ export class QueueState {
     const { messages } = this
     this.dead.remove(messages.id[slot] ?? 0)
     messages.detail(slot, { death: 0, died: 0 })
-    messages.attempts[slot] = 0
-    messages.expires[slot] = NEVER
-    messages.due[slot] = time
+    messages.attempts.set(slot, 0)
+    messages.expires.set(slot, NEVER)
+    messages.due.set(slot, time)
     this.restore(slot, 0)
   }
 
@@ -171,8 +174,8 @@ export class QueueState {
     while (messages.dueHeap.dueAt <= time) {
       const slot = messages.dueHeap.first()
       if (messages.has(slot, FLAG.dead)) this.forget(slot)
-      else if ((messages.expires[slot] ?? NEVER) <= time) this.die(slot, 'expired', time)
-      else this.#shift(slot, messages.due[slot] ?? 0, 0)
+      else if (messages.expires.get(slot) <= time) this.die(slot, 'expired', time)
+      else this.#shift(slot, messages.dueOf(slot), 0)
     }
     this.windows.advance(time)
     this.results.advance(time)
@@ -188,7 +191,7 @@ export class QueueState {
     const { messages } = this
     this.order.remove(slot)
     if (messages.has(slot, FLAG.delayed)) this.delayed--
-    messages.due[slot] = due
+    messages.due.set(slot, due)
     messages.flags[slot] = flags
     this.#place(slot)
   }
@@ -197,7 +200,7 @@ export class QueueState {
     const { messages } = this
     const isDelayed = messages.has(slot, FLAG.delayed)
     if (isDelayed) this.delayed++
-    messages.dueHeap.set(slot, Math.min(isDelayed ? (messages.due[slot] ?? 0) : NEVER, messages.expires[slot] ?? NEVER))
+    messages.dueHeap.set(slot, Math.min(isDelayed ? messages.dueOf(slot) : NEVER, messages.expires.get(slot)))
     this.order.add(slot)
   }
 
@@ -205,7 +208,7 @@ export class QueueState {
   #leave(slot: number): NewMessage | undefined {
     const { messages } = this
     const id = messages.id[slot] ?? 0
-    const deduplication = messages.deduplication[slot] ?? ''
+    const deduplication = messages.deduplication.get(slot)
     this.order.remove(slot)
     this.live.remove(id)
     if (messages.has(slot, FLAG.delayed)) this.delayed--

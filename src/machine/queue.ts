@@ -7,6 +7,7 @@ import type { LeaderMicros } from './batch.ts'
 import { STATUS } from './command.ts'
 import type { HeldMessage, QueueView } from './leader-view.ts'
 import { answerQuery, answerQueues } from './queue-answer.ts'
+import { MemoryBodies } from './queue-bodies.ts'
 import { QUEUE_QUERY } from './queue-command.ts'
 import { type Execution, executeCommand, type OutgoingMessage, sendMessage } from './queue-execute.ts'
 import type { News } from './queue-order.ts'
@@ -35,7 +36,7 @@ export class QueueTable implements Table, QueueView {
 
   constructor(neighbours: Neighbours) {
     this.neighbours = neighbours
-    this.#house = { nextId: (time) => neighbours.revise(time), news: this.#news }
+    this.#house = { nextId: (time) => neighbours.revise(time), news: this.#news, bodies: new MemoryBodies() }
   }
 
   get version(): number {
@@ -105,8 +106,8 @@ export class QueueTable implements Table, QueueView {
     const headersLength = lengthAt(body, 0)
     return {
       id: messages.id[slot] ?? 0,
-      key: messages.key[slot] ?? '',
-      attempts: messages.attempts[slot] ?? 0,
+      key: messages.keyOf(slot),
+      attempts: messages.attempts.get(slot),
       time: messages.time[slot] ?? 0,
       headers: body.subarray(4, 4 + headersLength),
       payload: body.subarray(8 + headersLength),

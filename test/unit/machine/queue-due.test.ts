@@ -7,7 +7,7 @@ test('slots come out by time, and by id at the same time, whatever their history
   fc.assert(
     fc.property(fc.array(change, { maxLength: 200, size: 'max' }), (changes) => {
       const heap = new DueHeap()
-      heap.grow(Float64Array.from({ length: 30 }, (_, slot) => (slot * 7) % 30))
+      heap.ids = Float64Array.from({ length: 30 }, (_, slot) => (slot * 7) % 30)
       const model = new Map<number, number>()
       for (const { slot, at } of changes) {
         heap.set(slot, at)

@@ -173,6 +173,22 @@ describe('the order between messages', () => {
     expect(house.work()).toEqual(['late', 'k2', 'k3'])
   })
 
+  test('holds among many keys, whatever is configured while some are held, and whichever come and go', () => {
+    const house = houseOf()
+    for (const round of [1, 2]) for (let key = 0; key < 100; key++) house.send(`${key}.${round}`, { key: `k${key}` })
+    expect(house.holdAll(40)).toEqual(Array.from({ length: 40 }, (_, key) => `${key}.1`))
+    house.ok(configuring({ keyConcurrency: 1, order: 'none' }))
+    expect(new Set(house.holdAll())).toEqual(new Set(Array.from({ length: 60 }, (_, at) => `${at + 40}.1`)))
+    house.ok(configuring({}))
+    expect(house.hold()).toBeUndefined()
+    house.shard.view.queues.unholdAll()
+    const done = house.work(100)
+    expect(new Set(done)).toEqual(new Set(Array.from({ length: 100 }, (_, key) => `${key}.1`)))
+    for (let key = 100; key < 150; key++) house.send(`${key}.1`, { key: `k${key}` })
+    expect(house.work()).toHaveLength(150)
+    expect(house.stats()).toMatchObject({ waiting: 0, leased: 0, bytes: 0 })
+  })
+
   test('lets a moved message go when it is told', () => {
     const house = houseOf()
     const id = house.send('far', { key: 'k', due: 86_400_000_000 })
