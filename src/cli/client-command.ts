@@ -37,6 +37,12 @@ function addressesOf(line: CommandLine, terminal: Terminal): readonly string[] {
   return line.list('connect') ?? (fromEnvironment.length > 0 ? fromEnvironment : DEFAULT_CONNECT)
 }
 
+/** What a command that troupe runs finds around it: it talks to the same cluster. */
+export function childEnvironment(line: CommandLine, terminal: Terminal): Readonly<Record<string, string | undefined>> {
+  const connect = line.text('connect')
+  return connect === undefined ? terminal.environment : { ...terminal.environment, TROUPE_CONNECT: connect }
+}
+
 /** The `timeout` option of a call, when the user gave one. */
 export function callOptions(line: CommandLine): { readonly timeout?: number } {
   const timeout = line.milliseconds('timeout')

@@ -20,6 +20,8 @@ export interface Syntax {
   /** Placeholders in order; those in brackets may be left out. */
   readonly parameters: readonly string[]
   readonly flags: Flags
+  /** Takes a command after `--`. */
+  readonly takesCommand?: boolean
 }
 
 /** The line can't be understood; the message says which part and how it should look. */
@@ -34,37 +36,57 @@ export class UsageError extends Error {
   }
 }
 
-const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m)?$/
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 }
+/** What was typed after the words of a command. */
+export interface Typed {
+  readonly flags: ReadonlyMap<string, readonly string[]>
+  readonly parameters: readonly string[]
+  /** The words after `--`, of a command that takes a command. */
+  readonly command: readonly string[]
+}
+
+const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const DATE = /^\d{4}-\d\d-\d\d([T ][\d:.]+(Z|[+-]\d\d:?\d\d)?)?$/
 
 /** Typed access to flags and parameters; each accessor throws a {@link UsageError} that names the flag. */
 export class CommandLine {
-  readonly #command: Syntax
-  readonly #flags: ReadonlyMap<string, string | true>
-  readonly #parameters: readonly string[]
+  readonly #syntax: Syntax
+  readonly #typed: Typed
 
-  constructor(command: Syntax, flags: ReadonlyMap<string, string | true>, parameters: readonly string[]) {
-    this.#command = command
-    this.#flags = flags
-    this.#parameters = parameters
+  constructor(syntax: Syntax, typed: Typed) {
+    this.#syntax = syntax
+    this.#typed = typed
+  }
+
+  /** The words of a command to run; empty when none was given. */
+  get command(): readonly string[] {
+    return this.#typed.command
   }
 
   has(flag: string): boolean {
-    return this.#flags.has(flag)
+    return this.#typed.flags.has(flag)
   }
 
   /** The parameter at this place; `''` when it was left out. */
   parameter(at: number): string {
-    return this.#parameters[at] ?? ''
-  }
-
-  get parameterCount(): number {
-    return this.#parameters.length
+    return this.#typed.parameters[at] ?? ''
   }
 
   text(flag: string): string | undefined {
-    const value = this.#flags.get(flag)
-    return typeof value === 'string' ? value : undefined
+    return this.texts(flag).at(-1)
+  }
+
+  /** All that was given, by repeating the flag. */
+  texts(flag: string): readonly string[] {
+    return this.#typed.flags.get(flag) ?? []
+  }
+
+  /** One of these words. */
+  choice<Word extends string>(flag: string, words: readonly Word[]): Word | undefined {
+    const text = this.text(flag)
+    const word = words.find((candidate) => candidate === text)
+    if (text === undefined || word !== undefined) return word
+    throw this.wrong(`--${flag} takes ${words.join(', ')}, not '${text}'`)
   }
 
   /** Comma-separated texts without blanks. */
@@ -94,12 +116,21 @@ export class CommandLine {
     throw this.wrong(`--${flag} takes a revision (digits), not '${text}'`)
   }
 
-  milliseconds(flag: string): number | undefined {
+  milliseconds(flag: string, least = 1): number | undefined {
     const text = this.text(flag)
     if (text === undefined) return undefined
     const value = parseDuration(text)
-    if (value !== undefined && value > 0) return value
-    throw this.wrong(`--${flag} takes milliseconds or a duration such as 500ms or 5s, not '${text}'`)
+    if (value !== undefined && value >= least) return value
+    throw this.wrong(`--${flag} takes milliseconds or a duration such as 500ms, 5s, 10m, 2h or 3d, not '${text}'`)
+  }
+
+  /** A point of the calendar, in milliseconds since 1970. */
+  time(flag: string): number | undefined {
+    const text = this.text(flag)
+    if (text === undefined) return undefined
+    const value = parseTime(text)
+    if (value !== undefined) return value
+    throw this.wrong(`--${flag} takes a time such as 2031-12-24T18:00Z, or milliseconds since 1970, not '${text}'`)
   }
 
   readLevel(flag: string): ReadLevel | undefined {
@@ -111,7 +142,7 @@ export class CommandLine {
   }
 
   wrong(message: string): UsageError {
-    return new UsageError(message, this.#command.name)
+    return new UsageError(message, this.#syntax.name)
   }
 }
 
@@ -136,7 +167,12 @@ function unknownCommand(commands: readonly Syntax[], words: readonly string[]): 
     const rest = group.map((command) => command.name.slice(first.length + 1))
     const complaint = second === undefined || second.startsWith('-') ? undefined : second
     if (complaint === undefined) return new UsageError(`'${first}' needs one of: ${rest.join(', ')}`, first)
-    return new UsageError(unknownName(`there is no command '${first}`, complaint, rest).replace(" '", ' '), first)
+    const near = nearestName(complaint, rest)
+    const hint =
+      near === undefined
+        ? `known: ${[...plural(commands, first), ...rest].join(', ')}`
+        : `did you mean '${first} ${near}'?`
+    return new UsageError(`there is no command '${first} ${complaint}'; ${hint}`, first)
   }
   const names = new Set(commands.flatMap((command) => [command.name, command.name.split(' ')[0] ?? '']))
   const near = nearestName(second === undefined ? first : `${first} ${second}`, names) ?? nearestName(first, names)
@@ -144,12 +180,18 @@ function unknownCommand(commands: readonly Syntax[], words: readonly string[]): 
   return new UsageError(`there is no command '${first}'${hint}`, undefined)
 }
 
+/** Things are listed by their plural. */
+function plural(commands: readonly Syntax[], group: string): readonly string[] {
+  return commands.some(({ name }) => name === `${group}s`) ? [`${group}s (lists them)`] : []
+}
+
 /** Checks the words after the command's name. */
 export function parseCommandLine(command: Syntax, words: readonly string[]): CommandLine {
-  const flags = new Map<string, string | true>()
+  const flags = new Map<string, string[]>()
   const parameters: string[] = []
+  const end = command.takesCommand === true ? words.indexOf('--') : -1
   const { tokens } = parseArgs({
-    args: [...words],
+    args: end === -1 ? [...words] : words.slice(0, end),
     strict: false,
     allowPositionals: true,
     tokens: true,
@@ -157,10 +199,11 @@ export function parseCommandLine(command: Syntax, words: readonly string[]): Com
   })
   for (const token of tokens) {
     if (token.kind === 'positional') parameters.push(token.value)
-    if (token.kind === 'option') flags.set(token.name, flagValue(command, token))
+    if (token.kind === 'option') flags.set(token.name, [...(flags.get(token.name) ?? []), ...flagValue(command, token)])
   }
   checkParameters(command, parameters)
-  return new CommandLine(command, flags, parameters)
+  if (end === words.length - 1 && end !== -1) throw new UsageError(`a command belongs after --`, command.name)
+  return new CommandLine(command, { flags, parameters, command: end === -1 ? [] : words.slice(end + 1) })
 }
 
 type ParseOptions = Record<string, { type: 'string' | 'boolean'; short?: string }>
@@ -179,7 +222,8 @@ interface OptionToken {
   readonly value?: string | undefined
 }
 
-function flagValue(command: Syntax, { name, rawName, value }: OptionToken): string | true {
+/** None for a flag that takes none. */
+function flagValue(command: Syntax, { name, rawName, value }: OptionToken): readonly string[] {
   const flag: Flag | undefined = Object.hasOwn(command.flags, name) ? command.flags[name] : undefined
   if (flag === undefined) {
     const known = Object.keys(command.flags)
@@ -190,9 +234,9 @@ function flagValue(command: Syntax, { name, rawName, value }: OptionToken): stri
     )
   }
   if (flag.value === undefined && value !== undefined) throw new UsageError(`${rawName} takes no value`, command.name)
-  if (flag.value === undefined) return true
+  if (flag.value === undefined) return []
   if (value === undefined || value === '') throw new UsageError(`${rawName} needs a value: ${flag.value}`, command.name)
-  return value
+  return [value]
 }
 
 function checkParameters(command: Syntax, given: readonly string[]): void {
@@ -203,10 +247,8 @@ function checkParameters(command: Syntax, given: readonly string[]): void {
   const extra = given[command.parameters.length]
   if (extra !== undefined) {
     const takes = command.parameters.length === 0 ? 'no parameters' : command.parameters.join(' ')
-    throw new UsageError(
-      `'${command.name}' takes ${takes}; '${extra}' is one too many (quote texts with blanks)`,
-      command.name,
-    )
+    const hint = command.takesCommand === true ? 'put a command after --' : 'quote texts with blanks'
+    throw new UsageError(`'${command.name}' takes ${takes}; '${extra}' is one too many (${hint})`, command.name)
   }
 }
 
@@ -217,7 +259,14 @@ export function splitList(text: string): string[] {
     .filter((item) => item !== '')
 }
 
-function parseDuration(text: string): number | undefined {
+/** A time of the calendar, in milliseconds since 1970; one without a zone is in this computer's. */
+export function parseTime(text: string): number | undefined {
+  if (/^\d{12,15}$/.test(text)) return Number(text)
+  const time = DATE.test(text) ? Date.parse(text) : Number.NaN
+  return Number.isNaN(time) ? undefined : time
+}
+
+export function parseDuration(text: string): number | undefined {
   const [, digits, unit = 'ms'] = DURATION.exec(text) ?? []
   return digits === undefined ? undefined : Number(digits) * (UNIT_MS[unit] ?? 1)
 }

@@ -1,9 +1,6 @@
 /** A command is one thing that `troupe` does when asked: its words, its parameters, its flags, and what it runs. */
 
-import type { MapDefinition, TroupeMap } from '../data/map.ts'
-import type { CallOptions, ClusterStatus } from '../driver/contract.ts'
-import type { QueueDefinition } from '../message/queue.ts'
-import type { TroupeQueue } from '../message/troupe-queue.ts'
+import type { Troupe } from '../runtime/troupe.ts'
 import type { CommandLine, Syntax } from './command-line.ts'
 
 export interface Command extends Syntax {
@@ -16,13 +13,23 @@ export interface Command extends Syntax {
   run(line: CommandLine, terminal: Terminal): Promise<number>
 }
 
-/** What a command needs of a client of a cluster; the one that `open` gives has more. */
-export interface Client {
-  map<Value, Input>(definition: MapDefinition<Value, Input>): TroupeMap<Value, Input>
-  queue<Value, Input>(definition: QueueDefinition<Value, Input>): TroupeQueue<Value, Input>
-  status(options?: CallOptions): Promise<ClusterStatus>
-  close(): Promise<void>
-}
+/** What commands need of a client of a cluster; the one that `open` gives has more. */
+export type Client = Pick<
+  Troupe,
+  | 'map'
+  | 'queue'
+  | 'queues'
+  | 'topic'
+  | 'topics'
+  | 'schedule'
+  | 'unschedule'
+  | 'schedules'
+  | 'lock'
+  | 'locks'
+  | 'observe'
+  | 'status'
+  | 'close'
+>
 
 /** The world around a command. */
 export interface Terminal {
@@ -33,7 +40,7 @@ export interface Terminal {
   complain(line: string): void
   /** Everything on standard input. */
   input(): Promise<string>
-  /** From now on an interrupt or a termination aborts this signal instead of ending the process. */
+  /** From now on an interrupt or a termination aborts this signal, with the signal's name as the reason, instead of ending the process. */
   interruption(): AbortSignal
   /** Opens a client of the cluster at these addresses. */
   connect(addresses: readonly string[]): Promise<Client>

@@ -54,7 +54,8 @@ async function dev(line: CommandLine, terminal: Terminal): Promise<number> {
     const show = new Announcer(terminal, nodes, line.has('json'))
     const client = await terminal.connect(addresses)
     try {
-      await show.formed(await allLed(client, () => true, stop), directory)
+      const status = await allLed(client, () => true, stop)
+      if (!stop.aborted) await show.formed(status, directory)
       await Promise.all(nodes.map((node) => keepAlive(node, client, show, stop)))
     } finally {
       await client.close()

@@ -23,8 +23,9 @@ export interface Failure {
   readonly text: string
 }
 
-export function describeFailure(error: unknown, asJson: boolean): Failure {
-  const facts = factsOf(error)
+/** @param command the words of the command that failed, as far as they are known */
+export function describeFailure(error: unknown, asJson: boolean, command?: string): Failure {
+  const facts = factsOf(error, command)
   const { exitCode, ...shown } = facts
   if (asJson) return { exitCode, text: json({ error: shown }) }
   const operation = typeof facts.details?.operationId === 'string' ? `\n  operation: ${facts.details.operationId}` : ''
@@ -39,20 +40,26 @@ interface Facts {
   readonly details?: Readonly<Record<string, unknown>>
 }
 
-function factsOf(error: unknown): Facts {
+function factsOf(error: unknown, command: string | undefined): Facts {
   if (error instanceof UsageError) {
-    const page = error.command === undefined ? 'troupe --help' : `troupe ${error.command} --help`
-    return { exitCode: EXIT.usage, code: 'USAGE', message: error.message, remedy: `See '${page}'.` }
+    return { exitCode: EXIT.usage, code: 'USAGE', message: error.message, remedy: seeHelp(error.command) }
   }
   if (isTroupeError(error)) {
     const { code, message, details } = error
-    return { exitCode: EXIT_OF[code] ?? EXIT.failed, code, message, remedy: remedyOf(code), details }
+    return { exitCode: EXIT_OF[code] ?? EXIT.failed, code, message, remedy: remedyOf(code, command), details }
   }
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
   return { exitCode: EXIT.internal, code: 'INTERNAL', message, remedy: ERROR_CODES.INTERNAL.meaning }
 }
 
-function remedyOf(code: ErrorCode): string {
-  const { meaning } = ERROR_CODES[code]
-  return code === 'UNREACHABLE' ? `${meaning} 'troupe dev' starts three nodes on this machine.` : meaning
+function remedyOf(code: ErrorCode, command: string | undefined): string {
+  if (code === 'INVALID_ARGUMENT') return seeHelp(command)
+  if (code === 'UNREACHABLE') {
+    return `'troupe dev' starts three nodes on this machine; --connect or TROUPE_CONNECT says where others are.`
+  }
+  return ERROR_CODES[code].meaning
+}
+
+function seeHelp(command: string | undefined): string {
+  return `See 'troupe ${command === undefined ? '' : `${command} `}--help'.`
 }

@@ -11,7 +11,8 @@ import { run } from './run.ts'
 const CLIENT_VARIABLES: ReadonlySet<string> = new Set(['TROUPE_SECRET', 'TROUPE_CLUSTER'])
 
 const terminal: Terminal = {
-  environment: process.env,
+  // A copy: what a client must not see is taken out of the environment before it is opened.
+  environment: { ...process.env },
   print,
   complain: (line) => process.stderr.write(`${line}\n`),
   input: () => readAll(process.stdin),
@@ -41,12 +42,12 @@ function print(line: string): Promise<void> {
 /** The first request to end is for the command to follow; a second one is final. A parent that is gone counts as a request. */
 function interruption(): AbortSignal {
   const controller = new AbortController()
-  const stop = (): void => {
+  const stop = (signal: NodeJS.Signals): void => {
     if (controller.signal.aborted) process.exit(130)
-    controller.abort()
+    controller.abort(signal)
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
-  process.once('disconnect', () => controller.abort())
+  process.once('disconnect', () => controller.abort('SIGTERM'))
   // Listening alone must not keep the process alive.
   process.channel?.unref()
   return controller.signal

@@ -8,6 +8,7 @@ import type { Client, Command, Terminal } from './command.ts'
 import type { CommandLine, Flags } from './command-line.ts'
 import { EXIT } from './failure.ts'
 import { json, show } from './text.ts'
+import { givenValue, VALUE_FLAGS } from './value.ts'
 
 const READ_FLAG: Flags = {
   read: { value: 'LEVEL', help: 'linearizable (default), local, or the greatest age allowed, such as 500ms' },
@@ -42,7 +43,7 @@ const set: Command = {
   summary: 'store a value',
   parameters: ['MAP', 'KEY', 'VALUE'],
   flags: {
-    'json-value': { help: 'VALUE is JSON: numbers, objects, lists …' },
+    ...VALUE_FLAGS,
     ...IF_REVISION_FLAG,
     ...CLIENT_FLAGS,
   },
@@ -138,9 +139,7 @@ async function getValue(map: AnyMap, line: CommandLine, terminal: Terminal): Pro
 
 async function setValue(map: AnyMap, line: CommandLine, terminal: Terminal): Promise<number> {
   const key = line.parameter(1)
-  const given = line.parameter(2)
-  const text = given === '-' ? await terminal.input() : given
-  const value = line.has('json-value') ? parseJson(line, text) : text
+  const value = await givenValue(line, 2, terminal)
   const written = await map.set(key, value, { ...callOptions(line), ...ifRevisionOption(line) })
   await terminal.print(
     line.has('json') ? json({ map: map.name, key, ...plain(written) }) : `revision ${written.revision}`,
@@ -218,12 +217,4 @@ function readOption(line: CommandLine): { readonly read?: NonNullable<ReturnType
 function ifRevisionOption(line: CommandLine): { readonly ifRevision?: bigint } {
   const ifRevision = line.revision('if-revision')
   return ifRevision === undefined ? {} : { ifRevision }
-}
-
-function parseJson(line: CommandLine, text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    throw line.wrong(`with --json-value VALUE is JSON: ${error instanceof Error ? error.message : String(error)}`)
-  }
 }

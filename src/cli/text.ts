@@ -28,6 +28,19 @@ function wrap(text: string, width: number): readonly string[] {
   return lines
 }
 
+const UNITS: readonly (readonly [ms: number, unit: string])[] = [
+  [86_400_000, 'd'],
+  [3_600_000, 'h'],
+  [60_000, 'm'],
+  [1_000, 's'],
+]
+
+/** A duration for a person, in the largest unit of which there are two or more, or just one. */
+export function elapsed(ms: number): string {
+  const [length, unit] = UNITS.find(([each]) => ms >= 2 * each || ms === each) ?? [1, 'ms']
+  return `${Math.round(ms / length)} ${unit}`
+}
+
 /** A value for a person: texts as they are, what JSON can say as JSON, the rest as Node shows it. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return value

@@ -21,13 +21,24 @@ export function checkCron(spec: string, timeZone: string): void {
  */
 export function planCron(spec: string, timeZone: string, afterMicros: number, count: number): readonly number[] {
   // A date is an expression to croner, which fires once; for that there is another rule.
-  if (!/^\S+(\s+\S+){4,6}$|^@[a-z]+$/i.test(spec.trim())) throw invalidArgument(`'${spec}' is no cron expression`)
+  if (!/^\S+(\s+\S+){4,6}$|^@[a-z]+$/i.test(spec.trim())) {
+    throw invalidArgument(`'${spec}' is no cron expression: five fields, such as '0 3 * * *' for three in the morning`)
+  }
+  checkTimeZone(timeZone)
   try {
     const cron = new Cron(spec.trim(), { timezone: timeZone || 'UTC', paused: true })
     return cron.nextRuns(count, isoText(afterMicros)).map((time) => time.getTime() * 1000)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw invalidArgument(`the cron expression '${spec}' in '${timeZone}' cannot be planned: ${reason}`, cause)
+    throw invalidArgument(`'${spec}' is no cron expression: ${reason}`, cause)
+  }
+}
+
+function checkTimeZone(timeZone: string): void {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: timeZone || 'UTC' })
+  } catch (cause) {
+    throw invalidArgument(`'${timeZone}' is no time zone: use an IANA name such as 'Europe/Berlin'`, cause)
   }
 }
 

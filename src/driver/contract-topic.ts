@@ -93,5 +93,6 @@ export interface TopicFacet {
   groups(topic: string, options: CallOptions): Promise<readonly GroupOffsets[]>
   /** Only while the group has no members, else `CONFLICT`. */
   reset(topic: TopicName, group: string, to: Position, options: CallOptions): Promise<void>
-  topics(options: CallOptions): Promise<readonly string[]>
+  /** Every topic that holds something or has been named with rules, by name. */
+  topics(options: CallOptions): Promise<readonly TopicName[]>
 }

@@ -105,8 +105,10 @@ export class MemoryTopics implements TopicFacet {
     })
   }
 
-  topics(options: CallOptions): Promise<readonly string[]> {
-    return this.#door.answer(options, () => [...this.#topics.keys()].sort())
+  topics(options: CallOptions): Promise<readonly TopicName[]> {
+    return this.#door.answer(options, () =>
+      [...this.#topics.values()].map(({ name, rules }) => ({ name, rules })).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    )
   }
 
   #append(topic: Topic, record: OutgoingRecord): ReadRecord {

@@ -20,8 +20,16 @@ import { acquireLock, acquireSemaphore, leaseFacet, lockState, openLease, useHel
 import type { MapDefinition, TroupeMap } from '../data/map.ts'
 import type { HandleParts } from '../data/map-handle.ts'
 import { MapHandle } from '../data/map-handle.ts'
-import type { CallOptions, ClusterStatus, Driver, Fence, OperationOutcome, ScheduleStatus } from '../driver/contract.ts'
-import type { MessageParts } from '../message/parts.ts'
+import type {
+  CallOptions,
+  ClusterStatus,
+  Driver,
+  Fence,
+  OperationOutcome,
+  ScheduleStatus,
+  TopicName,
+} from '../driver/contract.ts'
+import { facetOf, type MessageParts } from '../message/parts.ts'
 import type { QueueDefinition } from '../message/queue.ts'
 import { QueueHandle } from '../message/queue-handle.ts'
 import {
@@ -63,6 +71,11 @@ export interface Troupe {
 
   /** A handle on the topic of this definition; see {@link TroupeTopic}. */
   topic<Value, Input>(definition: TopicDefinition<Value, Input>): TroupeTopic<Value, Input>
+
+  /** The names of all queues, each with its placement: `name` or `name@placement`. */
+  queues(options?: CallOptions): Promise<readonly string[]>
+  /** All topics with their rules. */
+  topics(options?: CallOptions): Promise<readonly TopicName[]>
 
   /**
    * Sets the schedule of this id: its queue gets a message at each of its times, once in the whole cluster. The same schedule
@@ -197,6 +210,16 @@ class OpenTroupe implements Troupe {
   topic<Value, Input>(definition: TopicDefinition<Value, Input>): TroupeTopic<Value, Input> {
     if (definition?.kind !== 'topic') throw invalidArgument('troupe.topic takes a definition made by defineTopic')
     return new TopicHandle(definition, this.#handleParts)
+  }
+
+  async queues(options: CallOptions = NO_OPTIONS): Promise<readonly string[]> {
+    checkCall('troupe.queues', options, CALL_OPTIONS)
+    return facetOf(this.#parts.driver, 'queue').queues(options)
+  }
+
+  async topics(options: CallOptions = NO_OPTIONS): Promise<readonly TopicName[]> {
+    checkCall('troupe.topics', options, CALL_OPTIONS)
+    return facetOf(this.#parts.driver, 'topic').topics(options)
   }
 
   async schedule<Value, Input>(

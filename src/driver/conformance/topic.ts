@@ -107,11 +107,12 @@ const RECORDS: readonly TimedConformanceCase[] = [
     },
   },
   {
-    name: 'topics that hold something are listed',
+    name: 'topics that hold something are listed with their rules',
     async run(context) {
       const scene = new TopicScene(context)
       await scene.publish('a')
-      check((await scene.facet.topics({})).includes(context.name), 'the list has the topic')
+      const listed = (await scene.facet.topics({})).find(({ name }) => name === context.name)
+      checkEqual(listed?.rules, scene.topic.rules, 'the rules of the topic')
     },
   },
 ]

@@ -12,7 +12,7 @@ import {
   type GroupState,
   TOPIC_COMMAND,
 } from '../../machine/topic-command.ts'
-import type { CallOptions, RecordBatch, SubscribeOptions } from '../contract.ts'
+import type { CallOptions, RecordBatch, SubscribeOptions, TopicName } from '../contract.ts'
 import { commandVerb } from './body.ts'
 import { Feed, type Spring } from './feed.ts'
 import { Operation } from './operation.ts'
@@ -36,8 +36,7 @@ export interface SubscriptionParts extends LeaseParts {
   /** Where a partition begins that nobody has committed. */
   beginning(topic: string, partition: number): Promise<number>
   groupOf(topic: string, partition: number): number
-  /** Topics with how many partitions each has. */
-  topics(): Promise<readonly { readonly name: string; readonly partitions: number }[]>
+  topics(): Promise<readonly TopicName[]>
 }
 
 /** Gives credit back for what its consumer takes. */
@@ -83,8 +82,8 @@ export class Ephemeral implements Spring, BatchHandler {
   async #open(): Promise<void> {
     await this.#parts.prepare()
     const topics = await this.#parts.topics()
-    const places = topics.flatMap(({ name, partitions }) =>
-      Array.from({ length: partitions }, async (_, partition) => {
+    const places = topics.flatMap(({ name, rules }) =>
+      Array.from({ length: rules.partitions }, async (_, partition) => {
         const offset = await this.#parts.beginning(name, partition)
         const group = this.#parts.groupOf(name, partition)
         return { topic: name, partition, group, offset, batch: this.#options.batch }

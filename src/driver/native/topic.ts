@@ -82,9 +82,7 @@ export class NativeTopics implements TopicFacet {
       beginning: (name, partition) => this.#resolve(name, partition, from, ENDLESS),
       groupOf: (name, partition) => this.#router.shards[this.#router.shardOf(name, String(partition))] ?? 0,
       topics: async () =>
-        isPattern
-          ? (await this.#all(ENDLESS)).filter(({ name }) => matches(topic.name, name))
-          : [{ name: topic.name, partitions: topic.rules.partitions }],
+        isPattern ? (await this.topics(ENDLESS)).filter(({ name }) => matches(topic.name, name)) : [topic],
     }
     const { group } = options
     const name = { topic: topic.name, partitions: topic.rules.partitions }
@@ -112,7 +110,7 @@ export class NativeTopics implements TopicFacet {
     await this.#prepare(topic, options)
     const state = await this.#groupState(topic.name, group, options)
     if (state !== undefined && state.members.length > 0) {
-      throw new TroupeError('CONFLICT', `group '${group}' has ${state.members.length} members`)
+      throw new TroupeError('CONFLICT', `group '${group}' has ${state.members.length} members; end them first`)
     }
     for (let partition = 0; partition < topic.rules.partitions; partition++) {
       const offset = await this.#resolve(topic.name, partition, to, options)
@@ -123,8 +121,16 @@ export class NativeTopics implements TopicFacet {
     }
   }
 
-  async topics(options: CallOptions): Promise<readonly string[]> {
-    return (await this.#all(options)).map(({ name }) => name)
+  /** Every configured topic; any shard knows them all. */
+  async topics(options: CallOptions): Promise<readonly TopicName[]> {
+    const found = new Map<string, TopicName>()
+    const read = (reader: ByteReader): string => {
+      const name = reader.text()
+      found.set(name, { name, rules: decodeTopicSettings(reader) })
+      return name
+    }
+    await this.#pages(TOPIC_QUERY.topics, options, read, async () => {})
+    return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
   async #publish(
@@ -207,18 +213,6 @@ export class NativeTopics implements TopicFacet {
       partitions: (state?.partitions ?? []).flatMap(({ owner }, partition) => (owner === lease ? [partition] : [])),
     }))
     return { group, members, partitions: await Promise.all(partitions) }
-  }
-
-  /** Every configured topic; any shard knows them all. */
-  async #all(options: CallOptions): Promise<readonly { readonly name: string; readonly partitions: number }[]> {
-    const found = new Map<string, number>()
-    const read = (reader: ByteReader): string => {
-      const name = reader.text()
-      found.set(name, decodeTopicSettings(reader).partitions)
-      return name
-    }
-    await this.#pages(TOPIC_QUERY.topics, options, read, async () => {})
-    return [...found].map(([name, partitions]) => ({ name, partitions }))
   }
 
   /** Reads all pages of a list in all shards; `read` stands at an item and returns its key. */

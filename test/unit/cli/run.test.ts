@@ -1,64 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { SeededRandom } from '../../../src/base/random.ts'
-import type { Client, Terminal } from '../../../src/cli/command.ts'
 import { COMMANDS, run } from '../../../src/cli/run.ts'
 import { defineMap } from '../../../src/data/map.ts'
-import { memoryDriver } from '../../../src/driver/memory.ts'
-import { createTroupe } from '../../../src/runtime/troupe.ts'
-import { EventQueue } from '../../../src/simulation/event-queue.ts'
-
-const clock = { now: () => 0, wallTime: () => 0 }
-
-/** A terminal with a cluster in memory behind it, which outlives the commands. */
-class FakeTerminal implements Terminal {
-  readonly environment: Record<string, string | undefined> = {}
-  readonly out: string[] = []
-  readonly errors: string[] = []
-  readonly #interrupt = new AbortController()
-  readonly troupe = createTroupe({
-    driver: memoryDriver(),
-    clock,
-    scheduler: new EventQueue(),
-    random: new SeededRandom(1),
-  })
-  connectedTo: readonly string[] = []
-  closed = 0
-  stdin = ''
-
-  async print(line: string): Promise<void> {
-    this.out.push(line)
-  }
-  complain(line: string): void {
-    this.errors.push(line)
-  }
-  async input(): Promise<string> {
-    return this.stdin
-  }
-  interruption(): AbortSignal {
-    return this.#interrupt.signal
-  }
-  interrupt(): void {
-    this.#interrupt.abort()
-  }
-  async connect(addresses: readonly string[]): Promise<Client> {
-    this.connectedTo = addresses
-    const { troupe } = this
-    return {
-      map: (definition) => troupe.map(definition),
-      queue: (definition) => this.troupe.queue(definition),
-      status: (options) => troupe.status(options),
-      close: async () => {
-        this.closed++
-      },
-    }
-  }
-  /** Runs a line whose words have no blanks in them. */
-  run(line: string): Promise<number> {
-    this.out.length = 0
-    this.errors.length = 0
-    return run(line.split(' '), this, '1.2.3')
-  }
-}
+import { FakeTerminal } from './fake-terminal.ts'
 
 describe('map commands', () => {
   test('what is set is read back as text, from another client', async () => {
@@ -108,7 +51,7 @@ describe('map commands', () => {
     const terminal = new FakeTerminal()
     await terminal.run('map set users ann 1')
     expect(await terminal.run('map set users ann 2 --if-revision 0')).toBe(1)
-    expect(terminal.errors[0]).toMatch(/^troupe: CONFLICT: .*\n {2}.*Read again/)
+    expect(terminal.errors[0]).toMatch(/^troupe: CONFLICT: .*\n {2}.*Look again/)
     await terminal.run('map get users ann --json')
     const { revision } = JSON.parse(terminal.out[0] ?? '')
     expect(await terminal.run(`map set users ann 2 --if-revision ${revision}`)).toBe(0)
@@ -165,7 +108,7 @@ describe('a command line that is wrong', () => {
   test.each([
     ['stauts', "did you mean 'status'"],
     ['mpa get m k', "did you mean 'map get'"],
-    ['map gte m k', "did you mean 'get'"],
+    ['map gte m k', "did you mean 'map get'"],
     ['map', 'needs one of: get, set, delete, scan, watch'],
     ['map get m', 'KEY is missing'],
     ['map set m k v w', "'w' is one too many"],
@@ -175,7 +118,7 @@ describe('a command line that is wrong', () => {
     ['map scan m --limit -1', 'takes a whole number from 0'],
     ['map scan m --limit', '--limit needs a value'],
     ['map scan m --limit=many', 'takes a whole number'],
-    ['map set m k {x --json-value', 'with --json-value VALUE is JSON'],
+    ['map set m k {x --json-value', "with --json-value VALUE is JSON, and '{x' is not"],
     ['map set m k v --if-revision latest', 'takes a revision'],
     ['where k', 'needs --map MAP'],
     ['status --json=yes', 'takes no value'],
