@@ -184,6 +184,26 @@ export class ByteReader {
     return length > SHORT_TEXT ? decode(this.bytes.subarray(from, this.at)) : this.#short(from, this.at)
   }
 
+  /** Passes over what `text` would read, with the same errors. Returns where it begins; it ends at `at`. */
+  skipText(limit: number = this.remaining): number {
+    const length = this.u32()
+    if (length > limit) throw malformed(`a text of ${length} bytes is over its limit of ${limit}`)
+    const from = this.#advance(length)
+    for (let at = from; at < this.at; at++) {
+      if ((this.bytes[at] ?? 0) <= 127) continue
+      decode(this.bytes.subarray(at, this.at))
+      break
+    }
+    return from
+  }
+
+  /** Passes over what `blob` would read, with the same errors. Returns where it begins; it ends at `at`. */
+  skipBlob(limit: number = this.remaining): number {
+    const length = this.u32()
+    if (length > limit) throw malformed(`a blob of ${length} bytes is over its limit of ${limit}`)
+    return this.#advance(length)
+  }
+
   /** Eight characters at a time: strings built one by one are trees, which a map has to flatten first. */
   #short(from: number, end: number): string {
     const { bytes } = this

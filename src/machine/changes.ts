@@ -1,9 +1,8 @@
 /** The change log keeps the most recent changes of a shard's maps for those who watch them. */
 
-import { required } from '../base/assert.ts'
 import { ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
+import { compareSpans, type Span, spanOf } from '../base/span.ts'
 import { COMMAND } from './command.ts'
-import { compareKeys } from './key-index.ts'
 import type { Changes, Selection } from './machine.ts'
 
 /** A change as a watcher receives it. */
@@ -15,21 +14,13 @@ export interface MapChange {
   readonly value: Uint8Array
 }
 
-export interface NewChange {
+/** A change to take note of; `ChangeLog.add` copies what it needs, so that one object can be filled again and again. */
+export interface NewChange extends Span {
   /** `COMMAND.set` or `COMMAND.delete`. */
-  readonly kind: number
-  readonly map: string
-  readonly key: string
+  kind: number
+  map: string
   /** Above all before it. */
-  readonly revision: number
-}
-
-/** Where a change's `[key text, value blob]` (of a set) or `[key text]` (of a delete) stands in its entry. */
-export interface Place {
-  /** Kept as it is, not copied: it must hold little else, and never change. */
-  readonly entry: Uint8Array
-  readonly start: number
-  readonly end: number
+  revision: number
 }
 
 export interface ChangeLimits {
@@ -41,56 +32,58 @@ export interface ChangeLimits {
 
 export const CHANGE_LIMITS: ChangeLimits = { count: 65_536, bytes: 16 * 1024 * 1024 }
 
-/** Changes are forgotten in parts of about this size. */
+/** Changes are forgotten in as many parts. */
 const SEGMENTS = 16
+const FEWEST_CHANGES = 16
+const FEWEST_BYTES = 4096
+const NO_BYTES: Uint8Array = new Uint8Array(0)
+const ENCODER = new TextEncoder()
 /** `[kind u8, revision u53]` stands before key and value in an encoded change. */
 const HEAD_BYTES = 9
 
-/** Changes in the order of their revisions, a column for each of their parts. */
-interface Segment {
-  readonly kinds: number[]
-  readonly maps: string[]
-  readonly keys: string[]
-  readonly revisions: number[]
-  readonly entries: Uint8Array[]
-  readonly starts: number[]
-  readonly ends: number[]
-  /** Of all entries that the changes stand in. */
-  bytes: number
-}
-
 /**
+ * The log has copies of its own, since entries lie in buffers that hold much else. A change is `[key text, value blob]` (of a
+ * set) or `[key text]` (of a delete), as it stands in its entry; when an entry has a change, all of it is copied at once,
+ * which costs less than a piece for each.
+ *
  * Invariant: segments are never empty, except the newest.
  * Invariant: every change after `#forgotten` up to the newest is here.
  */
 export class ChangeLog implements Changes {
   readonly #limits: ChangeLimits
-  readonly #segments: Segment[] = [emptySegment()]
-  #newest: Segment = this.#segments[0] ?? emptySegment()
+  readonly #segments: Segment[] = [new Segment()]
+  #newest: Segment = this.#segments[0] ?? new Segment()
   /** Changes up to this revision may be missing. */
   #forgotten = 0
   /** Every change up to this revision has been seen. */
   #through = 0
+  #entry: Uint8Array = NO_BYTES
+  /** Where the newest segment has a copy of the present entry; -1 while it has none. */
+  #copiedAt = -1
 
   constructor(limits: ChangeLimits = CHANGE_LIMITS) {
     this.#limits = limits
   }
 
-  /** Takes note of a change, whose bytes stay where they are. */
-  add(change: NewChange, { entry, start, end }: Place): void {
-    const { count, bytes } = this.#limits
-    const isNewEntry = entry !== this.#newest.entries.at(-1)
-    const isFull = isNewEntry && this.#newest.bytes + entry.length > bytes / SEGMENTS
-    if (this.#newest.starts.length > 0 && (isFull || this.#newest.starts.length >= count / SEGMENTS)) this.#rotate()
-    const segment = this.#newest
-    if (entry !== segment.entries.at(-1)) segment.bytes += entry.length
-    segment.kinds.push(change.kind)
-    segment.maps.push(change.map)
-    segment.keys.push(change.key)
-    segment.revisions.push(change.revision)
-    segment.entries.push(entry)
-    segment.starts.push(start)
-    segment.ends.push(end)
+  /** Changes that follow stand in this entry, unless they have bytes of their own. */
+  begin(entry: Uint8Array): void {
+    this.#entry = entry
+    this.#copiedAt = -1
+  }
+
+  /** The entry may be used for something else. */
+  end(): void {
+    this.begin(NO_BYTES)
+  }
+
+  add(change: NewChange): void {
+    const { bytes, start } = change
+    const isOfEntry = bytes === this.#entry
+    const isKept = isOfEntry && this.#copiedAt >= 0
+    this.#makeRoom(isKept ? 0 : bytes.length)
+    const at = isOfEntry && this.#copiedAt >= 0 ? this.#copiedAt : this.#newest.keep(bytes)
+    if (isOfEntry) this.#copiedAt = at
+    this.#newest.add(change, at + start)
     this.#through = change.revision
   }
 
@@ -103,17 +96,16 @@ export class ChangeLog implements Changes {
     const found = new ByteWriter()
     let count = 0
     if (revision < this.#forgotten) return { changes: found.take(), count, through: revision, compacted: true }
+    const selected = { map: selection.map, from: encode(selection.from), until: encode(selection.until) }
     for (const segment of this.#segments) {
-      if ((segment.revisions.at(-1) ?? 0) <= revision) continue
-      for (let at = firstAbove(segment.revisions, revision); at < segment.starts.length; at++) {
-        if (!isSelected(segment, at, selection)) continue
-        const change = bytesOf(segment, at)
-        const revision = segment.revisions[at] ?? 0
+      for (let at = segment.firstAbove(revision); at < segment.count; at++) {
+        if (!segment.isSelected(at, selected)) continue
+        const change = segment.bytesOf(at)
         if (count > 0 && found.length + HEAD_BYTES + change.length > limitBytes) {
-          return { changes: found.take(), count, through: revision - 1, compacted: false }
+          return { changes: found.take(), count, through: segment.revisionOf(at) - 1, compacted: false }
         }
-        found.u8(segment.kinds[at] ?? 0)
-        found.u53(revision)
+        found.u8(segment.kindOf(at))
+        found.u53(segment.revisionOf(at))
         found.raw(change)
         count++
       }
@@ -123,16 +115,25 @@ export class ChangeLog implements Changes {
 
   /** Forgets all and goes on from a state with this revision. */
   reset(revision: number): void {
-    this.#newest = emptySegment()
+    this.#newest = new Segment()
     this.#segments.splice(0, this.#segments.length, this.#newest)
+    this.#copiedAt = -1
     this.#forgotten = revision
     this.#through = revision
   }
 
-  #rotate(): void {
-    if (this.#segments.length >= SEGMENTS) this.#forgotten = this.#segments.shift()?.revisions.at(-1) ?? this.#forgotten
-    this.#newest = emptySegment()
+  /** Sees to it that the newest segment may take one change more, and so many bytes. */
+  #makeRoom(length: number): void {
+    const { count, bytes } = this.#limits
+    const newest = this.#newest
+    if (newest.count === 0) return
+    if (newest.count < count / SEGMENTS && (length === 0 || newest.length + length <= bytes / SEGMENTS)) return
+    const oldest = this.#segments.length >= SEGMENTS ? this.#segments.shift() : undefined
+    if (oldest !== undefined) this.#forgotten = oldest.revisionOf(oldest.count - 1)
+    oldest?.clear(2 * (bytes / SEGMENTS))
+    this.#newest = oldest ?? new Segment()
     this.#segments.push(this.#newest)
+    this.#copiedAt = -1
   }
 }
 
@@ -151,27 +152,104 @@ export function decodeChanges(changes: Uint8Array): readonly MapChange[] {
   return decoded
 }
 
-function emptySegment(): Segment {
-  return { kinds: [], maps: [], keys: [], revisions: [], entries: [], starts: [], ends: [], bytes: 0 }
+/** A selection as bytes. */
+interface SelectedBytes {
+  readonly map: string
+  readonly from: Span
+  readonly until: Span
 }
 
-function bytesOf(segment: Segment, at: number): Uint8Array {
-  return required(segment.entries[at], 'the entry of a change').subarray(segment.starts[at], segment.ends[at])
-}
+/** Changes in the order of their revisions, a column for each of their parts. It is used again when its changes are forgotten. */
+class Segment {
+  count = 0
+  /** Of all entries that the changes stand in, in bytes. */
+  length = 0
+  #bytes: Uint8Array = NO_BYTES
+  #kinds: Uint8Array = new Uint8Array(0)
+  #revisions: Float64Array = new Float64Array(0)
+  /** Two for each: where it begins and ends. */
+  #bounds: Uint32Array = new Uint32Array(0)
+  readonly #maps: string[] = []
 
-function isSelected(segment: Segment, at: number, { map, from, until }: Selection): boolean {
-  const key = segment.keys[at] ?? ''
-  if (segment.maps[at] !== map || compareKeys(key, from) < 0) return false
-  return until === '' || compareKeys(key, until) < 0
-}
-
-function firstAbove(revisions: readonly number[], revision: number): number {
-  let low = 0
-  let high = revisions.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if ((revisions[middle] ?? 0) <= revision) low = middle + 1
-    else high = middle
+  /** Forgets all, and gives back a buffer of more than `most` bytes, which an extraordinary entry needed. */
+  clear(most: number): void {
+    this.count = 0
+    this.length = 0
+    if (this.#bytes.length > most) this.#bytes = NO_BYTES
   }
-  return low
+
+  /** Copies the bytes and says where they are. */
+  keep(bytes: Uint8Array): number {
+    const at = this.length
+    if (at + bytes.length > this.#bytes.length) this.#enlarge(at + bytes.length)
+    this.#bytes.set(bytes, at)
+    this.length += bytes.length
+    return at
+  }
+
+  /** Takes note of a change whose bytes begin at `start`. */
+  add({ kind, map, revision, start, end }: NewChange, at: number): void {
+    if (this.count === this.#kinds.length) this.#lengthen()
+    this.#kinds[this.count] = kind
+    this.#revisions[this.count] = revision
+    this.#bounds[2 * this.count] = at
+    this.#bounds[2 * this.count + 1] = at + end - start
+    this.#maps[this.count] = map
+    this.count++
+  }
+
+  kindOf(at: number): number {
+    return this.#kinds[at] ?? 0
+  }
+
+  revisionOf(at: number): number {
+    return this.#revisions[at] ?? 0
+  }
+
+  bytesOf(at: number): Uint8Array {
+    return this.#bytes.subarray(this.#bounds[2 * at], this.#bounds[2 * at + 1])
+  }
+
+  isSelected(at: number, { map, from, until }: SelectedBytes): boolean {
+    if (this.#maps[at] !== map) return false
+    const reader = new ByteReader(this.#bytes, this.#bounds[2 * at])
+    const start = reader.skipText()
+    const key = { bytes: this.#bytes, start, end: reader.at }
+    return compareSpans(key, from) >= 0 && (until.end === 0 || compareSpans(key, until) < 0)
+  }
+
+  /** The first change after a revision. */
+  firstAbove(revision: number): number {
+    let low = 0
+    let high = this.count
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.revisionOf(middle) <= revision) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  #enlarge(length: number): void {
+    const larger = new Uint8Array(Math.max(length, 2 * this.#bytes.length, FEWEST_BYTES))
+    larger.set(this.#bytes.subarray(0, this.length))
+    this.#bytes = larger
+  }
+
+  #lengthen(): void {
+    const size = Math.max(2 * this.count, FEWEST_CHANGES)
+    const kinds = new Uint8Array(size)
+    kinds.set(this.#kinds)
+    const revisions = new Float64Array(size)
+    revisions.set(this.#revisions)
+    const bounds = new Uint32Array(2 * size)
+    bounds.set(this.#bounds)
+    this.#kinds = kinds
+    this.#revisions = revisions
+    this.#bounds = bounds
+  }
+}
+
+function encode(text: string): Span {
+  return spanOf(ENCODER.encode(text))
 }

@@ -2,27 +2,47 @@
 
 import { assert } from '../base/assert.ts'
 import { type ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
+import { hashSpan } from '../base/hash.ts'
 import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../base/limit.ts'
+import { isEqualSpan, type Span, spanOf } from '../base/span.ts'
 import type { LeaderMicros } from './batch.ts'
-import type { ChangeLog, Place } from './changes.ts'
+import type { ChangeLog, NewChange } from './changes.ts'
 import { COMMAND, type Outcome, readCondition, STATUS } from './command.ts'
-import { compareKeys } from './key-index.ts'
-import { Memtable, type MemtableRecord } from './memtable.ts'
+import { emptyKey, type Key, keyOf, readKey } from './key.ts'
+import { compareKeys } from './key-order.ts'
+import { Memtable } from './memtable.ts'
+import { NONE, type RecordNumber } from './record-store.ts'
 import type { Announcement, Task } from './table.ts'
 
+const NO_BYTES: Uint8Array = new Uint8Array(0)
+const ENCODER = new TextEncoder()
 const MOST_PAGE_ENTRIES = 10_000
 const MOST_PAGE_BYTES = 1024 * 1024
 /** Revisions stay safe integers for centuries; a leader whose clock is beyond is not believed. */
 const LATEST_MICROS: LeaderMicros = 2 ** 53 - 2 ** 42
 
+/** A map by its name; without a table for as long as it has never had a key. */
+interface NamedMap {
+  readonly name: string
+  readonly encoded: Span
+  table: Memtable | undefined
+}
+
 /**
  * Invariant: `revision` is that of the newest change, and above those of all others.
  */
 export class KeyValue {
-  readonly #maps: Map<string, Memtable> = new Map()
+  /** Those that have a table. */
+  readonly #maps: Map<string, NamedMap> = new Map()
   readonly #changes: ChangeLog
   #revision = 0
   #isChecked = false
+  /** The map that was named last: most often it is the next that is named. */
+  #last: NamedMap = { name: '', encoded: spanOf(NO_BYTES), table: undefined }
+  // Filled again for every command, so that none allocates.
+  readonly #key: Key = emptyKey()
+  readonly #value: Span = spanOf(NO_BYTES)
+  readonly #change: NewChange = { kind: 0, map: '', revision: 0, bytes: NO_BYTES, start: 0, end: 0 }
 
   constructor(changes: ChangeLog) {
     this.#changes = changes
@@ -34,61 +54,57 @@ export class KeyValue {
 
   /** Maps with their names, in order of these. */
   maps(): readonly (readonly [string, Memtable])[] {
-    return [...this.#maps].sort(([a], [b]) => compareKeys(a, b))
+    const maps = [...this.#maps.values()].sort((a, b) => compareKeys(a.name, b.name))
+    return maps.map((map) => [map.name, this.#tableOf(map)])
   }
 
   /** Executes the body of a `set`, which must end at `end`. */
   set(reader: ByteReader, end: number, time: LeaderMicros, outcome: Outcome): void {
     const demanded = this.#condition(reader)
-    const map = reader.text(KEY_LIMIT_BYTES)
-    const tail = reader.at
-    const key = reader.text(KEY_LIMIT_BYTES)
-    const value = reader.blob(VALUE_LIMIT_BYTES)
-    if (reader.at !== end) throw malformed('a command is longer than its content')
-    const present = demanded < 0 ? demanded : (this.#maps.get(map)?.get(key)?.revision ?? 0)
+    const map = this.#readMap(reader)
+    const start = reader.at
+    this.#readKeyAndValue(reader, end)
+    const present = demanded < 0 ? demanded : revisionIn(map, this.#key)
     if (present !== demanded) {
       outcome.status = STATUS.conflict
       outcome.revision = present
       return
     }
-    const revision = this.revise(time)
-    // The change keeps a key that lives anyway: a string for each would outlive its batch and burden the collector.
-    const ownKey = this.#mapOf(map).set(key, value, revision)
-    this.#changes.add({ kind: COMMAND.set, map, key: ownKey, revision }, { entry: reader.bytes, start: tail, end })
     outcome.status = STATUS.ok
-    outcome.revision = revision
+    outcome.revision = this.revise(time)
+    this.#tableOf(map).set(this.#key, this.#value, outcome.revision)
+    this.#note(COMMAND.set, map.name, outcome.revision, { bytes: reader.bytes, start, end })
   }
 
   /** Executes the body of a `delete`, which must end at `end`. */
   delete(reader: ByteReader, end: number, time: LeaderMicros, outcome: Outcome): void {
     const demanded = this.#condition(reader)
-    const map = reader.text(KEY_LIMIT_BYTES)
-    const tail = reader.at
-    const key = reader.text(KEY_LIMIT_BYTES)
+    const map = this.#readMap(reader)
+    const start = reader.at
+    readKey(reader, this.#key)
     if (reader.at !== end) throw malformed('a command is longer than its content')
-    const table = this.#maps.get(map)
-    const present = table?.get(key)?.revision ?? 0
-    if (table === undefined || present === 0 || (demanded >= 0 && present !== demanded)) {
+    const present = revisionIn(map, this.#key)
+    if (present === 0 || (demanded >= 0 && present !== demanded)) {
       const isConflict = demanded >= 0 && present !== demanded
       outcome.status = isConflict ? STATUS.conflict : STATUS.absent
       outcome.revision = isConflict ? present : this.#revision
       return
     }
-    const revision = this.revise(time)
-    table.delete(key, revision)
-    this.#changes.add({ kind: COMMAND.delete, map, key, revision }, { entry: reader.bytes, start: tail, end })
     outcome.status = STATUS.ok
-    outcome.revision = revision
+    outcome.revision = this.revise(time)
+    const table = this.#tableOf(map)
+    table.delete(table.find(this.#key), outcome.revision)
+    this.#note(COMMAND.delete, map.name, outcome.revision, { bytes: reader.bytes, start, end })
   }
 
   /** What a `set` or a `delete` as part of a transaction would come to; changes nothing. */
   check({ kind, reader, end, outcome }: Task): void {
     const demanded = readCondition(reader)
-    const map = reader.text(KEY_LIMIT_BYTES)
-    const key = reader.text(KEY_LIMIT_BYTES)
-    if (kind === COMMAND.set) reader.blob(VALUE_LIMIT_BYTES)
+    const map = this.#readMap(reader)
+    if (kind === COMMAND.set) this.#readKeyAndValue(reader, end)
+    else readKey(reader, this.#key)
     if (reader.at !== end) throw malformed('a command is longer than its content')
-    const present = demanded < 0 ? demanded : (this.#maps.get(map)?.get(key)?.revision ?? 0)
+    const present = demanded < 0 ? demanded : revisionIn(map, this.#key)
     outcome.status = present === demanded ? STATUS.ok : STATUS.conflict
     outcome.revision = present === demanded ? 0 : present
   }
@@ -103,13 +119,14 @@ export class KeyValue {
 
   /** See `Neighbours.deleteKey`. */
   deleteKey(map: string, key: string, time: LeaderMicros): void {
-    const table = this.#maps.get(map)
-    if (table?.get(key) === undefined) return
+    const table = this.#maps.get(map)?.table
+    const record = table?.find(keyOf(ENCODER.encode(key))) ?? NONE
+    if (table === undefined || record === NONE) return
     const revision = this.revise(time)
-    table.delete(key, revision)
+    table.delete(record, revision)
     const encoded = new ByteWriter(key.length + 8)
     encoded.text(key)
-    this.#changes.add({ kind: COMMAND.delete, map, key, revision }, whole(encoded.copy()))
+    this.#note(COMMAND.delete, map, revision, spanOf(encoded.copy()))
   }
 
   /** See `Neighbours.announce`. */
@@ -117,8 +134,7 @@ export class KeyValue {
     const encoded = new ByteWriter(key.length + value.length + 16)
     encoded.text(key)
     if (value.length > 0) encoded.blob(value)
-    const kind = value.length > 0 ? COMMAND.set : COMMAND.delete
-    this.#changes.add({ kind, map, key, revision }, whole(encoded.copy()))
+    this.#note(value.length > 0 ? COMMAND.set : COMMAND.delete, map, revision, spanOf(encoded.copy()))
   }
 
   /** See `Neighbours.revise`. */
@@ -130,41 +146,48 @@ export class KeyValue {
 
   /** Answers the body of a `get`; false when it is none. */
   get(reader: ByteReader, reply: ByteWriter): boolean {
-    const map = reader.text(KEY_LIMIT_BYTES)
-    const key = reader.text(KEY_LIMIT_BYTES)
+    const { table } = this.#readMap(reader)
+    readKey(reader, this.#key)
     if (reader.remaining > 0) return false
-    const table = this.#maps.get(map)
-    const record = table?.get(key)
-    reply.u8(record === undefined ? STATUS.absent : STATUS.ok)
-    reply.u53(record === undefined ? this.#revision : record.revision)
-    if (table !== undefined && record !== undefined) reply.raw(table.valueOf(record))
+    const record = table?.find(this.#key) ?? NONE
+    if (table === undefined || record === NONE) {
+      reply.u8(STATUS.absent)
+      reply.u53(this.#revision)
+      return true
+    }
+    reply.u8(STATUS.ok)
+    reply.u53(table.revisionOf(record))
+    reply.raw(table.valueOf(record))
     return true
   }
 
   /** Answers the body of a `scan`; false when it is none. */
   scan(reader: ByteReader, reply: ByteWriter): boolean {
-    const map = reader.text(KEY_LIMIT_BYTES)
-    const range = { from: reader.text(KEY_LIMIT_BYTES), until: reader.text(KEY_LIMIT_BYTES) }
+    const { table = new Memtable() } = this.#readMap(reader)
+    const range = { from: readSpan(reader), until: readSpan(reader) }
     const reverse = reader.u8()
     const limit = Math.max(1, Math.min(reader.u32(), MOST_PAGE_ENTRIES))
     const byteLimit = Math.min(reader.u32(), MOST_PAGE_BYTES)
     if (reader.remaining > 0 || reverse > 1) return false
-    const records: MemtableRecord[] = []
+    const records: RecordNumber[] = []
     let bytes = 0
-    let next: string | undefined
-    const table = this.#maps.get(map)
-    table?.scan(range, reverse === 1, (record) => {
-      bytes += record.key.length + record.length
+    let next: RecordNumber = NONE
+    table.scan(range, reverse === 1, (record) => {
+      bytes += table.lengthOf(record)
       const isFull = records.length >= limit || (bytes > byteLimit && records.length > 0)
-      if (isFull) next = reverse === 1 ? records.at(-1)?.key : record.key
+      if (isFull) next = reverse === 1 ? (records.at(-1) ?? NONE) : record
       else records.push(record)
       return !isFull
     })
-    this.#encodeBeginning(records.length, next, reply)
+    reply.u8(STATUS.ok)
+    reply.u53(this.#revision)
+    reply.u8(next === NONE ? 0 : 1)
+    reply.blob(next === NONE ? NO_BYTES : table.keyOf(next))
+    reply.u32(records.length)
     for (const record of records) {
-      reply.text(record.key)
-      reply.u53(record.revision)
-      if (table !== undefined) reply.blob(table.valueOf(record))
+      reply.blob(table.keyOf(record))
+      reply.u53(table.revisionOf(record))
+      reply.blob(table.valueOf(record))
     }
     return true
   }
@@ -175,9 +198,10 @@ export class KeyValue {
     this.#revision = revision
   }
 
-  load(map: string, key: string, revision: number, value: Uint8Array): void {
+  load(map: string, key: Span, revision: number, value: Uint8Array): void {
     assert(revision <= this.#revision, 'no record is newer than its shard')
-    this.#mapOf(map).set(key, value, revision)
+    if (map !== this.#last.name) this.#last = this.#named(map)
+    this.#tableOf(this.#last).set({ ...key, hash: hashSpan(key) }, spanOf(value), revision)
   }
 
   #condition(reader: ByteReader): number {
@@ -185,25 +209,55 @@ export class KeyValue {
     return this.#isChecked ? -1 : demanded
   }
 
-  #encodeBeginning(entries: number, next: string | undefined, reply: ByteWriter): void {
-    reply.u8(STATUS.ok)
-    reply.u53(this.#revision)
-    reply.u8(next === undefined ? 0 : 1)
-    reply.text(next ?? '')
-    reply.u32(entries)
+  #readMap(reader: ByteReader): NamedMap {
+    const from = reader.at
+    const start = reader.skipText(KEY_LIMIT_BYTES)
+    const { encoded } = this.#last
+    if (isEqualSpan(encoded, { bytes: reader.bytes, start, end: reader.at })) return this.#last
+    reader.at = from
+    this.#last = this.#named(reader.text())
+    return this.#last
   }
 
-  #mapOf(name: string): Memtable {
-    let table = this.#maps.get(name)
-    if (table === undefined) {
-      table = new Memtable()
-      this.#maps.set(name, table)
-    }
-    return table
+  #named(name: string): NamedMap {
+    return this.#maps.get(name) ?? { name, encoded: spanOf(ENCODER.encode(name)), table: undefined }
+  }
+
+  /** The table of the map, which has one from now on. It was the last to be named. */
+  #tableOf(map: NamedMap): Memtable {
+    if (map.table !== undefined) return map.table
+    map.table = new Memtable()
+    this.#maps.set(map.name, map)
+    return map.table
+  }
+
+  #readKeyAndValue(reader: ByteReader, end: number): void {
+    readKey(reader, this.#key)
+    const value = this.#value
+    value.bytes = reader.bytes
+    value.start = reader.skipBlob(VALUE_LIMIT_BYTES)
+    value.end = reader.at
+    if (reader.at !== end) throw malformed('a command is longer than its content')
+  }
+
+  #note(kind: number, map: string, revision: number, { bytes, start, end }: Span): void {
+    const change = this.#change
+    change.kind = kind
+    change.map = map
+    change.revision = revision
+    change.bytes = bytes
+    change.start = start
+    change.end = end
+    this.#changes.add(change)
   }
 }
 
-/** A change that is all of its entry. */
-function whole(entry: Uint8Array): Place {
-  return { entry, start: 0, end: entry.length }
+/** The revision of a present key; 0 when it is absent. */
+function revisionIn({ table }: NamedMap, key: Key): number {
+  const record = table?.find(key) ?? NONE
+  return table === undefined || record === NONE ? 0 : table.revisionOf(record)
+}
+
+function readSpan(reader: ByteReader): Span {
+  return { bytes: reader.bytes, start: reader.skipText(KEY_LIMIT_BYTES), end: reader.at }
 }

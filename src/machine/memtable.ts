@@ -1,158 +1,225 @@
 /** A memtable is an ordered map from keys to values in memory, which can be frozen while writes go on. */
 
-import { assert, required } from '../base/assert.ts'
-import { type IndexPosition, KeyIndex } from './key-index.ts'
-import { type Address, ValueArena } from './value-arena.ts'
+import { assert } from '../base/assert.ts'
+import { hashSpan } from '../base/hash.ts'
+import { copySpan, isEqualSpan, type Span } from '../base/span.ts'
+import { FrozenMemtable } from './frozen-memtable.ts'
+import type { Key } from './key.ts'
+import { KeyIndex } from './key-index.ts'
+import { KeyTable } from './key-table.ts'
+import { ABSENT, NONE, type RecordNumber, RecordStore } from './record-store.ts'
+import { ValueArena } from './value-arena.ts'
 
-/** The length of a value that is not there. */
-const ABSENT = -1
-
-/** The present state of one key, overwritten in place. */
-export class MemtableRecord {
-  readonly key: string
-  /** Of the last change, a deletion included. */
-  revision = 0
-  address: Address = 0
-  /** Of the value; -1 when the key is absent: such a record stays only while a frozen generation needs its place. */
-  length: number = ABSENT
-
-  constructor(key: string) {
-    this.key = key
-  }
-}
-
-/** What a record was when a generation was frozen. */
-interface Version {
-  readonly revision: number
-  readonly address: Address
-  readonly length: number
-}
-
-/** Keys in [from, until); an `until` of `''` means to the end. */
+/** Keys in [from, until); an empty `until` means to the end. */
 export interface Range {
-  readonly from: string
-  readonly until: string
+  readonly from: Span
+  readonly until: Span
 }
 
 /**
- * Values are copied into an arena, because a view would keep the whole log entry (and the network's buffer around it) for
- * its smallest value. A hash map serves single keys; an index by key order serves scans and is touched only when a key comes or goes.
+ * What makes up a memtable: no object stands for a key or a value, so that the collector has nothing to do with them.
  *
- * Freezing copies nothing: the first write to a record after it puts the record's old version aside, for the newest frozen
- * generation; older ones find there what they don't have themselves. Keys deleted meanwhile keep their place in the index.
+ * - `records` hold the fields of each key, in columns.
+ * - `values` hold what has a length: for each record its key and, right behind, its value, in one piece.
+ * - `table` finds single keys, and `index` serves scans: it is touched only when a key comes or goes.
  *
- * Invariant: map and index hold the same records.
- * Invariant: an absent record is listed in `#departed`, which is empty when nothing is frozen.
+ * Values are copied, because a view would keep the whole log entry (and the network's buffer around it) for its smallest value.
  */
 export class Memtable {
-  readonly #records: Map<string, MemtableRecord> = new Map()
-  readonly #index: KeyIndex<MemtableRecord> = new KeyIndex()
+  readonly #records: RecordStore = new RecordStore()
   readonly #values: ValueArena = new ValueArena()
-  readonly #departed: Set<MemtableRecord> = new Set()
+  readonly #table: KeyTable = new KeyTable((record, key) => isEqualSpan(this.#keyOf(record), key))
+  readonly #index: KeyIndex = new KeyIndex((record) => this.#keyOf(record))
+  /** Absent records that keep their place in the index; none when nothing is frozen. */
+  readonly #departed: Set<RecordNumber> = new Set()
   /** Oldest first. */
   readonly #frozen: FrozenMemtable[] = []
   /** Revision of the newest frozen generation; -1 when there is none. */
   #frozenRevision = -1
   #size = 0
+  // Filled again for every key that is looked at.
+  readonly #key: Span = { bytes: new Uint8Array(0), start: 0, end: 0 }
 
   /** Keys that are present. */
   get size(): number {
     return this.#size
   }
 
-  /** Bytes of memory that values take, those of frozen generations included. */
+  /** Bytes of memory that keys and values take, those of frozen generations included. */
   get valueBytes(): number {
     return this.#values.size
   }
 
-  get(key: string): MemtableRecord | undefined {
-    const record = this.#records.get(key)
-    return record === undefined || record.length === ABSENT ? undefined : record
+  /** The record of a present key; {@link NONE} when it is absent. */
+  find(key: Key): RecordNumber {
+    const record = this.#table.find(key)
+    return record === NONE || this.#records.valueLength(record) === ABSENT ? NONE : record
+  }
+
+  revisionOf(record: RecordNumber): number {
+    return this.#records.revision(record)
+  }
+
+  /** The key of a record: a view, good until the next write. */
+  keyOf(record: RecordNumber): Uint8Array {
+    return this.#values.view(this.#records.address(record), this.#records.keyLength(record))
   }
 
   /** The value of a present record: a view, good until the next write. */
-  valueOf(record: MemtableRecord): Uint8Array {
-    return this.#values.view(record.address, record.length)
+  valueOf(record: RecordNumber): Uint8Array {
+    const start = this.#records.keyLength(record)
+    const address = this.#records.address(record)
+    const from = this.#values.startOf(address) + start
+    return this.#values.bytesAt(address).subarray(from, from + this.#records.valueLength(record))
   }
 
-  /** Copies `value`; `revision` must be above all before it. Returns the memtable's own copy of the key. */
-  set(key: string, value: Uint8Array, revision: number): string {
-    const record = this.#records.get(key) ?? this.#create(key)
-    if (record.length === ABSENT) this.#arrive(record)
-    if (record.revision <= this.#frozenRevision) this.#preserve(record)
-    const { address, length } = record
-    record.address = length === ABSENT ? this.#values.put(value) : this.#values.replace(address, length, value)
-    record.length = value.length
-    record.revision = revision
-    return record.key
+  /** Bytes of the key and the value of a present record. */
+  lengthOf(record: RecordNumber): number {
+    return this.#records.keyLength(record) + this.#records.valueLength(record)
   }
 
-  /** The key must be present. */
-  delete(key: string, revision: number): void {
-    const record = required(this.get(key), 'a record to delete')
-    if (record.revision <= this.#frozenRevision) this.#preserve(record)
-    else this.#values.free(record.address, record.length)
-    record.length = ABSENT
-    record.revision = revision
+  /** Copies key and value; `revision` must be above all before it. */
+  set(key: Key, value: Span, revision: number): void {
+    const found = this.#table.find(key)
+    const record = found === NONE ? this.#create(key) : found
+    if (found === NONE) this.#write(record, key, value)
+    else this.#overwrite(record, key, value)
+    this.#records.setRevision(record, revision)
+    // Last, because the index looks at keys where the records have them.
+    if (found !== NONE) return
+    this.#table.add(key.hash, record)
+    this.#index.insert(record, key)
+  }
+
+  /** The record must be of a present key. */
+  delete(record: RecordNumber, revision: number): void {
+    assert(this.#records.valueLength(record) !== ABSENT, 'a record to delete is present')
     this.#size--
-    if (this.#frozen.length > 0) this.#departed.add(record)
-    else this.#remove(record)
+    if (this.#frozen.length === 0) {
+      this.#remove(record)
+      return
+    }
+    this.#strip(record)
+    this.#records.setRevision(record, revision)
+    this.#departed.add(record)
   }
 
   /** Calls `visit` with each present record in order of keys until it returns false. It must not write. */
-  scan(range: Range, reverse: boolean, visit: (record: MemtableRecord) => boolean): void {
+  scan(range: Range, reverse: boolean, visit: (record: RecordNumber) => boolean): void {
     if (reverse) this.#scanBack(range, visit)
     else this.#scanForth(range, visit)
   }
 
   /** The present state, which stays; `revision` is that of the newest change. Release it when done. */
   freeze(revision: number): FrozenMemtable {
-    const frozen = new FrozenMemtable(this.#frozen, this.#index, this.#values, () => this.#thaw())
+    const content = { records: this.#records, index: this.#index, values: this.#values }
+    const frozen = new FrozenMemtable(this.#frozen, content, revision, () => this.#thaw())
     this.#frozen.push(frozen)
     this.#frozenRevision = revision
     return frozen
   }
 
-  #scanForth(range: Range, visit: (record: MemtableRecord) => boolean): void {
+  #scanForth(range: Range, visit: (record: RecordNumber) => boolean): void {
     const position = this.#index.seek(range.from)
-    const until = range.until === '' ? this.#index.end() : this.#index.seek(range.until)
-    for (let record = this.#index.next(position); record !== undefined; record = this.#index.next(position)) {
+    const until = this.#endOf(range)
+    for (let record = this.#index.next(position); record !== NONE; record = this.#index.next(position)) {
       const isBeyond = position.leaf > until.leaf || (position.leaf === until.leaf && position.slot > until.slot)
-      if (isBeyond || (record.length !== ABSENT && !visit(record))) return
+      if (isBeyond || (this.#records.valueLength(record) !== ABSENT && !visit(record))) return
     }
   }
 
-  #scanBack(range: Range, visit: (record: MemtableRecord) => boolean): void {
+  #scanBack(range: Range, visit: (record: RecordNumber) => boolean): void {
     const from = this.#index.seek(range.from)
-    const position = range.until === '' ? this.#index.end() : this.#index.seek(range.until)
-    for (let record = this.#index.previous(position); record !== undefined; record = this.#index.previous(position)) {
+    const position = this.#endOf(range)
+    for (let record = this.#index.previous(position); record !== NONE; record = this.#index.previous(position)) {
       const isBefore = position.leaf < from.leaf || (position.leaf === from.leaf && position.slot < from.slot)
-      if (isBefore || (record.length !== ABSENT && !visit(record))) return
+      if (isBefore || (this.#records.valueLength(record) !== ABSENT && !visit(record))) return
     }
   }
 
-  #create(key: string): MemtableRecord {
-    const record = new MemtableRecord(key)
-    this.#records.set(key, record)
-    this.#index.insert(record)
+  #endOf({ until }: Range): ReturnType<KeyIndex['end']> {
+    return until.start === until.end ? this.#index.end() : this.#index.seek(until)
+  }
+
+  #keyOf(record: RecordNumber): Span {
+    const key = this.#key
+    const address = this.#records.address(record)
+    key.bytes = this.#values.bytesAt(address)
+    key.start = this.#values.startOf(address)
+    key.end = key.start + this.#records.keyLength(record)
+    return key
+  }
+
+  #create(key: Key): RecordNumber {
+    const record = this.#records.add()
+    this.#records.setKeyLength(record, key.end - key.start)
+    this.#size++
     return record
   }
 
-  #arrive(record: MemtableRecord): void {
-    this.#departed.delete(record)
-    this.#size++
+  #overwrite(record: RecordNumber, key: Key, value: Span): void {
+    const address = this.#records.address(record)
+    const keyLength = key.end - key.start
+    const present = this.#records.valueLength(record)
+    const length = value.end - value.start
+    if (present === ABSENT) {
+      this.#departed.delete(record)
+      this.#size++
+    }
+    if (this.#isWanted(record)) this.#preserve(record)
+    else if (this.#values.fits(keyLength + Math.max(present, 0), keyLength + length)) {
+      copySpan(value, this.#values.bytesAt(address), this.#values.startOf(address) + keyLength)
+      this.#records.setValue(record, address, length)
+      return
+    } else this.#values.free(address, keyLength + Math.max(present, 0))
+    this.#write(record, key, value)
   }
 
-  #remove(record: MemtableRecord): void {
-    this.#records.delete(record.key)
-    this.#index.remove(record.key)
+  /** Gives the record a place of its own for key and value. */
+  #write(record: RecordNumber, key: Span, value: Span): void {
+    const keyLength = key.end - key.start
+    const length = value.end - value.start
+    const address = this.#values.allocate(keyLength + length)
+    const bytes = this.#values.bytesAt(address)
+    const start = this.#values.startOf(address)
+    copySpan(key, bytes, start)
+    copySpan(value, bytes, start + keyLength)
+    this.#records.setValue(record, address, length)
   }
 
-  /** The value belongs to the frozen generation from now on. */
-  #preserve(record: MemtableRecord): void {
-    const { revision, address, length } = record
-    this.#frozen.at(-1)?.preserve(record, { revision, address, length })
-    record.length = ABSENT
+  /** Leaves a record nothing but its key. */
+  #strip(record: RecordNumber): void {
+    const key = this.#keyOf(record)
+    const keyLength = key.end - key.start
+    const address = this.#values.allocate(keyLength)
+    copySpan(key, this.#values.bytesAt(address), this.#values.startOf(address))
+    if (this.#isWanted(record)) this.#preserve(record)
+    else this.#values.free(this.#records.address(record), this.lengthOf(record))
+    this.#records.setValue(record, address, ABSENT)
+  }
+
+  #remove(record: RecordNumber): void {
+    const key = this.#keyOf(record)
+    this.#table.remove(hashSpan(key), record)
+    this.#index.remove({ ...key })
+    const length = this.#records.keyLength(record) + Math.max(this.#records.valueLength(record), 0)
+    this.#values.free(this.#records.address(record), length)
+    this.#records.remove(record)
+  }
+
+  /** Whether a frozen generation needs the record as it is. */
+  #isWanted(record: RecordNumber): boolean {
+    return this.#records.revision(record) <= this.#frozenRevision && this.#records.valueLength(record) !== ABSENT
+  }
+
+  /** Key and value belong to the frozen generation from now on. */
+  #preserve(record: RecordNumber): void {
+    this.#frozen.at(-1)?.preserve(record, {
+      revision: this.#records.revision(record),
+      address: this.#records.address(record),
+      keyLength: this.#records.keyLength(record),
+      valueLength: this.#records.valueLength(record),
+    })
   }
 
   /** A generation has been released. */
@@ -161,79 +228,5 @@ export class Memtable {
     this.#frozenRevision = -1
     for (const record of this.#departed) this.#remove(record)
     this.#departed.clear()
-  }
-}
-
-/** A memtable as it was at one moment. */
-export class FrozenMemtable {
-  readonly #generations: FrozenMemtable[]
-  readonly #index: KeyIndex<MemtableRecord>
-  readonly #values: ValueArena
-  readonly #released: () => void
-  readonly #before: Map<MemtableRecord, Version> = new Map()
-  #isReleased = false
-
-  /** @param generations all that are frozen at present, oldest first; this one is appended next */
-  constructor(
-    generations: FrozenMemtable[],
-    index: KeyIndex<MemtableRecord>,
-    values: ValueArena,
-    released: () => void,
-  ) {
-    this.#generations = generations
-    this.#index = index
-    this.#values = values
-    this.#released = released
-  }
-
-  /** Keeps a record's version, which is about to be overwritten, unless an earlier one is kept already. */
-  preserve(record: MemtableRecord, version: Version): void {
-    if (!this.#before.has(record)) this.#before.set(record, version)
-    else if (version.length !== ABSENT) this.#values.free(version.address, version.length)
-  }
-
-  /** Every record as it was, in order of keys; `bytes` is a view. The memtable may be written between two steps. */
-  *records(): Generator<{ readonly key: string; readonly revision: number; readonly bytes: Uint8Array }> {
-    let position: IndexPosition = this.#index.seek('')
-    let version = this.#index.version
-    while (true) {
-      assert(!this.#isReleased, 'a frozen generation is read before it is released')
-      const record = this.#index.next(position)
-      if (record === undefined) return
-      const { revision, address, length } = this.#versionOf(record)
-      if (length === ABSENT) continue
-      yield { key: record.key, revision, bytes: this.#values.view(address, length) }
-      if (version === this.#index.version) continue
-      version = this.#index.version
-      position = this.#index.seek(`${record.key}\0`)
-    }
-  }
-
-  /** What only this generation needed is dropped; an older one takes over the rest. */
-  release(): void {
-    if (this.#isReleased) return
-    this.#isReleased = true
-    const at = this.#generations.indexOf(this)
-    const older = this.#generations[at - 1]
-    for (const [record, version] of this.#before) {
-      if (older !== undefined) older.preserve(record, version)
-      else if (version.length !== ABSENT) this.#values.free(version.address, version.length)
-    }
-    this.#before.clear()
-    this.#generations.splice(at, 1)
-    this.#released()
-  }
-
-  /** The version put aside here, if there is one. */
-  versionBefore(record: MemtableRecord): Version | undefined {
-    return this.#before.get(record)
-  }
-
-  #versionOf(record: MemtableRecord): Version {
-    for (let at = this.#generations.indexOf(this); at < this.#generations.length; at++) {
-      const version = this.#generations[at]?.versionBefore(record)
-      if (version !== undefined) return version
-    }
-    return record
   }
 }

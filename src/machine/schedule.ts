@@ -6,7 +6,7 @@ import { Heap } from '../base/heap.ts'
 import { KEY_LIMIT_BYTES } from '../base/limit.ts'
 import type { LeaderMicros } from './batch.ts'
 import { STATUS } from './command.ts'
-import { compareKeys, KeyIndex } from './key-index.ts'
+import { compareKeys } from './key-order.ts'
 import type { ScheduleView, UnplannedSchedule } from './leader-view.ts'
 import {
   decodeDefinition,
@@ -42,7 +42,8 @@ export class ScheduleTable implements Table, ScheduleView {
   version = 0
   readonly #neighbours: Neighbours
   readonly #schedules: Map<string, Schedule> = new Map()
-  readonly #index: KeyIndex<Schedule> = new KeyIndex()
+  /** In the order of their keys; made when it is asked for, and gone when a schedule comes or goes. */
+  #ordered: readonly Schedule[] | undefined = undefined
   readonly #due: Heap<Schedule> = new Heap()
   readonly #unplanned: Set<Schedule> = new Set()
   readonly #ended: Set<Schedule> = new Set()
@@ -227,7 +228,7 @@ export class ScheduleTable implements Table, ScheduleView {
 
   #add(schedule: Schedule): Schedule {
     this.#schedules.set(schedule.key, schedule)
-    this.#index.insert(schedule)
+    this.#ordered = undefined
     return schedule
   }
 
@@ -235,31 +236,31 @@ export class ScheduleTable implements Table, ScheduleView {
     this.version++
     this.#unplace(schedule)
     this.#schedules.delete(schedule.key)
-    this.#index.remove(schedule.key)
+    this.#ordered = undefined
   }
 
   #sorted(): readonly Schedule[] {
-    return [...this.#schedules.values()].sort((a, b) => compareKeys(a.key, b.key))
+    this.#ordered ??= [...this.#schedules.values()].sort((a, b) => compareKeys(a.key, b.key))
+    return this.#ordered
   }
 
   #list(reader: ByteReader, reply: ByteWriter): boolean {
     const after = reader.text()
     const limit = Math.max(1, Math.min(reader.u32(), MOST_PAGE_ENTRIES))
     if (reader.remaining > 0) return false
-    const position = this.#index.seek(after)
-    let next = this.#index.next(position)
-    if (next?.key === after) next = this.#index.next(position)
+    const later = this.#sorted().filter(({ key }) => compareKeys(key, after) > 0)
     reply.u8(STATUS.ok)
     reply.u53(0)
     const head = reply.length
     reply.u8(0)
     reply.u32(0)
     let count = 0
-    for (; next !== undefined && count < limit && reply.length - head < MOST_PAGE_BYTES; count++) {
-      encodeScheduleStatus(reply, next.status)
-      next = this.#index.next(position)
+    for (const { status } of later) {
+      if (count >= limit || reply.length - head >= MOST_PAGE_BYTES) break
+      encodeScheduleStatus(reply, status)
+      count++
     }
-    reply.bytes[head] = next === undefined ? 0 : 1
+    reply.bytes[head] = count < later.length ? 1 : 0
     reply.patchU32(head + 1, count)
     return true
   }

@@ -188,7 +188,7 @@ export class Session {
     if (sequence <= from) return
     const slots = this.#statuses.length
     if (sequence - from >= slots) this.#statuses.fill(0)
-    else for (let at = from; at < sequence; at++) this.#statuses[at % slots] = 0
+    else for (let at = from; at < sequence; at++) this.#statuses[at & (slots - 1)] = 0
     this.#acknowledged = sequence
   }
 
@@ -201,7 +201,7 @@ export class Session {
       return false
     }
     if (distance >= this.#statuses.length) return true
-    const slot = sequence % this.#statuses.length
+    const slot = sequence & (this.#statuses.length - 1)
     const status = this.#statuses[slot] ?? 0
     if (status === 0) return true
     outcome.status = status
@@ -213,7 +213,7 @@ export class Session {
     const distance = sequence - this.#acknowledged
     assert(distance >= 0 && distance < SESSION_WINDOW, 'a settled command is within the window')
     if (distance >= this.#statuses.length) this.#grow(distance)
-    const slot = sequence % this.#statuses.length
+    const slot = sequence & (this.#statuses.length - 1)
     this.#statuses[slot] = outcome.status
     this.#revisions[slot] = outcome.revision
   }
@@ -222,8 +222,8 @@ export class Session {
   forEach(visit: (sequence: number, outcome: Outcome) => void): void {
     const slots = this.#statuses.length
     for (let sequence = this.#acknowledged; sequence < this.#acknowledged + slots; sequence++) {
-      const status = this.#statuses[sequence % slots] ?? 0
-      if (status !== 0) visit(sequence, { status, revision: this.#revisions[sequence % slots] ?? 0 })
+      const status = this.#statuses[sequence & (slots - 1)] ?? 0
+      if (status !== 0) visit(sequence, { status, revision: this.#revisions[sequence & (slots - 1)] ?? 0 })
     }
   }
 

@@ -76,13 +76,15 @@ export class Shard implements Machine {
   }
 
   apply(entry: Uint8Array, reply: ReplySink): void {
-    const batch = new BatchReader(detached(entry))
+    const batch = new BatchReader(entry)
+    this.changes.begin(entry)
     this.#time = Math.max(this.#time, batch.time)
     if (this.#time >= this.#tables.dueAt) this.#tables.advance(this.#time)
     while (batch.next()) {
       this.#execute(batch)
       reply(batch.position, this.#encodeReply())
     }
+    this.changes.end()
     this.#fail(batch.supported ? STATUS.malformed : STATUS.unsupported)
     for (let position = batch.position + 1; position < batch.count; position++) reply(position, this.#encodeReply())
   }
@@ -261,9 +263,4 @@ export class Shard implements Machine {
     reply.u53(this.#outcome.revision)
     return reply.bytes
   }
-}
-
-/** The entry in a buffer that holds little else: changes keep it, and a view would keep a whole frame of the network. */
-function detached(entry: Uint8Array): Uint8Array {
-  return entry.buffer.byteLength <= 2 * entry.length ? entry : new Uint8Array(entry)
 }

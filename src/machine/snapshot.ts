@@ -5,10 +5,11 @@ import { TroupeError } from '../base/error.ts'
 import { FRAME_HEADER_BYTES, FrameReader } from '../base/frame.ts'
 import { hashBytes } from '../base/hash.ts'
 import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../base/limit.ts'
+import { compareSpans, type Span, spanOf } from '../base/span.ts'
 import type { LeaderMicros } from './batch.ts'
 import { isSettled, STATUS } from './command.ts'
-import { compareKeys } from './key-index.ts'
-import type { FrozenMemtable } from './memtable.ts'
+import type { FrozenMemtable } from './frozen-memtable.ts'
+import { compareKeys } from './key-order.ts'
 import { SESSION_WINDOW, Session, type Sessions } from './session.ts'
 import type { FrozenTable } from './table.ts'
 
@@ -33,7 +34,7 @@ export interface SnapshotSink {
   session(session: Session): void
   expired(id: number, touched: LeaderMicros): void
   /** Keys of a map come in order, and so do maps. */
-  record(map: string, key: string, revision: number, value: Uint8Array): void
+  record(map: string, key: Span, revision: number, value: Uint8Array): void
   /** A section of a table (see `Table.load`), which must read all of it. */
   section(type: number, section: ByteReader): void
 }
@@ -100,15 +101,15 @@ function* encodeContent(beginning: readonly Uint8Array[], content: FrozenContent
   const frames = new FrameWriter()
   const { writer } = frames
   for (const { name, table } of content.maps) {
-    for (const { key, revision, bytes } of table.records()) {
-      if (frames.isOpen && writer.length + key.length * 3 + bytes.length > FULL_BYTES) yield frames.close()
+    for (const { key, revision, value } of table.records()) {
+      if (frames.isOpen && writer.length + unitsOf(key) * 3 + value.length > FULL_BYTES) yield frames.close()
       if (!frames.isOpen) {
         frames.open(FRAME.records)
         writer.text(name)
       }
-      writer.text(key)
+      writer.blob(key)
       writer.u53(revision)
-      writer.blob(bytes)
+      writer.blob(value)
     }
     if (frames.isOpen) yield frames.close()
   }
@@ -120,6 +121,13 @@ function* encodeContent(beginning: readonly Uint8Array[], content: FrozenContent
       yield frames.close()
     }
   }
+}
+
+/** Units of UTF-16 in a text of UTF-8: where a frame ends is reckoned with them, and a part of the format. */
+function unitsOf(text: Uint8Array): number {
+  let units = 0
+  for (const byte of text) units += byte >= 0xf0 ? 2 : (byte & 0xc0) === 0x80 ? 0 : 1
+  return units
 }
 
 class FrameWriter {
@@ -174,7 +182,7 @@ class SnapshotParser {
   #hash = 0
   #header: SnapshotHeader = { revision: 0, time: 0, forgetful: false }
   #map: string | undefined
-  #key: string | undefined
+  #key: Span | undefined
 
   constructor(sink: SnapshotSink) {
     this.#sink = sink
@@ -234,13 +242,16 @@ class SnapshotParser {
       this.#key = undefined
     }
     while (reader.remaining > 0) {
-      const key = reader.text(KEY_LIMIT_BYTES)
+      const start = reader.skipText(KEY_LIMIT_BYTES)
+      const key = { bytes: reader.bytes, start, end: reader.at }
       const revision = reader.u53()
-      if (this.#key !== undefined && compareKeys(this.#key, key) >= 0) throw malformed('keys are out of order')
+      if (this.#key !== undefined && compareSpans(this.#key, key) >= 0) throw malformed('keys are out of order')
       if (revision === 0 || revision > this.#header.revision) throw malformed('a record is newer than its shard')
       this.#key = key
       this.#sink.record(map, key, revision, reader.blob(VALUE_LIMIT_BYTES))
     }
+    // The next frame may lie where this one does.
+    if (this.#key !== undefined) this.#key = spanOf(this.#key.bytes.slice(this.#key.start, this.#key.end))
   }
 
   #time(reader: ByteReader): LeaderMicros {

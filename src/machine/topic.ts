@@ -5,7 +5,7 @@ import { HEADERS_LIMIT_BYTES } from '../base/headers.ts'
 import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../base/limit.ts'
 import type { LeaderMicros } from './batch.ts'
 import { STATUS } from './command.ts'
-import { compareKeys } from './key-index.ts'
+import { compareKeys } from './key-order.ts'
 import type { TopicView } from './leader-view.ts'
 import { type FrozenTable, type Neighbours, TABLE, type Table, type Task } from './table.ts'
 import {

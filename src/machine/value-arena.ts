@@ -2,17 +2,21 @@
 
 import { assert, required } from '../base/assert.ts'
 
-/** Where a value is; means something only to its arena, and together with the value's length. */
+/** Where a value is, in 31 bits; means something only to its arena, and together with the value's length. */
 export type Address = number
 
+/** The slabs of a class double from the first to the last of these, so that an arena of a few values is small. */
+const FIRST_SLAB_BYTES = 4096
 const SLAB_BYTES = 65_536
 const GRAIN_BYTES = 16
 /** Slots are cut to size up to here; a larger value has a slab of its own. */
 const LARGEST_SLOT_BYTES = 16_384
-/** More than any slab has: an address is a slab's number times this, and a slot. */
-const ADDRESS_SLOTS = SLAB_BYTES / GRAIN_BYTES
+/** An address is a slab's number above this many bits, which hold a slot: no slab has more slots. */
+const SLOT_BITS = 12
+const SLOT_MASK: number = (1 << SLOT_BITS) - 1
+const SLABS_LIMIT: number = 2 ** (31 - SLOT_BITS)
 
-/** Sizes of slots: by steps of 16 bytes up to 256, then by a quarter. */
+/** Sizes of slots: by an eighth, in steps of at least 16 bytes. */
 const SLOT_BYTES: readonly number[] = makeSlotSizes()
 /** The class of a value by its length in grains, rounded up. */
 const CLASSES: Uint8Array = makeClasses()
@@ -29,13 +33,15 @@ interface Slab {
 
 /**
  * A slab allocator (Bonwick 1994): freed slots serve values of about the same size, and an empty slab is given back. A
- * value takes at most a quarter more than its length, or 15 bytes.
+ * value takes at most an eighth more than its length, or 15 bytes.
  *
  * Invariant: a class's `open` list holds its slabs with a free slot.
  */
 export class ValueArena {
   readonly #slabs: (Slab | undefined)[] = []
   readonly #open: number[][] = SLOT_BYTES.map(() => [])
+  /** How large the next slab of each class will be. */
+  readonly #nextBytes: number[] = SLOT_BYTES.map((slotBytes) => Math.max(slotBytes, FIRST_SLAB_BYTES))
   /** Numbers of slabs that were given back. */
   readonly #vacant: number[] = []
 
@@ -46,38 +52,57 @@ export class ValueArena {
 
   /** Copies a value into the arena. */
   put(value: Uint8Array): Address {
-    const number = this.#slabFor(value.length)
+    const address = this.allocate(value.length)
+    this.bytesAt(address).set(value, this.startOf(address))
+    return address
+  }
+
+  /** Room for a value, to be written through `bytesAt`; it holds whatever was there before. */
+  allocate(length: number): Address {
+    const number = this.#slabFor(length)
     const slab = this.#slab(number)
     const slot = slab.free.pop() ?? slab.used++
-    if (isFull(slab) && value.length <= LARGEST_SLOT_BYTES) this.#open[classOf(value.length)]?.pop()
-    slab.bytes.set(value, slot * slab.slotBytes)
-    return number * ADDRESS_SLOTS + slot
+    if (isFull(slab) && length <= LARGEST_SLOT_BYTES) this.#open[classOf(length)]?.pop()
+    return (number << SLOT_BITS) | slot
   }
 
   /** Puts a value where another was, or elsewhere when it does not fit there. */
   replace(address: Address, length: number, value: Uint8Array): Address {
-    if (!fitsAlike(length, value.length)) {
+    if (!this.fits(length, value.length)) {
       this.free(address, length)
       return this.put(value)
     }
-    const slab = this.#slab(Math.floor(address / ADDRESS_SLOTS))
-    slab.bytes.set(value, (address % ADDRESS_SLOTS) * slab.slotBytes)
+    this.bytesAt(address).set(value, this.startOf(address))
     return address
+  }
+
+  /** Whether a value of `length` bytes may take the place of one of `present` bytes. */
+  fits(present: number, length: number): boolean {
+    if (present > LARGEST_SLOT_BYTES || length > LARGEST_SLOT_BYTES) return present === length
+    return classOf(present) === classOf(length)
+  }
+
+  /** What the value at this address lies in, among others; it begins at `startOf`. */
+  bytesAt(address: Address): Uint8Array {
+    return this.#slab(address >>> SLOT_BITS).bytes
+  }
+
+  startOf(address: Address): number {
+    return (address & SLOT_MASK) * this.#slab(address >>> SLOT_BITS).slotBytes
   }
 
   /** A view, good until the value is replaced or freed. */
   view(address: Address, length: number): Uint8Array {
-    const slab = this.#slab(Math.floor(address / ADDRESS_SLOTS))
-    const start = (address % ADDRESS_SLOTS) * slab.slotBytes
-    return slab.bytes.subarray(start, start + length)
+    const start = this.startOf(address)
+    return this.bytesAt(address).subarray(start, start + length)
   }
 
   free(address: Address, length: number): void {
-    const number = Math.floor(address / ADDRESS_SLOTS)
+    const number = address >>> SLOT_BITS
     const slab = this.#slab(number)
     const open = length > LARGEST_SLOT_BYTES ? undefined : this.#open[classOf(length)]
     if (isFull(slab)) open?.push(number)
-    slab.free.push(address % ADDRESS_SLOTS)
+    slab.free.push(address & SLOT_MASK)
     // The last slab of a class stays, so that a value which comes and goes does not allocate each time.
     const isSpare = slab.free.length === slab.used && open?.length !== 1
     if (!isSpare) return
@@ -92,13 +117,16 @@ export class ValueArena {
     const open = required(this.#open[size], 'the slabs of a class')
     if (open.length === 0) {
       const slotBytes = SLOT_BYTES[size] ?? 0
-      open.push(this.#add(slotBytes, SLAB_BYTES - (SLAB_BYTES % slotBytes)))
+      const bytes = this.#nextBytes[size] ?? 0
+      this.#nextBytes[size] = Math.min(2 * bytes, SLAB_BYTES)
+      open.push(this.#add(slotBytes, bytes - (bytes % slotBytes)))
     }
-    return open.at(-1) ?? 0
+    return open[open.length - 1] ?? 0
   }
 
   #add(slotBytes: number, bytes: number): number {
     const number = this.#vacant.pop() ?? this.#slabs.length
+    assert(number < SLABS_LIMIT, 'an arena is smaller than 32 GiB')
     this.#slabs[number] = { bytes: new Uint8Array(bytes), slotBytes, used: 0, free: [] }
     return number
   }
@@ -118,17 +146,12 @@ function classOf(length: number): number {
   return CLASSES[(length + GRAIN_BYTES - 1) >>> 4] ?? 0
 }
 
-function fitsAlike(a: number, b: number): boolean {
-  if (a > LARGEST_SLOT_BYTES || b > LARGEST_SLOT_BYTES) return a === b
-  return classOf(a) === classOf(b)
-}
-
 function makeSlotSizes(): readonly number[] {
   const sizes: number[] = []
   for (let size = GRAIN_BYTES; size < LARGEST_SLOT_BYTES; ) {
     sizes.push(size)
-    const step = size < 256 ? GRAIN_BYTES : size / 4
-    size = Math.ceil((size + step) / GRAIN_BYTES) * GRAIN_BYTES
+    const step = Math.max(GRAIN_BYTES, 2 ** Math.floor(Math.log2(size / 8)))
+    size += step
   }
   return [...sizes, LARGEST_SLOT_BYTES]
 }

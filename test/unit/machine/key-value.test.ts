@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { ScanQuery } from '../../../src/machine/command.ts'
-import { compareKeys } from '../../../src/machine/key-index.ts'
+import { compareKeys } from '../../../src/machine/key-order.ts'
 import { Shard } from '../../../src/machine/shard.ts'
 import { anyone, apply, batchOf, deleting, get, scan, setting } from './operations.ts'
 

@@ -1,42 +1,143 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type FrozenMemtable, Memtable } from '../../../src/machine/memtable.ts'
+import { spanOf } from '../../../src/base/span.ts'
+import type { FrozenMemtable } from '../../../src/machine/frozen-memtable.ts'
+import { keyOf } from '../../../src/machine/key.ts'
+import { Memtable } from '../../../src/machine/memtable.ts'
+import { NONE } from '../../../src/machine/record-store.ts'
 
+/** Pieces so large have slabs of their own, so that the bytes taken tell how many are kept. */
 const LARGE = 20_000
+/** In the order of their bytes, which is not that of UTF-16. */
+const KEYS: readonly string[] = ['', 'a', 'a\0', 'é', '\ue000', '\uffff', '𐀀', '🙂']
 
-/** Large values have slabs of their own, so that the bytes taken tell how many are kept. */
 const step = fc.record({
   type: fc.constantFrom('set' as const, 'set' as const, 'delete' as const, 'freeze' as const, 'release' as const),
-  which: fc.nat(5),
+  which: fc.nat(KEYS.length - 1),
+  length: fc.constantFrom(1, 10, 40, LARGE),
 })
 
-describe('Memtable', () => {
+/** A memtable beside its model, whose values hold their revision. */
+class Pair {
+  readonly table = new Memtable()
+  readonly model = new Map<string, readonly [revision: number, length: number]>()
+  readonly frozen: { readonly generation: FrozenMemtable; readonly content: readonly unknown[] }[] = []
+
+  run({ type, which, length }: { type: string; which: number; length: number }, revision: number): void {
+    const key = KEYS[which] ?? ''
+    if (type === 'set') {
+      this.table.set(keyOf(bytesOf(key)), spanOf(new Uint8Array(length).fill(revision)), revision)
+      this.model.set(key, [revision, length])
+    } else if (type === 'delete' && this.model.delete(key)) {
+      this.table.delete(this.table.find(keyOf(bytesOf(key))), revision)
+    } else if (type === 'freeze') {
+      this.frozen.push({ generation: this.table.freeze(revision), content: this.content() })
+    } else if (type === 'release') {
+      this.frozen.splice(which % Math.max(this.frozen.length, 1), 1)[0]?.generation.release()
+    }
+  }
+
+  content(): [string, number, number, number][] {
+    const present = KEYS.filter((key) => this.model.has(key))
+    return present.map((key) => {
+      const [revision, length] = this.model.get(key) ?? [0, 0]
+      return [key, revision, length, revision]
+    })
+  }
+
+  scanned(reverse: boolean, from = 0, until = KEYS.length): unknown[] {
+    const found: unknown[] = []
+    const range = { from: spanOf(bytesOf(KEYS[from] ?? '')), until: spanOf(bytesOf(KEYS[until] ?? '')) }
+    this.table.scan(range, reverse, (record) => {
+      const value = this.table.valueOf(record)
+      found.push([textOf(this.table.keyOf(record)), this.table.revisionOf(record), value.length, value[0]])
+      return true
+    })
+    return found
+  }
+}
+
+describe('a memtable', () => {
+  test('is a sorted map, and its frozen generations are what it was, whatever happens in between', () => {
+    fc.assert(
+      fc.property(
+        fc.array(step, { maxLength: 60 }),
+        fc.nat(7),
+        fc.integer({ min: 1, max: 7 }),
+        (steps, from, until) => {
+          const pair = new Pair()
+          steps.forEach((now, at) => {
+            pair.run(now, at + 1)
+            const content = pair.content()
+            expect(pair.table.size).toBe(content.length)
+            expect(pair.scanned(false)).toEqual(content)
+            expect(pair.scanned(true)).toEqual(content.reverse())
+            const part = pair.content().filter(([key]) => KEYS.indexOf(key) >= from && KEYS.indexOf(key) < until)
+            expect(pair.scanned(false, from, until)).toEqual(part)
+            expect(pair.scanned(true, from, until)).toEqual(part.reverse())
+            const found = KEYS.filter((key) => pair.table.find(keyOf(bytesOf(key))) !== NONE)
+            expect(found).toEqual(pair.content().map(([key]) => key))
+            for (const { generation, content: kept } of pair.frozen) expect(contentOf(generation)).toEqual(kept)
+          })
+        },
+      ),
+    )
+  })
+
   test('keeps no value longer than it, or a frozen generation, needs it', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-        const table = new Memtable()
-        const frozen: { generation: FrozenMemtable; content: number[][] }[] = []
-        const present = new Map<string, number>()
-        steps.forEach(({ type, which }, at) => {
-          const key = `key-${which}`
-          const revision = at + 1
-          if (type === 'set') {
-            table.set(key, new Uint8Array(LARGE).fill(revision), revision)
-            present.set(key, revision)
-          } else if (type === 'delete' && present.delete(key)) table.delete(key, revision)
-          else if (type === 'freeze') {
-            const content = [...present].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => [value, value])
-            frozen.push({ generation: table.freeze(revision), content })
-          } else if (type === 'release') frozen.splice(which % Math.max(frozen.length, 1), 1)[0]?.generation.release()
-          for (const { generation, content } of frozen) {
-            const kept = [...generation.records()].map((record) => [record.revision, record.bytes[0] ?? 0])
-            expect(kept).toEqual(content)
-          }
-          expect(table.size).toBe(present.size)
+        const pair = new Pair()
+        steps.forEach((now, at) => {
+          pair.run({ ...now, length: LARGE }, at + 1)
         })
-        for (const { generation } of frozen) generation.release()
-        expect(table.valueBytes).toBe(present.size * LARGE)
+        // What keys without a value are kept in is one slab, and stays.
+        const spare = [0, 4096]
+        const kept = new Map(pair.content().map(([key, revision]) => [revision, LARGE + bytesOf(key).length]))
+        for (const { generation } of pair.frozen) {
+          for (const { key, revision } of generation.records()) kept.set(revision, LARGE + key.length)
+        }
+        const needed = [...kept.values()].reduce((sum, length) => sum + length, 0)
+        expect(spare).toContain(pair.table.valueBytes - needed)
+        for (const { generation } of pair.frozen) generation.release()
+        for (const [key] of pair.content()) pair.run({ type: 'delete', which: KEYS.indexOf(key), length: 0 }, 1000)
+        expect(spare).toContain(pair.table.valueBytes)
       }),
     )
   })
+
+  test('grows by thousands of keys while it is frozen, and its generation is read meanwhile', () => {
+    const table = new Memtable()
+    const name = (number: number) => `key-${String(number).padStart(5, '0')}`
+    const put = (number: number, revision: number) =>
+      table.set(keyOf(bytesOf(name(number))), spanOf(Uint8Array.of(number)), revision)
+    for (let number = 0; number < 4000; number += 2) put(number, number + 1)
+    const generation = table.freeze(4000)
+    const seen: string[] = []
+    let revision = 4000
+    for (const { key, value } of generation.records()) {
+      const number = seen.length * 2
+      expect(value[0]).toBe(number & 0xff)
+      seen.push(textOf(key))
+      for (const other of [number + 1, 3999 - number, (number * 7) % 4000]) put(other, ++revision)
+      table.delete(table.find(keyOf(bytesOf(name((number * 7) % 4000)))), ++revision)
+    }
+    expect(seen).toEqual(Array.from({ length: 2000 }, (_, at) => name(2 * at)))
+    generation.release()
+    const kept: number[] = []
+    table.scan({ from: spanOf(bytesOf('')), until: spanOf(bytesOf('')) }, false, (record) => kept.push(record) > 0)
+    expect(kept.length).toBe(table.size)
+  })
 })
+
+function contentOf(generation: FrozenMemtable): unknown[] {
+  return [...generation.records()].map(({ key, revision, value }) => [textOf(key), revision, value.length, value[0]])
+}
+
+function bytesOf(text: string): Uint8Array {
+  return new TextEncoder().encode(text)
+}
+
+function textOf(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes)
+}

@@ -46,7 +46,8 @@ describe('ValueArena', () => {
     expect(full).toBeLessThan(2000 * 256 * 1.15)
     for (const address of addresses.splice(0, 1500)) arena.free(address, 256)
     for (let at = 0; at < 1500; at++) addresses.push(arena.put(value))
-    expect(arena.size).toBeLessThanOrEqual(full)
+    // Slabs grow: the first were smaller than those that take their place.
+    expect(arena.size).toBeLessThanOrEqual(full + 65_536)
     for (const address of addresses) arena.free(address, 256)
     expect(arena.size).toBeLessThanOrEqual(65_536)
   })
