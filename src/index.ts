@@ -22,6 +22,7 @@ export type {
 } from './data/map.ts'
 export { defineMap } from './data/map.ts'
 export type { InputOf, OutputOf, SchemaIssue, SchemaResult, StandardSchema } from './data/schema.ts'
+export { readSequencer } from './data/sequencer.ts'
 export type {
   Absent,
   AcquireOptions,

@@ -7,6 +7,7 @@ import type { Millis } from '../base/time.ts'
 import type { CallOptions, Driver, Hold, LeaseFacet, LockStatus } from '../driver/contract.ts'
 import { CALL_OPTIONS, checkCall, NO_OPTIONS } from './call.ts'
 import { checkKey } from './key.ts'
+import { sequencerOf } from './sequencer.ts'
 
 export interface LockOptions extends CallOptions {
   /** How long this process may be out of touch before it loses the lock, in milliseconds; default 10,000, at least 1,000. */
@@ -41,6 +42,8 @@ export interface Lock extends AsyncDisposable {
   readonly name: string
   /** Grows with every grant of this name, across all holders and failures. */
   readonly token: bigint
+  /** Name and token as one printable text, to be handed to others; see `readSequencer`. */
+  readonly sequencer: string
   /** Aborts with `LEASE_LOST`, by this process's own clock, before anybody else can get the lock. */
   readonly signal: AbortSignal
   /** Gives it to the next in line. Resolves also when it was lost already. */
@@ -185,6 +188,10 @@ export class HeldLock implements Lock {
     this.name = hold.name
     this.token = hold.token
     this.#hold = hold
+  }
+
+  get sequencer(): string {
+    return sequencerOf(this)
   }
 
   get signal(): AbortSignal {

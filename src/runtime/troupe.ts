@@ -20,6 +20,7 @@ import { acquireLock, acquireSemaphore, leaseFacet, lockState, openLease, useHel
 import type { MapDefinition, TroupeMap } from '../data/map.ts'
 import type { HandleParts } from '../data/map-handle.ts'
 import { MapHandle } from '../data/map-handle.ts'
+import { readSequencer } from '../data/sequencer.ts'
 import type {
   CallOptions,
   ClusterStatus,
@@ -121,8 +122,11 @@ export interface Troupe {
     task: (office: Office) => Result | Promise<Result>,
     options?: CampaignOptions,
   ): Promise<Result>
-  /** Whether a lock with this token is held now: for those who are shown a token and cannot be fenced. */
-  verify(fence: Fence, options?: CallOptions): Promise<boolean>
+  /**
+   * Whether a lock with this token is held now: for those who are shown one, as a fence or as a sequencer, and cannot keep the
+   * highest that they have seen. It may be lost right after the answer.
+   */
+  verify(fence: Fence | string, options?: CallOptions): Promise<boolean>
   locks(options?: CallOptions): Promise<readonly LockState[]>
   /** A lease that keys can be attached to. */
   lease(options?: CallOptions & { readonly ttl?: Millis }): Promise<Lease>
@@ -272,8 +276,9 @@ class OpenTroupe implements Troupe {
     return runSingleton(this.#handleParts, name, task, options)
   }
 
-  async verify(fence: Fence, options: CallOptions = NO_OPTIONS): Promise<boolean> {
+  async verify(given: Fence | string, options: CallOptions = NO_OPTIONS): Promise<boolean> {
     checkCall('troupe.verify', options, CALL_OPTIONS)
+    const fence = typeof given === 'string' ? readSequencer(given) : given
     checkFence(fence)
     return leaseFacet(this.#parts.driver).verify(fence.name, fence.token, options)
   }

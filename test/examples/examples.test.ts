@@ -32,6 +32,14 @@ const OUTPUT: Readonly<Record<string, readonly string[]>> = {
     'ann has 0',
     'billing is taken',
   ],
+  '04-leader.ts': ['asked ann: run 1 by ann', 'asked bob: run 2 by ann', 'asked bob: run 3 by bob'],
+  '05-fence.ts': [
+    'sent: 200 written',
+    'paid: 200 written',
+    'sent-again: 412 somebody else holds the lock',
+    'the invoice is at /paid',
+    'holds: false true',
+  ],
 }
 
 test('every example is listed here', () => {

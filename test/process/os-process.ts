@@ -28,12 +28,12 @@ export class OsProcess {
   stdout = ''
   stderr = ''
 
-  /** @param more `terminal`: signals reach the process and its children, as Ctrl-C in a terminal does */
+  /** @param more `terminal`: signals reach the process and its children, as Ctrl-C in a terminal does; `user` runs it as that one */
   constructor(
     command: string,
     words: readonly string[],
     environment: Readonly<Record<string, string>> = {},
-    more: { readonly terminal?: boolean } = {},
+    more: { readonly terminal?: boolean; readonly user?: number } = {},
   ) {
     this.#leadsGroup = more.terminal === true
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TROUPE_'))
@@ -43,6 +43,7 @@ export class OsProcess {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: this.#leadsGroup,
+      ...(more.user === undefined ? {} : { uid: more.user, gid: more.user }),
     })
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text

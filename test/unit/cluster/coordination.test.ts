@@ -60,6 +60,31 @@ describe('locks of a cluster', () => {
     expect(gainedAt - lostAt).toBeLessThan(2000)
   })
 
+  test('with a delay stay shut for so long when their holder is lost, and not when it lets go', async () => {
+    const cluster = new TestCluster(['n1', 'n2', 'n3'])
+    const [one, two] = [facets(cluster.application(true)), facets(cluster.application(true))]
+    const gainedAt: number[] = []
+    const holds: Hold[] = []
+    const acquire = ({ lease }: Required<Driver>) =>
+      lease.acquire('nightly', { ...MUTEX, lockDelay: 5000 }).then((hold) => {
+        gainedAt.push(cluster.queue.now())
+        holds.push(hold)
+      })
+    void acquire(two)
+    await cluster.run(3000)
+    void acquire(one)
+    void acquire(two)
+    const releasedAt = cluster.queue.now()
+    void holds[0]?.release({})
+    await cluster.run(500)
+    expect((gainedAt[1] ?? 0) - releasedAt).toBeLessThan(100)
+    const cutAt = cluster.queue.now()
+    cluster.cutOff(one)
+    await cluster.run(20_000)
+    expect((gainedAt[2] ?? 0) - cutAt).toBeGreaterThan(MUTEX.ttl * 0.6 + 5000)
+    expect((gainedAt[2] ?? 0) - cutAt).toBeLessThan(MUTEX.ttl + 5200)
+  })
+
   test('of a process that was suspended for too long are lost to it before anything it does has succeeded', async () => {
     const cluster = new TestCluster(['n1', 'n2', 'n3'])
     const one = facets(cluster.application(true))

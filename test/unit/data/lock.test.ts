@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { defineMap } from '../../../src/data/map.ts'
+import { readSequencer } from '../../../src/data/sequencer.ts'
 import { defineTopic } from '../../../src/message/topic.ts'
 import { openWorld, settle } from '../message/world.ts'
 
@@ -52,6 +53,32 @@ describe('a lock', () => {
     expect(office.name).toBe('teller@tenant#de/ann')
     await expect(troupe.lock('a@b', { with: place })).rejects.toThrow('@')
     await expect(troupe.lock('a', { with: 'k' as never })).rejects.toThrow('with')
+  })
+
+  test('has a sequencer, which says to others what it is', async () => {
+    const { troupe } = openWorld()
+    const lock = await troupe.lock('Rechnungen über 100 €')
+    expect(lock.sequencer).toMatch(/^[!-~]+$/)
+    expect(readSequencer(lock.sequencer)).toEqual({ name: lock.name, token: lock.token })
+    expect(await troupe.verify(lock.sequencer)).toBe(true)
+    await troupe.map(defineMap('m')).set('k', 1, { fence: readSequencer(lock.sequencer) })
+    await lock.release()
+    expect(await troupe.verify(lock.sequencer)).toBe(false)
+    for (const text of [
+      '',
+      'nightly',
+      '7',
+      '7.',
+      '0.nightly',
+      '-1.nightly',
+      '7.%',
+      'undefined',
+      '7.a b',
+      '12345678901234567.n',
+    ]) {
+      expect(() => readSequencer(text)).toThrow('no sequencer')
+      await expect(troupe.verify(text)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    }
   })
 
   test('fences what is published', async () => {
