@@ -125,13 +125,12 @@ export class ByteReader {
   readonly bytes: Uint8Array
   at: number
   readonly end: number
-  readonly #view: DataView
 
+  /** Makes nothing else: a view for its numbers would cost more than reading them byte by byte. */
   constructor(bytes: Uint8Array, from = 0, end: number = bytes.length) {
     this.bytes = bytes
     this.at = from
     this.end = end
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   }
 
   get remaining(): number {
@@ -139,30 +138,28 @@ export class ByteReader {
   }
 
   u8(): number {
-    const at = this.#advance(1)
-    return this.#view.getUint8(at)
+    return this.bytes[this.#advance(1)] ?? 0
   }
 
   u16(): number {
     const at = this.#advance(2)
-    return this.#view.getUint16(at, true)
+    return (this.bytes[at] ?? 0) | ((this.bytes[at + 1] ?? 0) << 8)
   }
 
   u32(): number {
-    const at = this.#advance(4)
-    return this.#view.getUint32(at, true)
+    return wordAt(this.bytes, this.#advance(4)) >>> 0
   }
 
   u53(): number {
     const at = this.#advance(8)
-    const high = this.#view.getUint32(at + 4, true)
+    const high = wordAt(this.bytes, at + 4) >>> 0
     if (high > 0x1fffff) throw malformed('an integer is beyond 2^53')
-    return high * HIGH + this.#view.getUint32(at, true)
+    return high * HIGH + (wordAt(this.bytes, at) >>> 0)
   }
 
   f64(): number {
     const at = this.#advance(8)
-    return this.#view.getFloat64(at, true)
+    return new DataView(this.bytes.buffer, this.bytes.byteOffset + at, 8).getFloat64(0, true)
   }
 
   /** A view of the next `length` bytes, not a copy: what is kept must be copied, or it pins the whole buffer. */
@@ -235,6 +232,11 @@ export class ByteReader {
     this.at = at + length
     return at
   }
+}
+
+/** Its four bytes as they stand; negative when the highest bit is set. */
+function wordAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)
 }
 
 function decode(bytes: Uint8Array): string {
