@@ -17,7 +17,7 @@ import { CANARIES } from '../test/canary/canaries.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const words = process.argv.slice(2)
-const HEALTHY_SEEDS = 40
+const HEALTHY_SEEDS = 60
 
 const chosen = CANARIES.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
 const scratch = mkdtempSync(join(tmpdir(), 'troupe-canary-'))
@@ -86,7 +86,9 @@ function plant(dist, canary) {
  */
 function simulate(dist, seeds, options) {
   const jobs = dist.endsWith('-0') ? availableParallelism() : 1
-  const args = ['--seeds', `${seeds}`, '--dist', dist, '--jobs', `${jobs}`, '--first-failure', ...options]
+  // A canary says by its options which workload must find it; a healthy tree passes all of them, in turn.
+  const workload = dist.endsWith('-0') || options.includes('--workload') ? [] : ['--workload', 'map']
+  const args = [...workload, '--seeds', `${seeds}`, '--dist', dist, '--jobs', `${jobs}`, '--first-failure', ...options]
   const child = spawn(process.execPath, [join(root, 'scripts/sim.mjs'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))

@@ -1,10 +1,10 @@
 /**
  * Simulates seeds, and prints for each that fails the one command that replays it.
  *
- *   npm run sim -- --seeds 500            seeds 1 to 500, on all cores
- *   npm run sim -- --seed 7 --trace       one seed, with a line for each thing that happens
+ *   npm run sim -- --seeds 500                           seeds 1 to 500, on all cores
+ *   npm run sim -- --workload queue --seed 7 --trace     one seed, with a line for each thing that happens
  *
- * Besides: --from N (first seed), --nodes N, --shards N, --clients N, --seconds N, --faults a,b, --history FILE,
+ * The workloads are map, and those of `WORKLOADS`; without --workload the seeds take them in turn. Besides: --from N (first seed), --nodes N, --shards N, --clients N, --seconds N, --faults a,b, --history FILE,
  * --first-failure (stop at it), --dist FOLDER (what to run instead of dist). Exit code 1 when a seed failed.
  */
 
@@ -27,6 +27,7 @@ const OPTIONS = /** @type {const} */ ({
   clients: { type: 'string' },
   seconds: { type: 'string' },
   faults: { type: 'string' },
+  workload: { type: 'string' },
   history: { type: 'string' },
   jobs: { type: 'string', default: String(availableParallelism()) },
   'first-failure': { type: 'boolean', default: false },
@@ -34,7 +35,9 @@ const OPTIONS = /** @type {const} */ ({
 })
 
 if (isMainThread) await main()
-else await work()
+else work()
+
+/** @typedef {{ dist: string, choice: object, trace: boolean, history: string | undefined }} WorkData */
 
 async function main() {
   const { values } = parseArgs({ options: OPTIONS })
@@ -51,30 +54,49 @@ async function main() {
   if (!Number.isSafeInteger(first) || !Number.isSafeInteger(count) || count < 1) fail('seeds are whole numbers')
   const seeds = Array.from({ length: count }, (_, at) => first + at)
   const started = performance.now()
+  const { WORKLOADS } = await simulation(values.dist)
+  const workloads = ['map', ...WORKLOADS]
+  if (values.workload !== undefined && !workloads.includes(values.workload)) {
+    fail(`a workload is one of ${workloads.join(', ')}`)
+  }
+  /** @param {number} seed */
+  const workloadOf = (seed) => values.workload ?? workloads[seed % workloads.length]
   const data = { dist: values.dist, choice, trace: values.trace, history: values.history }
   const options = { jobs: single ? 1 : Number(values.jobs), stop: values['first-failure'] }
-  const results = await runAll(seeds, data, options, (result) => {
-    if (!result.ok || single) tell(result, replay(values, result.seed))
+  const tasks = seeds.map((seed) => ({ seed, workload: workloadOf(seed) }))
+  const results = await runAll(tasks, data, options, (result) => {
+    if (!result.ok || single) tell(result, replay(values, result))
   })
   summarize(results, (performance.now() - started) / 1000, single)
   process.exitCode = results.every(({ ok }) => ok) ? 0 : 1
 }
 
+/** @param {string} dist */
+function simulation(dist) {
+  return import(pathToFileURL(join(resolve(dist), 'simulation.js')).href)
+}
+
 /**
- * @param {number[]} seeds
- * @param {object} data
+ * @param {{ seed: number, workload: string }[]} tasks
+ * @param {WorkData} data
  * @param {{ jobs: number, stop: boolean }} options
  * @param {(result: any) => void} done
  * @returns {Promise<any[]>}
  */
-async function runAll(seeds, data, options, done) {
+async function runAll(tasks, data, options, done) {
   /** @type {any[]} */
   const results = []
-  const waiting = [...seeds]
-  const jobs = Array.from({ length: Math.min(options.jobs, seeds.length) }, async () => {
+  const waiting = [...tasks]
+  if (data.trace) {
+    // Here, because the output of a thread that ends is cut off.
+    for (const task of tasks) results.push(await runOne(task, data))
+    for (const result of results) done(result)
+    return results
+  }
+  const jobs = Array.from({ length: Math.min(options.jobs, tasks.length) }, async () => {
     const worker = new Worker(new URL(import.meta.url), { workerData: data })
-    for (let seed = waiting.shift(); seed !== undefined; seed = waiting.shift()) {
-      const result = await ask(worker, seed)
+    for (let task = waiting.shift(); task !== undefined; task = waiting.shift()) {
+      const result = await ask(worker, task)
       results.push(result)
       done(result)
       if (!result.ok && options.stop) waiting.length = 0
@@ -87,29 +109,46 @@ async function runAll(seeds, data, options, done) {
 
 /**
  * @param {Worker} worker
- * @param {number} seed
+ * @param {{ seed: number, workload: string }} task
  */
-function ask(worker, seed) {
+function ask(worker, task) {
   return new Promise((answer, reject) => {
     worker.removeAllListeners()
     worker.once('message', answer)
     worker.once('error', reject)
-    worker.postMessage(seed)
+    worker.postMessage(task)
   })
 }
 
-async function work() {
-  const { simulate } = await import(pathToFileURL(join(resolve(workerData.dist), 'simulation.js')).href)
-  /** @param {number} seed */
-  const run = async (seed) => {
-    const print = workerData.trace ? (/** @type {string} */ line) => console.log(line) : undefined
-    const result = await simulate({ ...workerData.choice, seed, ...(print === undefined ? {} : { print }) })
-    if (workerData.history !== undefined) writeFileSync(workerData.history, result.history.toJsonLines())
-    const { ok, failure, scenario, traceHash, virtualMs, events, faults, coverage } = result
-    const operations = result.history.operations.length
-    parentPort?.postMessage({ seed, ok, failure, scenario, traceHash, virtualMs, events, faults, operations, coverage })
-  }
-  parentPort?.on('message', (seed) => void run(seed))
+function work() {
+  parentPort?.on('message', (task) => void runOne(task, workerData).then((result) => parentPort?.postMessage(result)))
+}
+
+/**
+ * @param {{ seed: number, workload: string }} task
+ * @param {WorkData} data
+ */
+async function runOne({ seed, workload }, data) {
+  const { simulate, simulateWorkload } = await simulation(data.dist)
+  const print = data.trace ? (/** @type {string} */ line) => console.log(line) : undefined
+  const options = { ...data.choice, seed, ...(print === undefined ? {} : { print }) }
+  const result = await (workload === 'map' ? simulate(options) : simulateWorkload({ ...options, workload }))
+  const lines = workload === 'map' ? result.history.operations : result.history
+  if (data.history !== undefined) writeFileSync(data.history, text(workload, result.history))
+  const { ok, failure, scenario, traceHash, virtualMs, events, faults, coverage } = result
+  const told = { ok, failure, scenario, traceHash, virtualMs, events, faults, coverage }
+  return { seed, workload, operations: lines.length, ...told }
+}
+
+/**
+ * @param {string} workload
+ * @param {any} history
+ */
+function text(workload, history) {
+  if (workload === 'map') return history.toJsonLines()
+  /** @type {(_: string, value: unknown) => unknown} */
+  const plain = (_, value) => (typeof value === 'bigint' ? String(value) : value)
+  return history.map((/** @type {object} */ event) => `${JSON.stringify(event, plain)}\n`).join('')
 }
 
 /**
@@ -117,9 +156,10 @@ async function work() {
  * @param {string} command
  */
 function tell(result, command) {
-  const { seed, ok, failure, scenario, traceHash, virtualMs, events, faults, operations } = result
+  const { seed, workload, ok, failure, scenario, traceHash, virtualMs, events, faults, operations } = result
   const seconds = (virtualMs / 1000).toFixed(1)
-  console.log(`seed ${seed} ${ok ? 'passed' : 'FAILED'}: ${operations} operations, ${faults} faults, ${events} events`)
+  const counts = `${operations} operations, ${faults} faults, ${events} events`
+  console.log(`seed ${seed} ${ok ? 'passed' : 'FAILED'}: ${workload}, ${counts}`)
   console.log(`  in ${seconds} virtual seconds, trace ${traceHash}`)
   console.log(`  ${JSON.stringify(scenario)}`)
   if (!ok) console.log(`  ${failure}\n  replay: ${command}`)
@@ -142,18 +182,18 @@ function summarize(results, seconds, single) {
   }
   const speed = `${virtual.toFixed(0)} virtual seconds in ${seconds.toFixed(1)} s, ${(virtual / seconds).toFixed(0)} to 1`
   console.log(`${results.length - failed.length} seeds passed, ${failed.length} failed (${speed})`)
-  if (failed.length > 0) console.log(`failed: ${failed.map(({ seed }) => seed).join(' ')}`)
+  if (failed.length > 0) console.log(`failed: ${failed.map(({ seed, workload }) => `${workload} ${seed}`).join(', ')}`)
 }
 
 /**
  * @param {Record<string, unknown>} values
- * @param {number} seed
+ * @param {{ seed: number, workload: string }} task
  */
-function replay(values, seed) {
+function replay(values, { seed, workload }) {
   const chosen = ['nodes', 'shards', 'clients', 'seconds', 'faults'].filter((name) => values[name] !== undefined)
   return [
     'npm run sim --',
-    `--seed ${seed}`,
+    `--workload ${workload} --seed ${seed}`,
     ...chosen.map((name) => `--${name} ${String(values[name])}`),
     '--trace',
   ].join(' ')

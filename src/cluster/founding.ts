@@ -19,7 +19,7 @@ export type Verdict =
 
 /**
  * A node agrees to a list of founders only once: when it has met as many new nodes as it expects. It takes part in the
- * cluster only when every founder has agreed to the same list. A node is known by its name and its data directory, so one
+ * cluster only when every founder has agreed to the same list, which one that has seen it may attest. A node is known by its name and its data directory, so one
  * that comes back with an empty directory is a stranger and never votes as who it was.
  *
  * Invariant: two founded nodes that share a founder have equal lists.
@@ -72,10 +72,15 @@ export class Founding {
       this.#membership = { founders: members, founded: this.#expected === 1 }
       return { type: 'agreed', membership: this.#membership }
     }
-    const others = founders.filter(({ node }) => node !== this.#self.node)
-    if (!others.every(({ node }) => sameMembers(this.#met.get(node)?.founders ?? [], founders))) return { type: 'wait' }
+    if (!this.#haveAllAgreed(founders)) return { type: 'wait' }
     this.#membership = { founders, founded: true }
     return { type: 'agreed', membership: this.#membership }
+  }
+
+  /** Whoever has seen all of them agree can say so to one that missed it, when some are no longer there to be asked. */
+  #haveAllAgreed(founders: readonly Member[]): boolean {
+    const agreed = [...this.#met.values()].filter((other) => sameMembers(other.founders, founders))
+    return agreed.length === founders.length - 1 || agreed.some(({ founded }) => founded)
   }
 
   #strangeness({ self, founders, expected, shards }: Introduction): string | undefined {

@@ -171,7 +171,11 @@ export class ClusterNode {
         if (group.id === META_GROUP) this.#groups.reviewMeta()
       },
       carry: (group, command, target, id) => this.#router.carry(group, command, target, id),
-      owned: (shardMap) => this.#remember({ ...this.#charter, shardMap }, () => {}),
+      owned: (shardMap) => {
+        // A node that has no replica of any shard hears of no leadership that would make it tell.
+        this.#isTopologyStale = true
+        this.#remember({ ...this.#charter, shardMap }, () => {})
+      },
       observe: (group, event) => this.#ports.observe({ type: 'raft', group: group.id, event }),
     })
   }

@@ -75,6 +75,8 @@ export async function simulateApplication(
     await cluster.run(CALM_MS + scenario.virtualSeconds * 1000)
     nemesis.makePeace(cluster.nodes)
     cluster.network.quality = QUIET
+    // An application whose node is down at the end of the faults has its last words, too.
+    await cluster.run(queue.now() + LAST_WORDS_MS, () => cluster.nodes.every((node) => cluster.isRunning(node)))
     hosts.end()
     await cluster.run(queue.now() + LAST_WORDS_MS, () => hosts.running === 0)
     if (hosts.running > 0) cluster.failure ??= `${hosts.running} applications did not return within a virtual minute`

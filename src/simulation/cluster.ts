@@ -46,7 +46,7 @@ export class SimulatedCluster implements Victim {
   readonly #invariants: Invariants
   readonly #sites = new Map<NodeId, Site>()
   readonly #owners = new Map<Computer, Site>()
-  readonly #channels = new Set<{ readonly node: NodeId; readonly far: SimulatedChannel }>()
+  readonly #channels = new Set<{ readonly computer: Computer; readonly node: NodeId; readonly far: SimulatedChannel }>()
   readonly #microtasks = new MacrotaskTurn()
 
   constructor(scenario: Scenario, print?: (line: string) => void) {
@@ -96,6 +96,16 @@ export class SimulatedCluster implements Victim {
       seeds: seeds.map(addressOf),
       direct: seeds.length > 1,
     })
+  }
+
+  /** The computer of an application has lost its power: the nodes notice, and it no longer can. */
+  abandon(computer: Computer): void {
+    computer.powerOff()
+    for (const channel of this.#channels) {
+      if (channel.computer !== computer) continue
+      channel.far.break()
+      this.#channels.delete(channel)
+    }
   }
 
   /** An independent generator, for what runs on the cluster. */
@@ -260,7 +270,7 @@ export class SimulatedCluster implements Victim {
         const { queue, trace } = this
         const ports = { queue, trace, random: this.#random.fork() }
         const [near, far] = connectChannels([computer, site.computer], () => this.network.quality, ports)
-        this.#channels.add({ node: site.id, far })
+        this.#channels.add({ computer, node: site.id, far })
         site.running.node.accept(far)
         resolve(near)
       })

@@ -20,6 +20,12 @@ export const STATES = {
   'no-quorum-refused': 'an operation was refused for want of a majority',
   'connection-lost': 'two nodes lost their connection',
   'disk-failed': 'a node stopped because its disk failed',
+  'message-redelivered': 'a message came again',
+  'message-dead': 'a message became a dead letter',
+  'settlement-fenced': 'a consumer settled a message whose lease was over, and was refused',
+  'send-deduplicated': 'a message was sent again under its deduplication id',
+  'lock-lost': 'a holder lost its lock before it released it',
+  'write-fenced': 'a holder that had lost its lock wrote, and was refused',
 } as const
 
 export type RareState = keyof typeof STATES

@@ -79,7 +79,7 @@ export class Nemesis {
   }
 
   #kinds(): readonly FaultKind[] {
-    return this.#scenario.faults.filter((kind) => kind !== 'network')
+    return this.#scenario.faults.filter((kind) => kind !== 'network' && kind !== 'kill' && kind !== 'stall')
   }
 
   #inflict(): void {

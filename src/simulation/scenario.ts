@@ -5,16 +5,19 @@ import type { Millis } from '../base/time.ts'
 import { DEFAULT_LIMITS } from '../protocol/raft/config.ts'
 import type { LinkQuality } from './link.ts'
 import { PARTITIONS, type PartitionKind } from './partition.ts'
-import type { WorkloadShape } from './workload.ts'
+import type { WorkloadShape } from './register-workload.ts'
 
 export const FAULTS = ['crash', 'power', 'pause', 'partition', 'clock', 'slow-disk', 'failing-disk', 'network'] as const
+/** What happens to programs rather than to nodes. */
+export const PROGRAM_FAULTS = ['kill', 'stall'] as const
 
 /**
  * `'crash'` a node dies with what it had not synced · `'power'` all nodes do at once · `'pause'` a node stands still ·
  * `'partition'` see `PARTITIONS` · `'clock'` a calendar is set wrong · `'slow-disk'` syncs take up to two seconds ·
  * `'failing-disk'` a sync fails and the node stops · `'network'` loss, delay, and for some seeds repetition and disorder.
+ * Of a workload with programs: `'kill'` one dies and is started again · `'stall'` one stands still.
  */
-export type FaultKind = (typeof FAULTS)[number]
+export type FaultKind = (typeof FAULTS)[number] | (typeof PROGRAM_FAULTS)[number]
 
 export interface Scenario {
   readonly seed: number

@@ -10,8 +10,8 @@ import { History } from './history.ts'
 import { describeFailure } from './ledger.ts'
 import { checkLinearizable, type Verdict } from './linearizability.ts'
 import { Nemesis } from './nemesis.ts'
+import { Client, keysOf } from './register-workload.ts'
 import { drawScenario, QUIET, type Scenario, type ScenarioChoice } from './scenario.ts'
-import { Client, keysOf } from './workload.ts'
 
 export interface SimulationOptions extends ScenarioChoice {
   /** Decides everything that is not chosen here. */

@@ -53,14 +53,25 @@ export class NativeLeases implements LeaseFacet {
     const { clock } = this.#parts.ports
     if (!(options.ttl >= LEAST_TTL_MS)) throw invalidArgument('`ttl` is a number of milliseconds, at least 1,000')
     const deadline = clock.now() + (options.timeout ?? DEFAULT_TIMEOUT_MS)
-    const call = callOf(options)
+    for (;;) {
+      try {
+        return await this.#acquireOnce(name, options, callOf(options, Math.max(0, deadline - clock.now())))
+      } catch (error) {
+        // While it waited this process was out of touch for so long that it lost its place: it takes another one.
+        const isOutOfLine = isTroupeError(error, 'LEASE_LOST', 'FENCED') && options.signal?.aborted !== true
+        if (!isOutOfLine || clock.now() >= deadline) throw error
+      }
+    }
+  }
+
+  async #acquireOnce(name: string, options: AcquireOptions, call: CallOptions): Promise<Hold> {
     await this.#parts.router.whenReady(call)
-    const shard = this.#shardOf(name)
-    const lease = await SessionLease.grant(this.#parts, shard, options.ttl, call)
+    const { permits, of, wait, value, ttl, lockDelay } = options
+    const lease = await SessionLease.grant(this.#parts, this.#shardOf(name), ttl, call)
     try {
-      const { permits, of, wait, value } = options
-      const asked = { lock: name, lease: lease.id, permits, of, wait, delayMs: options.lockDelay, value }
-      const token = await this.#stand(asked, lease, callOf(options, Math.max(0, deadline - clock.now())))
+      const asked = { lock: name, lease: lease.id, permits, of, wait, delayMs: lockDelay, value }
+      const token = await this.#stand(asked, lease, call)
+      lease.lost.throwIfAborted()
       return new NativeHold(this, name, token, lease)
     } catch (error) {
       // The lease takes its place in line with it; if this fails it ends by itself.
@@ -168,7 +179,7 @@ export class NativeLeases implements LeaseFacet {
       let change = changes.next()
       change.catch(() => {})
       try {
-        yield await this.#ask(name, callOf(options, DEFAULT_TIMEOUT_MS))
+        yield await this.#ask(name, options)
         for (let next = await change; next.done !== true; next = await change) {
           change = changes.next()
           change.catch(() => {})

@@ -40,6 +40,15 @@ describe('founding', () => {
     expect(a.membership.founded).toBe(false)
   })
 
+  test('a founder that missed that all have agreed learns it from one that saw it, when others are gone', () => {
+    const founders = [member('a'), member('b'), member('c')]
+    const a = founding('a', 3, { founders, founded: false })
+    a.meet(founding('b', 3, { founders, founded: false }).introduction)
+    expect(a.membership.founded).toBe(false)
+    expect(a.meet(founding('b', 3, { founders, founded: true }).introduction)).toMatchObject({ type: 'agreed' })
+    expect(a.membership).toEqual({ founders, founded: true })
+  })
+
   test('a founder that comes back without its directory is a stranger to those who knew it', () => {
     const nodes = [founding('a', 3), founding('b', 3), founding('c', 3)] as const
     talk(nodes)

@@ -1,0 +1,150 @@
+/** A lock's history is what its holders saw and wrote; checking it finds two holders at once, and every write that a fence should have refused. */
+
+import type { Millis } from '../base/time.ts'
+
+/** One time that somebody held a lock or an office. */
+export interface GrantRecord {
+  readonly type: 'grant'
+  readonly lock: string
+  readonly holder: string
+  readonly token: bigint
+  readonly askedAt: Millis
+  readonly grantedAt: Millis
+  /** The last time that its holder, awake, found its signal not aborted before it asked for the release. */
+  heldAt: Millis
+}
+
+/** A write under a lock's token, to a register of a map or to a queue. */
+export interface FencedRecord {
+  readonly type: 'fenced'
+  readonly lock: string
+  /** Where it went; within one place, the order of what was accepted is known. */
+  readonly place: string
+  readonly token: bigint
+  /** What an increment made of the register: no two make the same; undefined for what is no increment. */
+  readonly count: number | undefined
+  readonly invokedAt: Millis
+  outcome: 'ok' | 'failed' | 'unknown' | 'fenced'
+  /** Position in the order of its place: a revision, or the number of a message. */
+  position: bigint | undefined
+}
+
+/** Somebody asked whether a token is held. */
+export interface VerifyRecord {
+  readonly type: 'verify'
+  readonly lock: string
+  readonly token: bigint
+  readonly invokedAt: Millis
+  readonly isHeld: boolean
+}
+
+/** What a register held at the end. */
+export interface FinalRecord {
+  readonly type: 'final'
+  readonly place: string
+  readonly count: number
+}
+
+export type LockEvent = GrantRecord | FencedRecord | VerifyRecord | FinalRecord
+
+/** Every promise that was broken, as a sentence. */
+export function checkLocks(history: readonly LockEvent[]): readonly string[] {
+  const grants = groupBy(
+    history.filter((event) => event.type === 'grant'),
+    ({ lock }) => lock,
+  )
+  const writes = groupBy(
+    history.filter((event) => event.type === 'fenced'),
+    ({ place }) => place,
+  )
+  const finals = history.filter((event) => event.type === 'final')
+  return [
+    ...[...grants.values()].flatMap(checkGrants),
+    ...[...writes.values()].flatMap(checkFences),
+    ...history.flatMap((event) => (event.type === 'verify' ? checkVerified(event, grants.get(event.lock) ?? []) : [])),
+    ...finals.flatMap((final) => checkFinal(final, writes.get(final.place) ?? [])),
+  ]
+}
+
+/** One holder for each token; tokens grow with time; nobody believes to hold what the next one has. */
+function checkGrants(grants: readonly GrantRecord[]): string[] {
+  const broken: string[] = []
+  const byToken = [...grants].sort((a, b) => compare(a.token, b.token))
+  for (const [at, grant] of byToken.entries()) {
+    const next = byToken[at + 1]
+    if (next === undefined) break
+    if (next.token === grant.token)
+      broken.push(`${grant.holder} and ${next.holder} got ${grant.lock} as ${grant.token}`)
+    if (grant.heldAt > next.grantedAt) {
+      const when = `until ${grant.heldAt.toFixed(1)}, ${next.holder} (${next.token}) since ${next.grantedAt.toFixed(1)}`
+      broken.push(`${grant.lock} was held by two: ${grant.holder} (${grant.token}) ${when}`)
+    }
+  }
+  let newest: GrantRecord | undefined
+  const byReturn = [...grants].sort((a, b) => a.grantedAt - b.grantedAt)
+  let returned = 0
+  for (const grant of [...grants].sort((a, b) => a.askedAt - b.askedAt)) {
+    for (
+      let next = byReturn[returned];
+      next !== undefined && next.grantedAt < grant.askedAt;
+      next = byReturn[++returned]
+    ) {
+      if (newest === undefined || next.token > newest.token) newest = next
+    }
+    if (newest !== undefined && newest.token >= grant.token) {
+      broken.push(`${grant.lock} was given as ${grant.token} after it had been given as ${newest.token}`)
+    }
+  }
+  return broken
+}
+
+/** In the order of its place no accepted write has an older token than one before it, and no increment is lost. */
+function checkFences(writes: readonly FencedRecord[]): string[] {
+  const broken: string[] = []
+  const accepted = writes.filter(({ outcome, position }) => outcome === 'ok' && position !== undefined)
+  accepted.sort((a, b) => compare(a.position ?? 0n, b.position ?? 0n))
+  let newest: FencedRecord | undefined
+  let count = 0
+  for (const write of accepted) {
+    if (newest !== undefined && write.token < newest.token) {
+      broken.push(
+        `${write.place} took token ${write.token} at ${write.position}, after ${newest.token} at ${newest.position}`,
+      )
+    } else newest = write
+    if (write.count === undefined) continue
+    if (write.count <= count)
+      broken.push(`${write.place} was counted to ${write.count} after ${count}: an update was lost`)
+    count = Math.max(count, write.count)
+  }
+  return broken
+}
+
+/** Nobody is told that a token is held once somebody has a newer one. */
+function checkVerified({ lock, token, invokedAt, isHeld }: VerifyRecord, grants: readonly GrantRecord[]): string[] {
+  const newer = grants.find((grant) => grant.token > token && grant.grantedAt < invokedAt)
+  if (!isHeld || newer === undefined) return []
+  return [`${lock} was said to be held as ${token} after ${newer.holder} got it as ${newer.token}`]
+}
+
+function checkFinal({ place, count }: FinalRecord, writes: readonly FencedRecord[]): string[] {
+  const counts = (outcome: FencedRecord['outcome']): number[] =>
+    writes.flatMap((write) => (write.outcome === outcome && write.count !== undefined ? [write.count] : []))
+  const least = Math.max(0, ...counts('ok'))
+  if (count < least) return [`${place} ended at ${count}, and had been counted to ${least}`]
+  if (count > least && !counts('unknown').includes(count)) return [`${place} ended at ${count}, which nobody wrote`]
+  return []
+}
+
+function groupBy<Value>(values: readonly Value[], keyOf: (value: Value) => string): Map<string, Value[]> {
+  const groups = new Map<string, Value[]>()
+  for (const value of values) {
+    const group = groups.get(keyOf(value))
+    if (group === undefined) groups.set(keyOf(value), [value])
+    else group.push(value)
+  }
+  return groups
+}
+
+function compare(a: bigint, b: bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}

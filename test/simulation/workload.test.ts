@@ -1,0 +1,44 @@
+import { describe, expect, test } from 'vitest'
+import { simulateWorkload, WORKLOADS, type WorkloadName } from '../../src/simulation.ts'
+
+/** Says how a failure is replayed, where there is one. */
+const told = (workload: string, seed: number, failure: string | undefined): string =>
+  failure === undefined
+    ? 'all promises kept'
+    : `${failure}\nreplay: npm run sim -- --workload ${workload} --seed ${seed} --trace`
+
+describe.each(WORKLOADS)('the workload %s', (workload: WorkloadName) => {
+  test.each([1, 2, 3, 4, 5, 6])(
+    'finds every promise kept under the faults of seed %i',
+    async (seed) => {
+      const { failure, history } = await simulateWorkload({ workload, seed, virtualSeconds: 12 })
+      expect(told(workload, seed, failure)).toBe('all promises kept')
+      expect(history.length).toBeGreaterThan(0)
+    },
+    60_000,
+  )
+
+  test('does the same for the same seed', async () => {
+    const run = () => simulateWorkload({ workload, seed: 7, nodes: 3, virtualSeconds: 6 })
+    const [once, again] = [await run(), await run()]
+    expect(again.traceHash).toBe(once.traceHash)
+    expect(again.history).toEqual(once.history)
+  }, 60_000)
+})
+
+describe('bugs that were found by a seed', () => {
+  const seeds: readonly (readonly [string, WorkloadName, number])[] = [
+    ['a node without a replica of any shard never told what the shards are', 'lock', 40],
+    ['a founder that missed the founding never took part once another founder was gone', 'lock', 51],
+    ['whoever lost its place in line for a lock was refused rather than given another', 'lock', 14],
+    ['a process that slept was given a lock that it had lost meanwhile', 'lock', 41],
+  ]
+  test.each(seeds)(
+    '%s: %s, seed %i',
+    async (_, workload, seed) => {
+      const { failure } = await simulateWorkload({ workload, seed })
+      expect(told(workload, seed, failure)).toBe('all promises kept')
+    },
+    60_000,
+  )
+})

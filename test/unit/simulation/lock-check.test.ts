@@ -1,0 +1,74 @@
+import { describe, expect, test } from 'vitest'
+import { checkLocks, type FencedRecord, type GrantRecord, type LockEvent } from '../../../src/simulation/lock-check.ts'
+
+const grant = (token: bigint, askedAt: number, heldAt: number, more: Partial<GrantRecord> = {}): GrantRecord => ({
+  type: 'grant',
+  lock: 'l',
+  holder: `holder of ${token}`,
+  token,
+  askedAt,
+  grantedAt: askedAt + 1,
+  heldAt,
+  ...more,
+})
+
+const write = (token: bigint, position: bigint | undefined, more: Partial<FencedRecord> = {}): FencedRecord => ({
+  type: 'fenced',
+  lock: 'l',
+  place: 'register l',
+  token,
+  count: undefined,
+  invokedAt: 0,
+  outcome: position === undefined ? 'fenced' : 'ok',
+  position,
+  ...more,
+})
+
+const verify = (token: bigint, invokedAt: number, isHeld: boolean): LockEvent => ({
+  type: 'verify',
+  lock: 'l',
+  token,
+  invokedAt,
+  isHeld,
+})
+
+const final = (count: number): LockEvent => ({ type: 'final', place: 'register l', count })
+const check = (history: readonly LockEvent[]): string => checkLocks(history).join('\n')
+
+describe('what keeps the promises of a lock', () => {
+  const cases: readonly (readonly [string, LockEvent[]])[] = [
+    ['one holder after the other', [grant(5n, 0, 10), grant(7n, 4, 30, { grantedAt: 11 })]],
+    ['two locks at once', [grant(5n, 0, 30), grant(6n, 1, 30, { lock: 'm' })]],
+    ['an older token that is refused', [grant(5n, 0, 3), grant(7n, 4, 9), write(7n, 10n), write(5n, undefined)]],
+    ['an older token that is accepted before the newer one wrote', [write(5n, 8n), write(7n, 10n)]],
+    ['a token that is held', [grant(5n, 0, 10), verify(5n, 5, true)]],
+    ['counts of several holders', [write(5n, 8n, { count: 1 }), write(7n, 10n, { count: 2 }), final(2)]],
+    [
+      'a count of unknown outcome that happened',
+      [write(5n, 8n, { count: 1 }), write(7n, undefined, { count: 2, outcome: 'unknown' }), final(2)],
+    ],
+  ]
+  test.each(cases)('%s', (_, history) => {
+    expect(check(history)).toBe('')
+  })
+})
+
+describe('what breaks a promise of a lock', () => {
+  const cases: readonly (readonly [string, RegExp, LockEvent[]])[] = [
+    ['two holders at once', /held by two/, [grant(5n, 0, 30), grant(7n, 4, 30)]],
+    ['one token for two holders', /got l as 5/, [grant(5n, 0, 1), grant(5n, 4, 9)]],
+    ['a token that is not newer', /after it had been given as 7/, [grant(7n, 0, 1), grant(5n, 4, 9)]],
+    ['an older token after a newer one', /took token 5/, [write(7n, 10n), write(5n, 12n)]],
+    ['a lost update', /an update was lost/, [write(5n, 8n, { count: 1 }), write(7n, 10n, { count: 1 }), final(1)]],
+    [
+      'a token that is said to be held and is not',
+      /said to be held/,
+      [grant(5n, 0, 2), grant(7n, 4, 9), verify(5n, 8, true)],
+    ],
+    ['a count that is gone', /had been counted to 2/, [write(5n, 8n, { count: 2 }), final(1)]],
+    ['a count from nowhere', /nobody wrote/, [write(5n, 8n, { count: 2 }), final(3)]],
+  ]
+  test.each(cases)('%s', (_, reason, history) => {
+    expect(check(history)).toMatch(reason)
+  })
+})
