@@ -49,11 +49,13 @@ export type {
   MemberStatus,
   MessageState,
   OperationOutcome,
+  OutgoingFlow,
   OutgoingMessage,
   OutgoingRecord,
   Overflow,
   Position,
   Published,
+  QueuedMessage,
   QueueFacet,
   QueueName,
   QueueOrder,
@@ -82,6 +84,7 @@ export type {
 } from './driver/contract.ts'
 export type { MemoryDriverOptions } from './driver/memory.ts'
 export type { FailureRecord } from './message/failure-record.ts'
+export type { FlowChildren, FlowOptions } from './message/flow.ts'
 export type {
   BatchContext,
   BatchHandler,

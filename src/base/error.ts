@@ -25,6 +25,7 @@ export type ErrorCode =
   | 'LEASE_LOST'
   | 'LOCKED'
   | 'FULL'
+  | 'DEAD_LETTER'
   | 'CLOSED'
   | 'ABORTED'
   | 'UNSUPPORTED'
@@ -81,6 +82,10 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, CodeFacts>> = {
   ),
   LOCKED: failed(true, 'Somebody else holds the lock, and the call was not to wait. Try again later, or wait for it.'),
   FULL: failed(true, 'The queue has reached its limit. Slow down, add workers, or choose another overflow.'),
+  DEAD_LETTER: failed(
+    false,
+    'The message whose result was waited for is a dead letter: `details.death` says for what reason, `details.failure` what failed last. Redrive it, or send anew.',
+  ),
   CLOSED: failed(false, 'The handle, connection or node has been closed. Open a new one.'),
   ABORTED: failed(false, 'The operation was ended by its AbortSignal before it was sent.'),
   UNSUPPORTED: failed(false, 'This driver or version cannot do this; the message names what can.'),

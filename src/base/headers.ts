@@ -30,3 +30,8 @@ export function decodeHeaders(bytes: Uint8Array): Headers {
   if (reader.remaining > 0) throw malformed('headers are longer than their content')
   return Object.fromEntries(entries)
 }
+
+/** Names the flow that a message is a child of; only the driver reads what it says. */
+export const PARENT_HEADER = 'troupe-parent'
+/** Of a message whose sender waits for its result. */
+export const REQUEST_HEADER = 'troupe-request'

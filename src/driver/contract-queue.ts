@@ -111,6 +111,20 @@ export type Effect =
       readonly headers: Readonly<Record<string, string>>
     }
   | { readonly type: 'result'; readonly value: Uint8Array; readonly keep: Millis }
+  /** The message is a child of a flow, and this its result; `parent` is the header `troupe-parent` that it came with. */
+  | { readonly type: 'arrive'; readonly parent: string; readonly value: Uint8Array }
+
+export interface QueuedMessage {
+  readonly queue: QueueName
+  readonly message: OutgoingMessage
+}
+
+/** A message that is delivered once all its children, 1 to 1000 messages of any queue, are done. It has no delay of its own. */
+export interface OutgoingFlow extends QueuedMessage {
+  /** Unique in its queue: the same one again changes nothing, as long as the flow is there. */
+  readonly name: string
+  readonly children: readonly QueuedMessage[]
+}
 
 export interface ConsumeOptions {
   readonly signal?: AbortSignal
@@ -190,6 +204,15 @@ export interface ScheduleStatus extends ScheduleRule {
  */
 export interface QueueFacet {
   send(queue: QueueName, message: OutgoingMessage, options: CallOptions & { readonly fence?: Fence }): Promise<Sent>
+  /** All or none. A child is done when it is committed with an `'arrive'`; while one is a dead letter the flow waits. */
+  sendFlow(flow: OutgoingFlow, options: CallOptions): Promise<Sent>
+  /** The results of a flow's children by their numbers, undefined for what has not come; none for a message that is no flow. */
+  children(queue: string, id: string, options: CallOptions): Promise<readonly (Uint8Array | undefined)[]>
+  /**
+   * Waits until a message is done, and resolves with its result, or undefined when it left none or nothing is known of it. Rejects with `DEAD_LETTER`
+   * when it has died, and with `TIMEOUT` when it is not done in time.
+   */
+  result(queue: string, id: string, options: CallOptions): Promise<Uint8Array | undefined>
   /** Ends with `lost` leases when the consumer returns: what is unsettled is released. */
   consume(queue: QueueName, options: ConsumeOptions): AsyncIterable<Delivered>
   stats(queue: string, options: CallOptions): Promise<QueueStats>

@@ -20,6 +20,8 @@ export class MemoryMessage {
   lastError: Uint8Array | undefined
   progress: Uint8Array | undefined
   result: Uint8Array | undefined
+  /** Of a message that waits for its children: their results. */
+  flow: { readonly name: string; readonly results: (Uint8Array | undefined)[] } | undefined
   /** What becomes due for it: a delay, its expiry, the end of a dead letter. */
   readonly timers: Timer[] = []
 
@@ -32,6 +34,10 @@ export class MemoryMessage {
     this.deduplicationId = message.deduplication?.id
     this.sentAt = now.sentAt
     this.dueAt = now.dueAt
+  }
+
+  get isWaitingForChildren(): boolean {
+    return this.flow?.results.includes(undefined) === true
   }
 
   get id(): string {

@@ -44,6 +44,8 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
   readonly #deliveries = new Map<MemoryMessage, MemoryDelivery>()
   readonly #deduplication: MemoryDeduplication
   readonly #roomSeekers = new Set<() => void>()
+  readonly #endSeekers = new Map<number, Set<() => void>>()
+  readonly #flows = new Map<string, MemoryMessage>()
   #rules: QueueRules
   readonly #order: MemoryOrder
   #isPaused = false
@@ -79,8 +81,26 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
     this.dispatch()
   }
 
+  /** A message that is due once as many children have arrived; the one that is there when it was sent before. */
+  sendFlow(name: string, message: OutgoingMessage, children: number): Sent | undefined {
+    const known = this.#flows.get(name)
+    if (known !== undefined) return { id: known.id, isDuplicate: true, receipt: MEMORY_RECEIPT }
+    return this.send(message, { name, results: Array.from<undefined>({ length: children }) })
+  }
+
+  /** A child of a flow is done. */
+  arrive(name: string, child: number, result: Uint8Array): void {
+    const message = this.#flows.get(name)
+    if (message?.flow === undefined || message.flow.results[child] !== undefined) return
+    message.flow.results[child] = result.slice()
+    if (message.isWaitingForChildren || message.dueAt !== Number.POSITIVE_INFINITY || message.state === 'dead') return
+    message.dueAt = this.now()
+    this.#wait(message)
+    this.dispatch()
+  }
+
   /** Undefined when there is no room. */
-  send(message: OutgoingMessage): Sent | undefined {
+  send(message: OutgoingMessage, flow?: MemoryMessage['flow']): Sent | undefined {
     const earlier = this.#deduplication.find(message)
     if (earlier !== undefined) {
       this.#meet(earlier, message)
@@ -88,10 +108,12 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
     }
     if (!this.hasRoom) return undefined
     const { clock } = this.#parts
-    const dueAt = this.#dueAt(message.delay)
+    const dueAt = flow === undefined ? this.#dueAt(message.delay) : Number.POSITIVE_INFINITY
     this.#number += 1
     const added = new MemoryMessage(this.#number, message, { sentAt: clock.wallTime(), dueAt })
     this.live.set(added.number, added)
+    added.flow = flow
+    if (flow !== undefined) this.#flows.set(flow.name, added)
     this.#deduplication.note(message, added.number)
     if (message.ttl !== Number.POSITIVE_INFINITY) this.#expireAt(added, clock.now() + message.ttl)
     this.#wait(added)
@@ -105,6 +127,16 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
   seekRoom(seeker: () => void): () => void {
     this.#roomSeekers.add(seeker)
     return () => this.#roomSeekers.delete(seeker)
+  }
+
+  /** Calls `seeker` when the message has ended; returns how to stop waiting. */
+  seekEnd(number: number, seeker: () => void): () => void {
+    const seekers = this.#endSeekers.get(number) ?? new Set()
+    this.#endSeekers.set(number, seekers.add(seeker))
+    return () => {
+      seekers.delete(seeker)
+      if (seekers.size === 0) this.#endSeekers.delete(number)
+    }
   }
 
   enrol(consumer: MemoryConsumer): void {
@@ -125,6 +157,7 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
   fail(error: unknown): void {
     for (const consumer of this.#consumers.slice()) consumer.fail(error)
     for (const seeker of this.#roomSeekers) seeker()
+    for (const number of this.#endSeekers.keys()) this.#ended(number)
   }
 
   pause(isPaused: boolean): void {
@@ -153,6 +186,7 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
 
   acknowledge(message: MemoryMessage): void {
     this.#forget(message)
+    this.#forgetFlow(message)
     const again = this.#deduplication.takeAgain(message.deduplicationId)
     if (again !== undefined) this.send(again)
   }
@@ -171,11 +205,12 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
     message.state = 'dead'
     message.death = reason
     this.dead.set(message.number, message)
-    message.timers.push(this.#after(this.#rules.deadKeepMs, () => this.dead.delete(message.number)))
+    message.timers.push(this.#after(this.#rules.deadKeepMs, () => this.#forgetDead(message)))
+    this.#ended(message.number)
   }
 
   restore(message: MemoryMessage): void {
-    message.dueAt = this.now()
+    message.dueAt = message.isWaitingForChildren ? Number.POSITIVE_INFINITY : this.now()
     this.#wait(message)
   }
 
@@ -197,11 +232,13 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
   remove(number: number): boolean {
     const message = this.live.get(number)
     if (message === undefined) {
-      this.dead.get(number)?.cancelTimers()
-      return this.dead.delete(number)
+      const dead = this.dead.get(number)
+      if (dead !== undefined) this.#forgetDead(dead)
+      return dead !== undefined
     }
     this.#take(message, 'the message was removed')
     this.#forget(message)
+    this.#forgetFlow(message)
     this.dispatch()
     return true
   }
@@ -338,6 +375,21 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
   #forget(message: MemoryMessage): void {
     message.cancelTimers()
     this.live.delete(message.number)
+    this.#ended(message.number)
+  }
+
+  #forgetDead(message: MemoryMessage): void {
+    message.cancelTimers()
+    this.dead.delete(message.number)
+    this.#forgetFlow(message)
+  }
+
+  #forgetFlow({ flow }: MemoryMessage): void {
+    if (flow !== undefined) this.#flows.delete(flow.name)
+  }
+
+  #ended(number: number): void {
+    for (const seeker of this.#endSeekers.get(number) ?? []) seeker()
   }
 
   #dueAt(delay: OutgoingMessage['delay']): Millis {

@@ -2,6 +2,7 @@
 
 import { invalidArgument } from '../base/argument.ts'
 import { TroupeError } from '../base/error.ts'
+import { PARENT_HEADER } from '../base/headers.ts'
 import type { Clock, Scheduler, WallMillis } from '../base/time.ts'
 import { DEFAULT_SETTINGS } from '../machine/queue-state.ts'
 import type {
@@ -11,6 +12,7 @@ import type {
   Effect,
   Fence,
   InspectedMessage,
+  OutgoingFlow,
   OutgoingMessage,
   QueueFacet,
   QueueName,
@@ -21,6 +23,7 @@ import type {
   ScheduleStatus,
   Sent,
 } from './contract.ts'
+import { deadLetter } from './dead-letter.ts'
 import { MemoryConsumer } from './memory-consumer.ts'
 import { closed, type MemoryDoor } from './memory-door.ts'
 import type { MemoryKeyValue } from './memory-key-value.ts'
@@ -41,6 +44,14 @@ export interface MemoryQueueNeighbours {
 const DEFAULT_RULES: QueueRules = DEFAULT_SETTINGS
 
 const DEFAULT_TIMEOUT_MS = 10_000
+const PARENT = /^\[\d+,"(?:[^"\\]|\\.)*","(?:[^"\\]|\\.)*"\]$/
+
+/** How long somebody waits, and what is said to who has waited in vain. */
+interface Patience {
+  readonly end: number
+  readonly late: string
+  readonly options: CallOptions
+}
 
 export class MemoryQueues implements QueueFacet, EffectPort {
   readonly #ports: { readonly clock: Clock; readonly scheduler: Scheduler }
@@ -76,7 +87,49 @@ export class MemoryQueues implements QueueFacet, EffectPort {
       const sent = queue.send(message)
       if (sent !== undefined) return sent
       if (!queue.blocks) throw full(name.name)
-      await this.#room(queue, end, options)
+      const late = 'the queue had no room in time; nothing was sent'
+      await this.#until((wake) => queue.seekRoom(wake), { end, late, options })
+    }
+  }
+
+  /** The whole cluster is one shard here, so a flow and its children are stored at once. */
+  sendFlow({ queue, name, message, children }: OutgoingFlow, options: CallOptions): Promise<Sent> {
+    return this.#door.answer(options, () => {
+      if (children.length === 0) throw invalidArgument('a flow has children')
+      const parent = this.#queue(queue)
+      for (const each of [queue, ...children.map((child) => child.queue)]) {
+        if (!this.#queue(each).hasRoom) throw full(each.name)
+      }
+      const sent = parent.sendFlow(name, message, children.length)
+      if (sent === undefined) throw full(queue.name)
+      if (sent.isDuplicate) return sent
+      for (const [at, child] of children.entries()) {
+        const headers = { ...child.message.headers, [PARENT_HEADER]: JSON.stringify([at, name, queue.name]) }
+        this.#queue(child.queue).send({ ...child.message, headers })
+      }
+      return sent
+    })
+  }
+
+  children(name: string, id: string, options: CallOptions): Promise<readonly (Uint8Array | undefined)[]> {
+    return this.#door.answer(options, () => {
+      const { live, dead } = this.#named(name)
+      const number = numberOf(id) ?? 0
+      return [...((live.get(number) ?? dead.get(number))?.flow?.results ?? [])]
+    })
+  }
+
+  async result(name: string, id: string, options: CallOptions): Promise<Uint8Array | undefined> {
+    const queue = this.#named(name)
+    const number = numberOf(id) ?? 0
+    const end = this.#ports.clock.now() + (options.timeout ?? DEFAULT_TIMEOUT_MS)
+    for (;;) {
+      this.#door.check(options)
+      const dead = queue.dead.get(number)
+      if (dead !== undefined) throw deadLetter(name, this.#inspected(dead))
+      if (!queue.live.has(number)) return queue.done.get(number)?.result
+      const late = `message ${id} of '${name}' was not done in time`
+      await this.#until((wake) => queue.seekEnd(number, wake), { end, late, options })
     }
   }
 
@@ -180,8 +233,16 @@ export class MemoryQueues implements QueueFacet, EffectPort {
       if (effect.type === 'set') keyValue.put(effect.map, effect.key, effect.value)
       else if (effect.type === 'delete') keyValue.remove(effect.map, effect.key)
       else if (effect.type === 'send') this.#queue(effect.queue).send(effect.message)
+      else if (effect.type === 'arrive') this.#arrive(effect.parent, effect.value)
       else if (effect.type === 'publish') topic.append(effect.topic, effect.partitions, effect)
     }
+  }
+
+  /** A header that somebody else has made up is as if the flow were gone. */
+  #arrive(parent: string, result: Uint8Array): void {
+    if (!PARENT.test(parent)) return
+    const [child, flow, queue]: [number, string, string] = JSON.parse(parent)
+    this.#queues.get(queue)?.arrive(flow, child, result)
   }
 
   #inspected(message: MemoryMessage): InspectedMessage {
@@ -204,7 +265,7 @@ export class MemoryQueues implements QueueFacet, EffectPort {
     return queue
   }
 
-  #room(queue: MemoryQueueState, end: number, { signal }: CallOptions): Promise<void> {
+  #until(subscribe: (wake: () => void) => () => void, { end, late, options: { signal } }: Patience): Promise<void> {
     return new Promise((resolve, reject) => {
       const finish = (error?: unknown): void => {
         stop()
@@ -214,10 +275,8 @@ export class MemoryQueues implements QueueFacet, EffectPort {
         else reject(error)
       }
       const aborted = (): void => finish(signal?.reason)
-      const stop = queue.seekRoom(() => finish())
-      const timer = this.#ports.scheduler.at(end, () =>
-        finish(new TroupeError('TIMEOUT', 'the queue had no room in time; nothing was sent')),
-      )
+      const stop = subscribe(() => finish())
+      const timer = this.#ports.scheduler.at(end, () => finish(new TroupeError('TIMEOUT', late)))
       signal?.addEventListener('abort', aborted, { once: true })
     })
   }

@@ -16,6 +16,7 @@ export function answerQuery(kind: number, state: QueueState, reader: ByteReader,
   if (kind === QUEUE_QUERY.stats) answerStats(state, reader, reply)
   else if (kind === QUEUE_QUERY.peek) answerPeek(state, reader, reply)
   else if (kind === QUEUE_QUERY.inspect) answerInspect(state, reader, reply)
+  else if (kind === QUEUE_QUERY.children) answerChildren(state, reader, reply)
   else if (kind === QUEUE_QUERY.settings) {
     expectEnd(reader)
     begin(reply, STATUS.ok)
@@ -87,6 +88,23 @@ function answerInspect(state: QueueState, reader: ByteReader, reply: ByteWriter)
   begin(reply, slot === -1 && result === undefined ? STATUS.absent : STATUS.ok)
   if (slot !== -1) encodeMessage(reply, state, slot)
   else if (result !== undefined) encodeDone(reply, id, result)
+}
+
+/** As many results as fit, and how many there are in all; `absent` for a message that is no flow. */
+function answerChildren(state: QueueState, reader: ByteReader, reply: ByteWriter): void {
+  const id = reader.u53()
+  const from = reader.u16()
+  expectEnd(reader)
+  const living = state.live.find(id)
+  const flow = state.messages.details.get(living === -1 ? state.dead.find(id) : living)?.flow
+  begin(reply, flow === undefined ? STATUS.absent : STATUS.ok)
+  if (flow === undefined) return
+  const start = reply.length
+  reply.u16(flow.results.length)
+  for (const result of flow.results.slice(from)) {
+    if (reply.length - start > MOST_PAGE_BYTES) break
+    writeOptional(reply, result)
+  }
 }
 
 function encodeMessage(reply: ByteWriter, state: QueueState, slot: number): void {

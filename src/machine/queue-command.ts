@@ -16,7 +16,10 @@
  * - `remove` `[queue, id u53]` cancels a message, waiting or dead. `progress` `[queue, id u53, blob]`.
  * - Parts: settlements, `progress` and `result` are `fenced` when the message is gone, `move`, `remove`, `revive` and `lapse` `absent`, `send` is `full`.
  *   `retry` and `lapse` come to the number of attempts; `lapse` to `conflict` with the present one when it is another.
- * - `result` (a part beside `acknowledge`) `[queue, id u53, keepMs u53, blob]` is kept that long for `inspect`.
+ * - `sendFlow` `[queue, flow text, children u16, then as send]`: a message that is due once all its children have arrived; `flow` names it
+ *   to them. Number: its id; `duplicate` when the flow is there. `arrive` `[queue, flow text, child u16, result blob]`: a child's
+ *   result, once each; number: how many are missing. `absent` when the flow is gone, also as a part.
+ * - `result` (a part beside `acknowledge`) `[queue, id u53, keepMs u53, blob]` is kept that long for `inspect`, and announced on {@link RESULT_MAP}.
  */
 export const QUEUE_COMMAND = {
   send: 64,
@@ -34,14 +37,17 @@ export const QUEUE_COMMAND = {
   progress: 76,
   result: 77,
   revive: 78,
+  sendFlow: 79,
+  arrive: 80,
 } as const
 
 /**
  * Queries: `stats` `[queue]`, `peek` `[queue, what u8, after u53, limit u32]` (0 waiting, 1 delayed, 2 dead), `inspect`
- * `[queue, id u53]`, `settings` `[queue]`, `queues` `[after text, limit u32]`. Answers begin `[status u8, revision u53]`, and
+ * `[queue, id u53]`, `settings` `[queue]`, `queues` `[after text, limit u32]`,
+ * `children` `[queue, id u53, from u16]`. Answers begin `[status u8, revision u53]`, and
  * the revision is 0; what follows is in `queue-encode.ts`.
  */
-export const QUEUE_QUERY = { stats: 64, peek: 65, inspect: 66, settings: 67, queues: 68 } as const
+export const QUEUE_QUERY = { stats: 64, peek: 65, inspect: 66, settings: 67, queues: 68, children: 69 } as const
 
 /**
  * How a new message with a deduplication id meets an earlier one whose window has not passed. Encoded as its position. A
@@ -56,6 +62,13 @@ export const DEDUPLICATION_MODES = ['drop', 'replace', 'debounce', 'requeue'] as
 
 /** What a queue does with a message that has no room. Encoded as its position. `'block'` is the driver's: it is refused as `full` and sent again. */
 export const OVERFLOWS = ['reject', 'drop-oldest', 'block'] as const
+
+/** Where it is announced that a message has left a result, under {@link resultKey}; what it is, `inspect` says. */
+export const RESULT_MAP = '~results'
+
+export function resultKey(queue: string, id: number): string {
+  return `${queue}\0${id}`
+}
 
 /** Why a message died. */
 export const DEATHS = ['attempts', 'rejected', 'expired', 'overflow', 'validation'] as const

@@ -35,6 +35,11 @@ export interface SendCommand {
 
 export function encodeSend(writer: ByteWriter, command: SendCommand): void {
   writer.text(command.queue)
+  encodeContent(writer, command)
+}
+
+/** What follows the queue's name. */
+export function encodeContent(writer: ByteWriter, command: Omit<SendCommand, 'queue'>): void {
   writer.text(command.key)
   writer.u8((command.isDueRelative ? 1 : 0) | (command.isExpiresRelative ? 2 : 0))
   writer.u8(command.priority)
@@ -45,6 +50,27 @@ export function encodeSend(writer: ByteWriter, command: SendCommand): void {
   writer.u53(command.windowMs)
   writer.blob(command.headers)
   writer.blob(command.payload)
+}
+
+/** What comes before the body of a `send` to make it one of `sendFlow`. */
+export function encodeFlowHead(writer: ByteWriter, queue: string, flow: string, children: number): void {
+  writer.text(queue)
+  writer.text(flow)
+  writer.u16(children)
+}
+
+/** Where a child brings its result. */
+export interface ChildName {
+  readonly queue: string
+  readonly flow: string
+  readonly child: number
+}
+
+export function encodeArrive(writer: ByteWriter, name: ChildName, result: Uint8Array): void {
+  writer.text(name.queue)
+  writer.text(name.flow)
+  writer.u16(name.child)
+  writer.blob(result)
 }
 
 /** `acknowledge`, `release`, `remove` and `revive`; also the query `inspect`, after its kind. */
@@ -220,6 +246,24 @@ export function encodeQueues(writer: ByteWriter, after: string, limit: number): 
   writer.u8(QUEUE_QUERY.queues)
   writer.text(after)
   writer.u32(limit)
+}
+
+export function encodeChildrenQuery(writer: ByteWriter, name: MessageName, from: number): void {
+  writer.u8(QUEUE_QUERY.children)
+  encodeMessageId(writer, name.queue, name.id)
+  writer.u16(from)
+}
+
+/** Results from the one asked for on, undefined for what has not come, and of how many in all; undefined for no flow. */
+export function decodeChildren(
+  answer: Uint8Array,
+): { readonly count: number; readonly results: readonly (Uint8Array | undefined)[] } | undefined {
+  const reader = answerReader(answer)
+  if (reader.remaining === 0) return undefined
+  const count = reader.u16()
+  const results: (Uint8Array | undefined)[] = []
+  while (reader.remaining > 0) results.push(readOptional(reader))
+  return { count, results }
 }
 
 /** `[waiting u53, delayed u53, leased u53, dead u53, dropped u53, oldest u53, bytes u53, paused u8]` */

@@ -7,6 +7,7 @@ import type { LeaderMicros } from './batch.ts'
 import { type Outcome, STATUS } from './command.ts'
 import { DEATHS, DEDUPLICATION_MODES, QUEUE_COMMAND } from './queue-command.ts'
 import { decodeSettings, oneOf } from './queue-encode.ts'
+import { beginFlow, CHILD_RESULT_LIMIT_BYTES, CHILDREN_LIMIT, type Flow, WAITING_FOR_CHILDREN } from './queue-flow.ts'
 import type { IdList } from './queue-ids.ts'
 import { FLAG, type NewMessage } from './queue-messages.ts'
 import { readPriority } from './queue-snapshot.ts'
@@ -44,14 +45,16 @@ export function executeCommand(
   execution: CommandExecution,
 ): boolean {
   const { outcome } = execution
-  if (kind === QUEUE_COMMAND.send) {
-    const message = readMessage(reader, execution.time)
+  if (kind === QUEUE_COMMAND.send || kind === QUEUE_COMMAND.sendFlow) {
+    const flow = kind === QUEUE_COMMAND.sendFlow ? readFlowHead(reader) : undefined
+    const message = readMessage(reader, execution.time, flow)
     expectEnd(reader, execution.end)
     if (execution.hasRoom) return sendMessage(state, message, execution)
     outcome.status = STATUS.full
     return false
   }
   if (ABOUT_MESSAGES.has(kind)) return executeOnMessage(kind, state, reader, execution)
+  if (kind === QUEUE_COMMAND.arrive) return executeArrival(state, reader, execution)
   const act = readQueueCommand(kind, state, reader, execution.time)
   if (act === undefined) {
     outcome.status = STATUS.unsupported
@@ -69,7 +72,8 @@ export function sendMessage(state: QueueState, message: OutgoingMessage, executi
   const { mode, time, outcome } = execution
   const isCheck = mode === 'check'
   outcome.status = STATUS.ok
-  const earlier = message.deduplication === '' ? 0 : meetEarlier(state, message, time, isCheck)
+  const same = message.flow === undefined ? undefined : state.flows.get(message.flow.name)
+  const earlier = same ?? (message.deduplication === '' ? 0 : meetEarlier(state, message, time, isCheck))
   if (earlier !== 0) {
     // As a part it does not keep the others from happening.
     outcome.status = isCheck ? STATUS.ok : STATUS.duplicate
@@ -117,7 +121,14 @@ function openWindow(state: QueueState, message: OutgoingMessage, id: number, tim
   state.windows.open(message.deduplication, id, message.window === 0 ? NEVER : capped(time + message.window))
 }
 
-function readMessage(reader: ByteReader, time: LeaderMicros): OutgoingMessage {
+function readFlowHead(reader: ByteReader): Flow {
+  const name = reader.text(KEY_LIMIT_BYTES)
+  const children = reader.u16()
+  if (name === '' || children === 0 || children > CHILDREN_LIMIT) throw malformed('a flow has a name and children')
+  return beginFlow(name, children)
+}
+
+function readMessage(reader: ByteReader, time: LeaderMicros, flow: Flow | undefined): OutgoingMessage {
   const key = reader.text(KEY_LIMIT_BYTES)
   const flags = reader.u8()
   if (flags > 3) throw malformed('no such flags of a message')
@@ -133,12 +144,13 @@ function readMessage(reader: ByteReader, time: LeaderMicros): OutgoingMessage {
   return {
     key,
     priority,
-    due: Math.max(time, (flags & 1) !== 0 ? capped(time + due) : due),
+    due: flow === undefined ? Math.max(time, (flags & 1) !== 0 ? capped(time + due) : due) : WAITING_FOR_CHILDREN,
     expires: expires === 0 ? NEVER : (flags & 2) !== 0 ? capped(time + expires) : expires,
     deduplication,
     mode,
     window,
     body: reader.bytes.subarray(start, reader.at),
+    flow,
   }
 }
 
@@ -181,6 +193,22 @@ function executeOnMessage(
   if (mode === 'check' || !isThere) return false
   outcome.revision = id
   act(slot)
+  return true
+}
+
+function executeArrival(
+  state: QueueState,
+  reader: ByteReader,
+  { mode, time, outcome, end }: CommandExecution,
+): boolean {
+  const flow = reader.text(KEY_LIMIT_BYTES)
+  const child = reader.u16()
+  const result = reader.blob(CHILD_RESULT_LIMIT_BYTES)
+  expectEnd(reader, end)
+  const isThere = state.flows.has(flow)
+  outcome.status = isThere ? STATUS.ok : STATUS.absent
+  if (mode === 'check' || !isThere) return false
+  outcome.revision = state.arrive(flow, child, result.slice(), time)
   return true
 }
 
@@ -237,7 +265,7 @@ function readMessageCommand(
     case QUEUE_COMMAND.result: {
       const keep = reader.u53() * 1000
       const value = reader.blob(VALUE_LIMIT_BYTES)
-      return () => state.results.add(id, capped(time + keep), value)
+      return () => state.leaveResult(id, capped(time + keep), value, time)
     }
     default:
       return (slot) => state.order.unhold(slot)

@@ -4,6 +4,7 @@ import type { LeaderMicros } from './batch.ts'
 import type { BodyStore } from './queue-bodies.ts'
 import { resized, roomFor, SparseColumn, SparseTexts } from './queue-column.ts'
 import { DueHeap } from './queue-due.ts'
+import type { Flow } from './queue-flow.ts'
 import { KeyNames } from './queue-keys.ts'
 import { Lines } from './queue-line.ts'
 
@@ -21,6 +22,7 @@ export interface Details {
   readonly firstError: Uint8Array | undefined
   readonly lastError: Uint8Array | undefined
   readonly progress: Uint8Array | undefined
+  readonly flow: Flow | undefined
 }
 
 export const NO_DETAILS: Details = {
@@ -29,6 +31,7 @@ export const NO_DETAILS: Details = {
   firstError: undefined,
   lastError: undefined,
   progress: undefined,
+  flow: undefined,
 }
 
 /** What a message is made of when it comes. */
@@ -41,6 +44,8 @@ export interface NewMessage {
   readonly deduplication: string
   /** `[headers blob, payload blob]` */
   readonly body: Uint8Array
+  /** Of a message that waits for its children. */
+  readonly flow?: Flow | undefined
 }
 
 /** An object for each message would take three times the memory, and the collector's time. */

@@ -4,11 +4,12 @@ import { type ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
 import { KEY_LIMIT_BYTES } from '../base/limit.ts'
 import { DEATHS } from './queue-command.ts'
 import { decodeSettings, encodeSettings, readOptional, writeOptional } from './queue-encode.ts'
+import { readFlow, writeFlow } from './queue-flow.ts'
 import { type Details, FLAG, type Messages, type NewMessage, NO_DETAILS } from './queue-messages.ts'
 import type { Result } from './queue-results.ts'
 import type { QueueState } from './queue-state.ts'
 
-const VERSION = 1
+const VERSION = 2
 /** A section is closed when the next record might bring it above 60,000 bytes. */
 const FULL_BYTES = 60_000
 const NEVER: number = Number.POSITIVE_INFINITY
@@ -149,6 +150,7 @@ function encodeRecord(writer: ByteWriter, frozen: FrozenMessages, slot: number):
   writeOptional(writer, details.firstError)
   writeOptional(writer, details.lastError)
   writeOptional(writer, details.progress)
+  writeFlow(writer, details.flow)
 }
 
 function encodeWindow(window: {
@@ -227,6 +229,7 @@ function loadMessage(state: QueueState, reader: ByteReader): { readonly slot: nu
   const slot = messages.add(id, time, message)
   messages.attempts.set(slot, attempts)
   if (details !== NO_DETAILS) messages.details.set(slot, details)
+  if (details.flow !== undefined) state.keepFlow(slot, details.flow)
   return { slot, flags }
 }
 
@@ -239,6 +242,7 @@ function readDetails(reader: ByteReader): Details {
     firstError: readOptional(reader)?.slice(),
     lastError: readOptional(reader)?.slice(),
     progress: readOptional(reader)?.slice(),
+    flow: readFlow(reader),
   }
 }
 

@@ -4,6 +4,7 @@ import type { LeaderMicros } from './batch.ts'
 import type { BodyStore } from './queue-bodies.ts'
 import { DEATHS, type QueueSettings } from './queue-command.ts'
 import { Windows } from './queue-deduplication.ts'
+import { arrived, type Flow, WAITING_FOR_CHILDREN } from './queue-flow.ts'
 import { IdList } from './queue-ids.ts'
 import { FLAG, Messages, type NewMessage } from './queue-messages.ts'
 import { DeliveryOrder, type News } from './queue-order.ts'
@@ -33,6 +34,8 @@ const NEVER: number = Number.POSITIVE_INFINITY
 /** What the queues of a table share. */
 export interface QueueHouse {
   readonly nextId: (time: LeaderMicros) => number
+  /** Tells those who wait for the result of a message. */
+  readonly announce: (queue: string, id: number, time: LeaderMicros) => void
   readonly news: News
   readonly bodies: BodyStore
 }
@@ -54,15 +57,17 @@ export class QueueState {
   readonly order: DeliveryOrder
   readonly windows: Windows = new Windows()
   readonly results: Results = new Results()
+  /** Ids of the flows, by their names: those that wait, and all others that are not gone. */
+  readonly flows: Map<string, number> = new Map()
   /** How many of `live` are delayed. */
   delayed = 0
   /** Dead letters that made room for others. */
   dropped = 0
-  readonly #nextId: (time: LeaderMicros) => number
+  readonly #house: QueueHouse
 
   constructor(name: string, house: QueueHouse) {
     this.name = name
-    this.#nextId = house.nextId
+    this.#house = house
     this.messages = new Messages(house.bodies)
     this.order = new DeliveryOrder(this.messages, DEFAULT_SETTINGS, house.news)
   }
@@ -83,9 +88,36 @@ export class QueueState {
 
   /** Stores a message, whatever the limit. Returns its id. */
   send(message: NewMessage, time: LeaderMicros): number {
-    const id = this.#nextId(time)
-    this.restore(this.messages.add(id, time, message), message.due > time ? FLAG.delayed : 0)
+    const id = this.#house.nextId(time)
+    const slot = this.messages.add(id, time, message)
+    if (message.flow !== undefined) this.keepFlow(slot, message.flow)
+    this.restore(slot, message.due > time ? FLAG.delayed : 0)
     return id
+  }
+
+  leaveResult(id: number, until: LeaderMicros, value: Uint8Array, time: LeaderMicros): void {
+    this.results.add(id, until, value)
+    this.#house.announce(this.name, id, time)
+  }
+
+  keepFlow(slot: number, flow: Flow): void {
+    this.messages.detail(slot, { flow })
+    this.flows.set(flow.name, this.messages.id[slot] ?? 0)
+  }
+
+  /** A child of a flow has brought its result; how many are missing, -1 when the flow is gone. */
+  arrive(name: string, child: number, result: Uint8Array, time: LeaderMicros): number {
+    const { messages } = this
+    const id = this.flows.get(name) ?? 0
+    const living = this.live.find(id)
+    const slot = living === -1 ? this.dead.find(id) : living
+    const before = messages.details.get(slot)?.flow
+    if (before === undefined) return -1
+    const flow = arrived(before, child, result)
+    messages.detail(slot, { flow })
+    const isWaiting = living !== -1 && messages.due.get(slot) === WAITING_FOR_CHILDREN
+    if (flow.missing === 0 && isWaiting) this.#shift(slot, time, 0)
+    return flow.missing
   }
 
   /** Puts a living message with these flags in its place. */
@@ -105,7 +137,7 @@ export class QueueState {
   /** The message has ended well, or is cancelled (`isOver` false: whatever was to follow it does not). */
   finish(slot: number, time: LeaderMicros, isOver = true): void {
     const successor = this.#leave(slot)
-    this.messages.remove(slot)
+    this.#remove(slot)
     if (isOver && successor !== undefined) this.#follow(successor, time)
   }
 
@@ -154,18 +186,19 @@ export class QueueState {
   /** A dead letter is deleted. */
   forget(slot: number): void {
     this.dead.remove(this.messages.id[slot] ?? 0)
-    this.messages.remove(slot)
+    this.#remove(slot)
   }
 
-  /** A dead letter waits again, at its old place among those of its key. It does not expire any more. */
+  /** A dead letter waits again, at its old place among those of its key. It does not expire any more; a flow waits for its children. */
   redrive(slot: number, time: LeaderMicros): void {
     const { messages } = this
     this.dead.remove(messages.id[slot] ?? 0)
     messages.detail(slot, { death: 0, died: 0 })
     messages.attempts.set(slot, 0)
     messages.expires.set(slot, NEVER)
-    messages.due.set(slot, time)
-    this.restore(slot, 0)
+    const isWaiting = (messages.details.get(slot)?.flow?.missing ?? 0) > 0
+    messages.due.set(slot, isWaiting ? WAITING_FOR_CHILDREN : time)
+    this.restore(slot, isWaiting ? FLAG.delayed : 0)
   }
 
   /** Does what has fallen due, in its order. */
@@ -202,6 +235,12 @@ export class QueueState {
     if (isDelayed) this.delayed++
     messages.dueHeap.set(slot, Math.min(isDelayed ? messages.dueOf(slot) : NEVER, messages.expires.get(slot)))
     this.order.add(slot)
+  }
+
+  #remove(slot: number): void {
+    const flow = this.flows.size === 0 ? undefined : this.messages.details.get(slot)?.flow
+    if (flow !== undefined) this.flows.delete(flow.name)
+    this.messages.remove(slot)
   }
 
   /** A living message leaves; returns what is to follow it. */

@@ -8,7 +8,7 @@ import { STATUS } from './command.ts'
 import type { HeldMessage, QueueView } from './leader-view.ts'
 import { answerQuery, answerQueues } from './queue-answer.ts'
 import { MemoryBodies } from './queue-bodies.ts'
-import { QUEUE_QUERY } from './queue-command.ts'
+import { QUEUE_QUERY, RESULT_MAP, resultKey } from './queue-command.ts'
 import { type Execution, executeCommand, type OutgoingMessage, sendMessage } from './queue-execute.ts'
 import type { News } from './queue-order.ts'
 import { FrozenQueue, loadSection } from './queue-snapshot.ts'
@@ -19,6 +19,7 @@ import { type Enqueued, type FrozenTable, type Neighbours, TABLE, type Table, ty
 const QUEUES_LIMIT = 10_000
 /** How long a deduplication id of `enqueue` is remembered. */
 const ENQUEUE_WINDOW: LeaderMicros = 3_600_000_000
+const NOTHING: Uint8Array = new Uint8Array(0)
 
 interface Kept {
   readonly state: QueueState
@@ -36,7 +37,15 @@ export class QueueTable implements Table, QueueView {
 
   constructor(neighbours: Neighbours) {
     this.neighbours = neighbours
-    this.#house = { nextId: (time) => neighbours.revise(time), news: this.#news, bodies: new MemoryBodies() }
+    this.#house = {
+      nextId: (time) => neighbours.revise(time),
+      announce(queue, id, time) {
+        const key = resultKey(queue, id)
+        neighbours.announce({ map: RESULT_MAP, key, revision: neighbours.revise(time), value: NOTHING })
+      },
+      news: this.#news,
+      bodies: new MemoryBodies(),
+    }
   }
 
   get version(): number {
@@ -60,7 +69,7 @@ export class QueueTable implements Table, QueueView {
   }
 
   query(kind: number, reader: ByteReader, reply: ByteWriter): boolean {
-    if (kind < QUEUE_QUERY.stats || kind > QUEUE_QUERY.queues) return false
+    if (kind < QUEUE_QUERY.stats || kind > QUEUE_QUERY.children) return false
     if (kind === QUEUE_QUERY.queues) {
       answerQueues([...this.#queues.keys()].sort(), reader, reply)
       return true

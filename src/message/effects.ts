@@ -1,6 +1,8 @@
 /** Effects are what a handler wants to happen along with its message: nothing of it before the handler has succeeded. */
 
 import { invalidArgument } from '../base/argument.ts'
+import { PARENT_HEADER } from '../base/headers.ts'
+import type { Millis } from '../base/time.ts'
 import { checkKey } from '../data/key.ts'
 import type { MapDefinition } from '../data/map.ts'
 import type { Effect } from '../driver/contract.ts'
@@ -15,13 +17,14 @@ export class EffectBuffer {
   readonly #pending: (Effect | Promise<Effect>)[] = []
   /** Of map changes: the last one of a key counts. */
   readonly #changes = new Map<string, Effect | Promise<Effect>>()
+  #result: Extract<Effect, { type: 'result' }> | undefined
 
   constructor({ codec }: MessageParts) {
     this.#codec = codec
   }
 
   get isEmpty(): boolean {
-    return this.#pending.length === 0 && this.#changes.size === 0
+    return this.#pending.length === 0 && this.#changes.size === 0 && this.#result === undefined
   }
 
   send<Value, Input>(queue: QueueDefinition<Value, Input>, value: Input, options: SendOptions): void {
@@ -68,13 +71,22 @@ export class EffectBuffer {
     this.#add(isDeletion ? effect(null) : whenValid(schema, value, `the record for '${name}'`, effect))
   }
 
-  result(value: unknown, keep: number): void {
-    this.#add({ type: 'result', value: this.#codec.encode(value), keep })
+  result(value: unknown, keep: Millis): void {
+    this.#result = { type: 'result', value: this.#codec.encode(value), keep }
+  }
+
+  /** Sees to it that whoever waits for the message has an answer: its result, or that it left none. */
+  answer(headers: Readonly<Record<string, string>>, keep: Millis): void {
+    const result = this.#result ?? { type: 'result', value: this.#codec.encode(undefined), keep }
+    const parent = headers[PARENT_HEADER]
+    if (parent !== undefined) this.#add({ type: 'arrive', parent, value: result.value })
+    this.#result = result
   }
 
   /** Rejects when one of them does not fit its schema. */
-  all(): Promise<Effect[]> {
-    return Promise.all([...this.#changes.values(), ...this.#pending])
+  async all(): Promise<Effect[]> {
+    const effects = await Promise.all([...this.#changes.values(), ...this.#pending])
+    return this.#result === undefined ? effects : [...effects, this.#result]
   }
 
   #add(effect: Effect | Promise<Effect>): void {

@@ -18,7 +18,9 @@ export interface HandlerContext {
   set<Value, Input>(map: MapDefinition<Value, Input>, key: string, value: Input): void
   delete<Value, Input>(map: MapDefinition<Value, Input>, key: string): void
   publish<Value, Input>(topic: TopicDefinition<Value, Input>, value: Input, options?: PublishOptions): void
-  /** Kept for `inspect` once the message is done; by default for a day. */
+  /** Results of a flow's children, in the order in which they were sent; none for a message that is no flow. */
+  children(): Promise<readonly unknown[]>
+  /** Kept for `inspect` and for those who wait for it once the message is done; by default for a day. */
   result(value: unknown, options?: { readonly keep?: Millis }): void
   /** Commits what there is and acknowledges now; the handler may go on, but whatever it does then is its own affair. */
   commit(): Promise<void>

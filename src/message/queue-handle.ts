@@ -1,8 +1,11 @@
 /** The queue handle turns calls on a queue into calls of a driver: it checks arguments, validates, encodes and decodes. */
 
 import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import { isTroupeError, TroupeError } from '../base/error.ts'
+import { PARENT_HEADER, REQUEST_HEADER } from '../base/headers.ts'
 import type { Millis, WallMillis } from '../base/time.ts'
 import { CALL_OPTIONS, checkCall, checkFence, NO_OPTIONS, plainFence } from '../data/call.ts'
+import { checkBound } from '../data/key.ts'
 import { mapStream } from '../data/stream.ts'
 import type {
   CallOptions,
@@ -14,6 +17,7 @@ import type {
   Sent,
 } from '../driver/contract.ts'
 import { decodeFailure, encodeFailure } from './failure-record.ts'
+import { ChildList, type FlowChildren, type FlowOptions } from './flow.ts'
 import type { BatchHandler, BatchWorkOptions, Handler, Worker, WorkOptions } from './handler.ts'
 import { outgoingMessage } from './outgoing.ts'
 import { facetOf, type MessageParts, pause } from './parts.ts'
@@ -39,6 +43,8 @@ const SEND_OPTIONS: ReadonlySet<string> = new Set([
   'headers',
   'fence',
 ])
+const FLOW_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'name', 'key', 'ttl', 'priority', 'headers'])
+const REQUEST_TIMEOUT_MS: Millis = 10_000
 const RECEIVE_OPTIONS: ReadonlySet<string> = new Set(['signal', 'prefetch', 'consumer'])
 const PEEK_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'state', 'limit'])
 const REDRIVE_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'reason', 'filter', 'limit', 'rate'])
@@ -74,6 +80,47 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
     } catch (error) {
       return Promise.reject(error)
     }
+  }
+
+  async sendFlow(
+    value: Input,
+    children: (children: FlowChildren) => void,
+    options: FlowOptions = NO_OPTIONS,
+  ): Promise<Sent> {
+    checkCall('queue.sendFlow', options, FLOW_OPTIONS)
+    const { codec, random } = this.#parts
+    const { name = `${random.next()}${random.next()}`.replaceAll('0.', ''), ...sending } = options
+    if (typeof name !== 'string' || name === '') throw invalidArgument('the name of a flow is a text')
+    checkBound('the name of a flow', name)
+    const list = new ChildList(codec)
+    children(list)
+    const message = await outgoingMessage(this.#definition, value, sending, codec)
+    const flow = { name, queue: this.#queue, message, children: await list.all() }
+    return this.#facet().sendFlow(flow, callOf(options))
+  }
+
+  async request(value: Input, options: SendOptions = NO_OPTIONS): Promise<unknown> {
+    const { clock } = this.#parts
+    const { timeout = REQUEST_TIMEOUT_MS, signal, headers } = options
+    const deadline = clock.now() + timeout
+    const { id } = await this.send(value, { ...options, timeout, headers: { ...headers, [REQUEST_HEADER]: '1' } })
+    try {
+      const left = Math.max(1, deadline - clock.now())
+      return await this.result(id, { timeout: left, ...(signal === undefined ? {} : { signal }) })
+    } catch (error) {
+      if (!isTroupeError(error, 'TIMEOUT')) throw error
+      const details = { message: id }
+      throw new TroupeError('OUTCOME_UNKNOWN', `message ${id} was sent, but is not done yet: ask for its \`result\``, {
+        details,
+        cause: error,
+      })
+    }
+  }
+
+  async result(id: string, options: CallOptions = NO_OPTIONS): Promise<unknown> {
+    checkCall('queue.result', options, CALL_OPTIONS)
+    const result = await this.#facet().result(this.name, id, options)
+    return result === undefined ? undefined : this.#parts.codec.decode(result)
   }
 
   async sendAll(values: Iterable<Input>, options: SendOptions = NO_OPTIONS): Promise<readonly Sent[]> {
@@ -212,7 +259,7 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
       get lost() {
         return delivered.lost
       },
-      acknowledge: (options = none) => delivered.acknowledge(options),
+      acknowledge: (options = none) => acknowledge(message, delivered, codec, options),
       retry: async (error: unknown, options: CallOptions & { readonly delay?: Millis } = none) => {
         const decision = options.delay ?? policy(error, delivered.attempt, random)
         if (decision === 'reject') return delivered.reject('rejected', encodeFailure(error), callOf(options))
@@ -241,6 +288,18 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
   #facet(): QueueFacet {
     return facetOf(this.#parts.driver, 'queue')
   }
+}
+
+/** Whoever waits for the message learns that it is done. */
+function acknowledge(
+  { headers }: Pick<ReceivedMessage<unknown>, 'headers'>,
+  delivered: Delivered,
+  codec: MessageParts['codec'],
+  options: CallOptions,
+): Promise<void> {
+  const parent = headers[PARENT_HEADER]
+  if (parent === undefined) return delivered.acknowledge(options)
+  return delivered.commit([{ type: 'arrive', parent, value: codec.encode(undefined) }], options)
 }
 
 function callOf({ signal, timeout }: CallOptions): CallOptions {

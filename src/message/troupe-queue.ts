@@ -3,6 +3,7 @@
 import type { Millis, WallMillis } from '../base/time.ts'
 import type { CallOptions, DeathReason, MessageState, QueueStats, Sent } from '../driver/contract.ts'
 import type { FailureRecord } from './failure-record.ts'
+import type { FlowChildren, FlowOptions } from './flow.ts'
 import type { BatchHandler, BatchWorkOptions, Handler, Worker, WorkOptions } from './handler.ts'
 import type { QueueMessage, RateLimit, SendOptions } from './queue.ts'
 
@@ -88,6 +89,28 @@ export interface TroupeQueue<Value, Input = Value> {
   send(value: Input, options?: SendOptions): Promise<Sent>
   /** Sends them together, with the same options. Rejects with the first failure when all have ended; the others may have been sent. */
   sendAll(values: Iterable<Input>, options?: SendOptions): Promise<readonly Sent[]>
+  /**
+   * Sends a message that comes once all its children are done, messages of this or any other queue: all of them or none.
+   * A child's result is what its handler left by `result`, up to 64 KiB; the handler of the flow has them all from
+   * `children`. While a child is a dead letter the flow waits: redrive it, or give the flow a `ttl`.
+   *
+   * @example
+   * await queue.sendFlow({ month: 7 }, (children) => { for (const page of pages) children.send(renders, page) })
+   */
+  sendFlow(value: Input, children: (children: FlowChildren) => void, options?: FlowOptions): Promise<Sent>
+  /**
+   * Sends a message, and waits until it is done: resolves with the result that its handler left, undefined when it left none.
+   * Rejects like `result`, but with `OUTCOME_UNKNOWN` when it is not done in time: it may still be.
+   *
+   * @example
+   * const total = await queue.request({ order: 7 }, { timeout: 5_000 })
+   */
+  request(value: Input, options?: SendOptions): Promise<unknown>
+  /**
+   * Waits until a message is done, and resolves with its result; undefined when it left none, or nothing is known of it any more. Rejects with
+   * `DEAD_LETTER` when it has died, and with `TIMEOUT` when it is not done in time.
+   */
+  result(id: string, options?: CallOptions): Promise<unknown>
   /**
    * Runs the handler for each message, several at once. A handler that returns has done its message; one that throws has
    * failed, and the queue's retry policy says what follows.

@@ -137,7 +137,7 @@ export class QueueWorker<Value, Input> implements Worker {
       void this.#release(delivered)
       return
     }
-    const run = new HandlerRun(this.#parts, delivered)
+    const run = new HandlerRun(this.#parts, this.#definition.name, delivered)
     this.#keep(run.keepAt)
     this.#waiting.push(run)
     this.#start()
@@ -219,6 +219,7 @@ export class QueueWorker<Value, Input> implements Worker {
     try {
       const message = await receivedMessage(this.#definition, delivered, this.#parts)
       if (message === undefined) return
+      run.message = message
       await handler(message, run)
     } catch (error) {
       await this.#fail(run, error)
@@ -232,7 +233,9 @@ export class QueueWorker<Value, Input> implements Worker {
     const received = new Map<QueueMessage<Value>, HandlerRun>()
     const receive = async (run: HandlerRun): Promise<void> => {
       const message = await receivedMessage(this.#definition, run.delivered, this.#parts)
-      if (message !== undefined) received.set(message, run)
+      if (message === undefined) return
+      run.message = message
+      received.set(message, run)
     }
     await Promise.all(runs.map(receive))
     if (received.size === 0) return

@@ -2,6 +2,7 @@
 
 import type { TimedConformanceCase } from './message-case.ts'
 import { DELIVERY_CASES, LEASE_CASES, ORDER_CASES } from './queue-case.ts'
+import { FLOW_CASES, RESULT_CASES } from './queue-flow-case.ts'
 import { DEDUPLICATION_CASES, EFFECT_CASES, LIMIT_CASES, OPERATOR_CASES, SCHEDULE_CASES } from './queue-limit-case.ts'
 
 /** Every promise of `QueueFacet`; cases take some seconds each on the real clock. */
@@ -13,5 +14,7 @@ export const queueConformance: readonly TimedConformanceCase[] = [
   ...DEDUPLICATION_CASES,
   ...OPERATOR_CASES,
   ...EFFECT_CASES,
+  ...FLOW_CASES,
+  ...RESULT_CASES,
   ...SCHEDULE_CASES,
 ]

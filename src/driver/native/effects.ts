@@ -2,15 +2,18 @@
 
 import { invalidArgument } from '../../base/argument.ts'
 import type { ByteWriter } from '../../base/bytes.ts'
+import { TroupeError } from '../../base/error.ts'
 import { hashText } from '../../base/hash.ts'
 import { encodeHeaders } from '../../base/headers.ts'
 import { COMMAND } from '../../machine/command.ts'
 import { emitPart } from '../../machine/outbox.ts'
 import { QUEUE_COMMAND } from '../../machine/queue-command.ts'
-import { encodeMessageId, encodeResult, type MessageName } from '../../machine/queue-encode.ts'
+import { encodeArrive, encodeMessageId, encodeResult, type MessageName } from '../../machine/queue-encode.ts'
+import { CHILD_RESULT_LIMIT_BYTES } from '../../machine/queue-flow.ts'
 import { encodePublish, TOPIC_COMMAND } from '../../machine/topic-command.ts'
-import type { Part } from '../../machine/transaction.ts'
+import { PARTS_LIMIT, type Part } from '../../machine/transaction.ts'
 import type { CallOptions, Effect, OutgoingMessage, QueueName } from '../contract.ts'
+import { parentOf } from './flow-parent.ts'
 import type { RuledQueue } from './queue-rules.ts'
 import type { Router } from './router.ts'
 
@@ -37,10 +40,21 @@ export class EffectParts {
     shard: number,
     options: CallOptions,
   ): Promise<readonly Part[]> {
+    if (effects.length >= PARTS_LIMIT) throw invalidArgument(`a commit has fewer than ${PARTS_LIMIT} effects`)
     const parts: Part[] = []
     for (const effect of effects) parts.push(await this.#partOf(effect, name, shard, options))
     const acknowledge = (writer: ByteWriter): void => encodeMessageId(writer, name.queue, name.id)
     return [...parts, { kind: QUEUE_COMMAND.acknowledge, encode: acknowledge }]
+  }
+
+  /** A message that is sent along with what happens in a shard. */
+  async sendPart(name: QueueName, message: OutgoingMessage, shard: number, options: CallOptions): Promise<Part> {
+    const queue = await this.#ports.prepare(name, options)
+    const encode = (writer: ByteWriter): void => this.#ports.encodeMessage(writer, queue, message)
+    const isAnywhere = message.key === '' && message.deduplication === undefined && !queue.rules.single
+    const target = isAnywhere ? shard : this.#ports.shardOfMessage(queue, message)
+    const part = { kind: QUEUE_COMMAND.send, encode }
+    return target === shard ? part : emitPart(target, part)
   }
 
   async #partOf(effect: Effect, name: MessageName, shard: number, options: CallOptions): Promise<Part> {
@@ -55,15 +69,10 @@ export class EffectParts {
           kind: QUEUE_COMMAND.result,
           encode: (writer) => encodeResult(writer, name, effect.keep, effect.value),
         }
-      case 'send': {
-        const { message } = effect
-        const queue = await this.#ports.prepare(effect.queue, options)
-        const encode = (writer: ByteWriter): void => this.#ports.encodeMessage(writer, queue, message)
-        const isAnywhere = message.key === '' && message.deduplication === undefined && !queue.rules.single
-        const target = isAnywhere ? shard : this.#ports.shardOfMessage(queue, message)
-        const part = { kind: QUEUE_COMMAND.send, encode }
-        return target === shard ? part : emitPart(target, part)
-      }
+      case 'send':
+        return this.sendPart(effect.queue, effect.message, shard, options)
+      case 'arrive':
+        return arrivePart(effect, name, shard)
       case 'publish': {
         const { topic, partitions, key, payload } = effect
         const partition = partitionOf(key, partitions)
@@ -75,6 +84,16 @@ export class EffectParts {
       }
     }
   }
+}
+
+/** Where it goes is in the header. A header that somebody else has made up is as if the flow were gone. */
+function arrivePart({ parent, value }: Extract<Effect, { type: 'arrive' }>, name: MessageName, shard: number): Part {
+  if (value.length > CHILD_RESULT_LIMIT_BYTES) {
+    throw new TroupeError('TOO_LARGE', `the result of a child is at most ${CHILD_RESULT_LIMIT_BYTES} bytes`)
+  }
+  const target = parentOf(parent) ?? { shard, queue: name.queue, flow: parent, child: 0 }
+  const part = { kind: QUEUE_COMMAND.arrive, encode: (writer: ByteWriter) => encodeArrive(writer, target, value) }
+  return target.shard === shard ? part : emitPart(target.shard, part)
 }
 
 export type ChangeEffect = Extract<Effect, { type: 'set' | 'delete' }>

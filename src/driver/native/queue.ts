@@ -12,6 +12,8 @@ import {
   decodePeek,
   decodeQueues,
   decodeStats,
+  encodeContent,
+  encodeFlowHead,
   encodeInspect,
   encodeMessageId,
   encodeMove,
@@ -23,6 +25,7 @@ import {
   encodeRedrive,
   encodeSend,
   type PeekedMessage,
+  type SendCommand,
 } from '../../machine/queue-encode.ts'
 import { type ConsumerFacts, writeConsumersRequest } from '../../wire/delivery.ts'
 import { OPERATION } from '../../wire/request.ts'
@@ -33,6 +36,7 @@ import type {
   Delivered,
   Fence,
   InspectedMessage,
+  OutgoingFlow,
   OutgoingMessage,
   QueueFacet,
   QueueName,
@@ -46,8 +50,10 @@ import { ASK, Bodies, commandVerb, type Done, leaderVerb } from './body.ts'
 import { Consumption } from './consumption.ts'
 import { EffectParts } from './effects.ts'
 import { fenceOf } from './fence.ts'
+import { Flows } from './flows.ts'
 import { Operation, type Verb } from './operation.ts'
 import { QueueRuleBook, type RuledQueue } from './queue-rules.ts'
+import { Results } from './results.ts'
 import type { Router } from './router.ts'
 import { NativeSchedules } from './schedule.ts'
 import type { WatchPorts } from './shard-watch.ts'
@@ -85,6 +91,8 @@ export class NativeQueues implements QueueFacet {
   readonly #bodies: Bodies
   readonly #rules: QueueRuleBook
   readonly #effects: EffectParts
+  readonly #flows: Flows
+  readonly #results: Results
   readonly #schedules: NativeSchedules
   /** Where messages without a key go during this turn, so that they share a batch. */
   #spread = 0
@@ -104,8 +112,32 @@ export class NativeQueues implements QueueFacet {
       router,
       prepare: (queue, options) => this.#rules.prepare(queue, options),
       shardOfMessage: (queue, message) => this.#shardOf(queue, message),
-      encodeMessage: (writer, queue, message) => encodeMessage(writer, queue, message),
+      encodeMessage: (writer, queue, message) => encodeSend(writer, sendCommand(queue, message)),
     })
+    this.#results = new Results(router, ports)
+    this.#flows = new Flows({
+      router,
+      bodies,
+      effects: this.#effects,
+      prepare: (queue, options) => this.#rules.prepare(queue, options),
+      encodeFlow(writer, queue, { name, children, message }) {
+        encodeFlowHead(writer, queue.name, name, children.length)
+        encodeContent(writer, sendCommand(queue, message))
+      },
+    })
+  }
+
+  async sendFlow(flow: OutgoingFlow, options: CallOptions): Promise<Sent> {
+    return sentOf(await this.#flows.send(flow, options))
+  }
+
+  async children(queue: string, id: string, options: CallOptions): Promise<readonly (Uint8Array | undefined)[]> {
+    return this.#flows.children(queue, await this.#place(id, options), options)
+  }
+
+  async result(queue: string, id: string, options: CallOptions): Promise<Uint8Array | undefined> {
+    const inspect = (call: CallOptions) => this.inspect(queue, id, call)
+    return this.#results.wait({ ...(await this.#place(id, options)), queue, id, inspect }, options)
   }
 
   send(queue: QueueName, message: OutgoingMessage, options: CallOptions & { readonly fence?: Fence }): Promise<Sent> {
@@ -285,13 +317,13 @@ export class NativeQueues implements QueueFacet {
   ): Promise<Sent> {
     if (options.fence !== undefined) return this.#sendFenced(queue, message, options.fence, options)
     const shard = this.#shardOf(queue, message)
-    encodeMessage(this.#bodies.begin(), queue, message)
+    encodeSend(this.#bodies.begin(), sendCommand(queue, message))
     return this.#router.submit(new Operation(SEND, { shard, value: this.#bodies.end() }), options)
   }
 
   async #sendFenced(queue: RuledQueue, message: OutgoingMessage, fence: Fence, options: CallOptions): Promise<Sent> {
     const shard = this.#shardOf(queue, message)
-    const encode = (writer: ByteWriter): void => encodeMessage(writer, queue, message)
+    const encode = (writer: ByteWriter): void => encodeSend(writer, sendCommand(queue, message))
     const value = this.#bodies.transaction([fenceOf(this.#router, fence, shard), { kind: QUEUE_COMMAND.send, encode }])
     return sentOf(await this.#router.submit(new Operation(FENCED, { shard, value }), options))
   }
@@ -362,11 +394,11 @@ function noRoomError(queue: string, cause: unknown): TroupeError {
   return new TroupeError('TIMEOUT', `there was no room in queue '${queue}' in time, and nothing was sent`, { cause })
 }
 
-function encodeMessage(writer: ByteWriter, queue: QueueName, message: OutgoingMessage): void {
+function sendCommand(queue: QueueName, message: OutgoingMessage): SendCommand {
   const { key, delay, ttl, priority, deduplication, headers, payload } = message
   const isDueRelative = typeof delay === 'number'
   const due = Math.round((isDueRelative ? delay : delay.at) * 1000)
-  encodeSend(writer, {
+  return {
     queue: queue.name,
     key,
     priority,
@@ -379,7 +411,7 @@ function encodeMessage(writer: ByteWriter, queue: QueueName, message: OutgoingMe
     windowMs: Number.isFinite(deduplication?.window) ? Math.ceil(deduplication?.window ?? 0) : 0,
     headers: encodeHeaders(headers),
     payload,
-  })
+  }
 }
 
 function present({ id, time, due, headers, ...message }: PeekedMessage, shard: number): InspectedMessage {
