@@ -1,13 +1,13 @@
 import { execFile } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
-import ts from 'typescript'
 import { expect, test } from 'vitest'
+import { root } from '../process/os-process.ts'
+import { compile } from './compile.ts'
 
-const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
-const compiled = join(root, 'temp', 'examples')
+/** The one that runs until it is told to end: `cluster.test.ts` runs it. */
+const SERVICE = '09-cluster.ts'
 
 /** What each example prints. */
 const OUTPUT: Readonly<Record<string, readonly string[]>> = {
@@ -40,10 +40,33 @@ const OUTPUT: Readonly<Record<string, readonly string[]>> = {
     'the invoice is at /paid',
     'holds: false true',
   ],
+  '06-cron.ts': [
+    'set by three, there once: beat, nightly',
+    'the next night report is due at 03 in Berlin, summer or winter',
+    'three firings, three names: 3',
+    'ended: true',
+  ],
+  '07-topic.ts': [
+    'billing saw o-1 placed, paid, shipped',
+    'mailing saw o-2 placed, paid, shipped',
+    'then billing saw o-3',
+    'billing saw it all again: o-1, o-2, o-3',
+    'mailing is behind by 1',
+    'tea is 90',
+  ],
+  '08-orders.ts': [
+    'ann has ordered for 60',
+    'bob has ordered for 7',
+    'invoices of ann, each once and in order: 10, 20, 30',
+    'an order of bob for -5 died: a total is not negative',
+  ],
 }
 
 test('every example is listed here', () => {
-  expect(readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.ts'))).toEqual(Object.keys(OUTPUT))
+  expect(readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.ts'))).toEqual([
+    ...Object.keys(OUTPUT),
+    SERVICE,
+  ])
 })
 
 // As a newcomer runs it: the built package, in a process of its own, which must end by itself.
@@ -51,15 +74,3 @@ test.each(Object.entries(OUTPUT))('%s prints what it says', { timeout: 30_000 },
   const { stdout } = await promisify(execFile)(process.execPath, [compile(name)], { timeout: 20_000 })
   expect(stdout.trimEnd().split('\n')).toEqual(lines)
 })
-
-/** Node 20 runs no TypeScript. Within the package, so that the example finds `troupe` by its name. */
-function compile(name: string): string {
-  const source = readFileSync(join(root, 'examples', name), 'utf8')
-  const { outputText } = ts.transpileModule(source, {
-    compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 },
-  })
-  const file = join(compiled, name.replace(/\.ts$/, '.mjs'))
-  mkdirSync(compiled, { recursive: true })
-  writeFileSync(file, outputText)
-  return file
-}

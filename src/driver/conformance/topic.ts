@@ -210,11 +210,8 @@ const GROUPS: readonly TimedConformanceCase[] = [
       const reader = scene.subscribe({ group: 'g' })
       await (await scene.next(reader)).commit({})
       await checkRejects(scene.facet.reset(scene.topic, 'g', 'earliest', {}), 'CONFLICT')
+      // Whoever has left a loop has left the group.
       await reader.return?.()
-      await eventually(scene, 'the group has no members', async () => {
-        const [group] = await scene.facet.groups(context.name, {})
-        return group?.members.length === 0
-      })
       await scene.facet.reset(scene.topic, 'g', { offsets: new Map([[0, 1n]]) }, {})
       checkEqual(await scene.read(scene.subscribe({ group: 'g' }), 2), ['b', 'c'], 'records')
     },

@@ -13,8 +13,8 @@ interface Waiting<Item> {
 export interface Spring {
   /** The consumer asked for the first time. May throw. */
   begin(): void
-  /** Called once; nothing is pushed afterwards. */
-  end(): void
+  /** Called once; nothing is pushed afterwards. A consumer that returns waits for what is still to be done. */
+  end(): void | Promise<void>
 }
 
 export class Feed<Item> implements AsyncIterator<Item, undefined>, Subscriber {
@@ -27,6 +27,7 @@ export class Feed<Item> implements AsyncIterator<Item, undefined>, Subscriber {
   #waiting: Waiting<Item>[] = []
   #state: 'new' | 'open' | 'ended' = 'new'
   #isFinished = false
+  #ending: Promise<void> | undefined
   #failure: { readonly error: unknown } | undefined
 
   constructor(router: Router, signal: AbortSignal | undefined, spring: Spring) {
@@ -43,9 +44,10 @@ export class Feed<Item> implements AsyncIterator<Item, undefined>, Subscriber {
     })
   }
 
-  return(): Promise<IteratorResult<Item, undefined>> {
+  async return(): Promise<IteratorResult<Item, undefined>> {
     this.#end()
-    return Promise.resolve({ done: true, value: undefined })
+    await this.#ending
+    return { done: true, value: undefined }
   }
 
   push(item: Item): void {
@@ -119,6 +121,6 @@ export class Feed<Item> implements AsyncIterator<Item, undefined>, Subscriber {
     this.#isFinished = true
     this.#router.subscribers.delete(this)
     this.#signal?.removeEventListener('abort', this.#aborted)
-    this.#spring.end()
+    this.#ending = this.#spring.end() ?? undefined
   }
 }

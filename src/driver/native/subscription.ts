@@ -24,6 +24,8 @@ const JOIN = commandVerb(TOPIC_COMMAND.join)
 const YIELD = commandVerb(TOPIC_COMMAND.yield)
 const COMMIT = commandVerb(TOPIC_COMMAND.commit)
 const MEMBER_TTL_MS = 10_000
+/** Who leaves waits no longer than this for being heard. */
+const FAREWELL_MS = 2000
 /** How long a partition that is to be yielded waits for the commit of what is being handled. */
 const GRACE_MS = 5000
 const AGAIN_MS = 200
@@ -136,11 +138,12 @@ export class Member implements Spring, BatchHandler {
     this.#live().catch((error: unknown) => this.feed.fail(error))
   }
 
-  end(): void {
+  /** Who reads no more is no member any more: the group can be reset, and others have the partitions. */
+  end(): Promise<void> {
     this.#over.abort()
     this.#grace?.cancel()
     this.#loseAll()
-    this.#leave()
+    return this.#leave()
   }
 
   received(batch: Batch): void {
@@ -174,11 +177,10 @@ export class Member implements Spring, BatchHandler {
       try {
         await this.#follow()
       } catch (error) {
-        if (this.#over.signal.aborted) return
-        if (!isTroupeError(error, ...PASSING)) throw error
+        if (!this.#over.signal.aborted && !isTroupeError(error, ...PASSING)) throw error
       }
       this.#loseAll()
-      this.#leave()
+      await this.#leave()
       const { clock, scheduler } = this.#parts.ports
       await new Promise<void>((resolve) => scheduler.at(clock.now() + AGAIN_MS, resolve))
     }
@@ -264,8 +266,8 @@ export class Member implements Spring, BatchHandler {
   }
 
   /** Its partitions pass on when the lease ends; if this fails, when it has run out. */
-  #leave(): void {
-    this.#lease?.end({ timeout: MEMBER_TTL_MS }).catch(() => {})
+  async #leave(): Promise<void> {
+    await this.#lease?.end({ timeout: FAREWELL_MS }).catch(() => {})
   }
 
   #loseAll(): void {
