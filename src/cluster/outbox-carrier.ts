@@ -3,7 +3,7 @@
 import { ByteWriter } from '../base/bytes.ts'
 import type { Clock, Millis, Scheduler, Timer } from '../base/time.ts'
 import { STATUS } from '../machine/command.ts'
-import type { OutboxView } from '../machine/leader-view.ts'
+import type { Lane, OutboxView } from '../machine/leader-view.ts'
 import { encodeRelay, encodeRelayed } from '../machine/outbox.ts'
 import { REPLY } from '../wire/request.ts'
 import type { ReplyTarget } from './source.ts'
@@ -25,16 +25,17 @@ export interface CarrierPorts {
   propose(target: ReplyTarget, id: number, command: Uint8Array): void
 }
 
-/** Commands for one target that are under way at once. */
+/** Commands of one lane that are under way at once. */
 const BATCH = 64
-/** How long until a batch that got stuck is sent again. */
+/** How long until a batch that got stuck is tried again, with its first command only: twice as long each time. */
 const AGAIN_MS: Millis = 100
+const LONGEST_AGAIN_MS: Millis = 1600
 /** A batch whose answers do not come is sent again. */
 const PATIENCE_MS: Millis = 5000
 
-/** Commands on their way to one shard. */
+/** Commands on their way. */
 interface Batch {
-  readonly target: number
+  readonly lane: Lane
   readonly sequences: readonly number[]
   readonly executed: boolean[]
   answers: number
@@ -42,8 +43,10 @@ interface Batch {
 
 export class OutboxCarrier {
   readonly #ports: CarrierPorts
-  readonly #batches = new Map<number, Batch>()
-  readonly #timers = new Map<number, Timer>()
+  readonly #batches = new Map<Lane, Batch>()
+  readonly #timers = new Map<Lane, Timer>()
+  /** Of lanes that got stuck: how long they wait. */
+  readonly #stuck = new Map<Lane, Millis>()
   #version = -1
 
   constructor(ports: CarrierPorts) {
@@ -54,64 +57,72 @@ export class OutboxCarrier {
     const view = this.#ports.outbox()
     if (view.version === this.#version || !this.#ports.isActive()) return
     this.#version = view.version
-    for (const target of view.targets()) if (!this.#timers.has(target)) this.#send(target)
+    for (const lane of view.lanes()) if (!this.#timers.has(lane)) this.#send(lane)
   }
 
   move(): void {
     for (const timer of this.#timers.values()) timer.cancel()
     this.#timers.clear()
     this.#batches.clear()
+    this.#stuck.clear()
     this.#version = -1
   }
 
-  /** A target has a timer from here until its batch has been reported and applied: so there is one batch at a time. */
-  #send(target: number): void {
+  /** A lane has a timer from here until its batch has been reported and applied: so there is one batch at a time. */
+  #send(lane: Lane): void {
     const { carriage } = this.#ports
-    const pending = this.#ports.outbox().pending(target, BATCH)
-    this.#timers.get(target)?.cancel()
-    this.#timers.delete(target)
-    this.#batches.delete(target)
+    const pending = this.#ports.outbox().pending(lane, this.#stuck.has(lane) ? 1 : BATCH)
+    this.#timers.get(lane)?.cancel()
+    this.#timers.delete(lane)
+    this.#batches.delete(lane)
     if (pending.length === 0 || carriage.shard === undefined) return
-    const batch: Batch = { target, sequences: pending.map(({ sequence }) => sequence), executed: [], answers: 0 }
-    this.#batches.set(target, batch)
-    this.#again(target, PATIENCE_MS)
+    const batch: Batch = { lane, sequences: pending.map(({ sequence }) => sequence), executed: [], answers: 0 }
+    this.#batches.set(lane, batch)
+    this.#again(lane, PATIENCE_MS)
     const answer: ReplyTarget = { reply: (at, status, bytes) => this.#answered(batch, at, status, bytes) }
     for (const [at, { body }] of pending.entries()) {
       const command = new ByteWriter(body.length + 64)
       encodeRelay(command, carriage.shard, body)
-      if (!carriage.carry(target, command.take(), answer, at)) return
+      if (!carriage.carry(lane.shard, command.take(), answer, at)) return
     }
   }
 
   #answered(batch: Batch, at: number, status: number, bytes: Uint8Array): void {
-    if (this.#batches.get(batch.target) !== batch) return
+    const { lane } = batch
+    if (this.#batches.get(lane) !== batch) return
     batch.answers++
     batch.executed[at] = status === REPLY.answered && (bytes[0] === STATUS.ok || bytes[0] === STATUS.duplicate)
     if (batch.answers < batch.sequences.length) return
-    this.#batches.delete(batch.target)
+    this.#batches.delete(lane)
     const first = batch.sequences.findIndex((_, place) => batch.executed[place] !== true)
     const through = batch.sequences[(first < 0 ? batch.sequences.length : first) - 1]
-    if (through === undefined) this.#again(batch.target, AGAIN_MS)
-    else this.#report(batch.target, through)
+    if (through === undefined) {
+      const pause = this.#stuck.get(lane) ?? AGAIN_MS
+      this.#stuck.set(lane, Math.min(pause * 2, LONGEST_AGAIN_MS))
+      this.#again(lane, pause)
+    } else {
+      this.#stuck.delete(lane)
+      this.#report(lane, through)
+    }
   }
 
-  #report(target: number, through: number): void {
+  #report(lane: Lane, through: number): void {
     const command = new ByteWriter(64)
-    encodeRelayed(command, target, through)
+    encodeRelayed(command, lane, through)
     const reply = (_id: number, status: number): void => {
-      if (!this.#timers.has(target)) return
-      if (status === REPLY.answered) this.#again(target, 0)
-      else this.#again(target, AGAIN_MS)
+      if (!this.#timers.has(lane)) return
+      if (status === REPLY.answered) this.#again(lane, 0)
+      else this.#again(lane, AGAIN_MS)
     }
     this.#ports.propose({ reply }, 0, command.take())
   }
 
-  #again(target: number, pause: Millis): void {
+  #again(lane: Lane, pause: Millis): void {
     const { clock, scheduler } = this.#ports
-    this.#timers.get(target)?.cancel()
+    this.#timers.get(lane)?.cancel()
     const timer = scheduler.at(clock.now() + pause, () => {
-      if (this.#timers.get(target) === timer && this.#ports.isActive()) this.#send(target)
+      if (this.#timers.get(lane) === timer && this.#ports.isActive()) this.#send(lane)
     })
-    this.#timers.set(target, timer)
+    this.#timers.set(lane, timer)
   }
 }

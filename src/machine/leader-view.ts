@@ -79,11 +79,18 @@ export interface UnplannedSchedule {
   readonly after: LeaderMicros
 }
 
+/** The commands of one shard for one queue or topic of another; `''` for all that are for neither. Each lane has an order of its own. */
+export interface Lane {
+  readonly shard: number
+  readonly name: string
+}
+
 /** Commands for other shards, which the leader carries there; see `outbox.ts`. */
 export interface OutboxView {
-  targets(): Iterable<number>
-  /** Encoded `relay` commands for a shard, oldest first, without their heads. */
-  pending(target: number, limit: number): readonly { readonly sequence: number; readonly body: Uint8Array }[]
+  /** Those with something pending; each is the same object as long as it has. */
+  lanes(): Iterable<Lane>
+  /** Encoded `relay` commands of a lane, oldest first, without their heads. */
+  pending(lane: Lane, limit: number): readonly { readonly sequence: number; readonly body: Uint8Array }[]
   readonly version: number
 }
 

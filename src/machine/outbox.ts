@@ -1,11 +1,12 @@
 /** The outbox of a shard holds commands that its transactions emit for other shards, until those have executed them. */
 
 import { type ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
-import { VALUE_LIMIT_BYTES } from '../base/limit.ts'
+import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../base/limit.ts'
 import { Ring } from '../base/ring.ts'
 import type { LeaderMicros } from './batch.ts'
 import { COMMAND, type Envelope, encodeHead, NO_SESSION, STATUS } from './command.ts'
-import type { OutboxView } from './leader-view.ts'
+import type { Lane, OutboxView } from './leader-view.ts'
+import { QUEUE_COMMAND } from './queue-command.ts'
 import { type FrozenTable, TABLE, type Table, type Task, tableOf } from './table.ts'
 import { PARTS_LIMIT, type Part } from './transaction.ts'
 
@@ -16,36 +17,40 @@ export interface OutboxLimits {
 }
 
 const OUTBOX_LIMITS: OutboxLimits = { pending: 65_536, bytes: 64 * 1024 * 1024 }
+/** A lane that cannot go on leaves the others this many times what it may have itself. */
+const LANE_SHARE = 16
 
-/** Most shards that one sends to or receives from: all that there can be. */
-const SHARDS_LIMIT = 65_536
+/** Most lanes that a shard sends on, and that it receives on. */
+const LANES_LIMIT = 65_536
+const LANES_RECEIVED_LIMIT = 1_000_000
 /** Longest body of an emitted command: a value with its key and headers. */
 const BODY_LIMIT_BYTES: number = VALUE_LIMIT_BYTES + 262_144
-const VERSION = 1
+const VERSION = 2
 /** A section is closed beyond this; one record more is the exception that sections may be. */
 const FULL_BYTES = 59_000
-/** What a record holds; its first byte. A target comes before its commands. */
-const RECORD = { target: 1, pending: 2, source: 3 } as const
+/** What a record holds; its first byte. A lane comes before its commands. */
+const RECORD = { lane: 1, pending: 2, source: 3 } as const
 
 /** Sequences make these commands safe to send again, so they need no session. */
 const ANYONE: Envelope = { session: NO_SESSION, sequence: 1, acknowledged: 1 }
 
 type Pending = ReturnType<OutboxView['pending']>[number]
 
-interface Target {
-  /** Of the next command that is emitted for it. */
+interface OpenLane extends Lane {
+  /** Of the next command that is emitted on it. */
   next: number
   /** Oldest first, with sequences without gaps up to `next`. */
   readonly pending: Ring<Pending>
+  bytes: number
 }
 
 /**
- * Kinds of the machine's own range. `emit` (only a part): `[target shard u32, kind u8, body]` is kept under the target's
- * next sequence, from 1. `relay`: `[source shard u32, sequence u53, kind u8, body]` is executed by the target when the
- * sequence is the next of its source: `ok`, whatever the inner command comes to, unless that is `full`, which executes
+ * Kinds of the machine's own range. `emit` (only a part): `[target shard u32, kind u8, body]` is kept under the next sequence,
+ * from 1, of its {@link Lane}, so that a queue that is full holds up no other. `relay`: `[source shard u32, sequence u53, kind u8, body]` is executed by the target when the
+ * sequence is the next of its source on this lane: `ok`, whatever the inner command comes to, unless that is `full`, which executes
  * nothing: nobody else could be told that there was no room, so it stays in the outbox and is sent again. An earlier sequence has been executed
- * before (`duplicate`), a later one is `conflict` with the next as number. `relayed`: `[target shard u32, sequence u53]`:
- * the target has executed everything up to there, so it is dropped. Commands of the machine itself are not emitted.
+ * before (`duplicate`), a later one is `conflict` with the next as number. `relayed`: `[target shard u32, name text,
+ * sequence u53]`: the target has executed everything up to there, so it is dropped. Commands of the machine itself are not emitted.
  *
  * Bodies of `pending` are relay bodies from the sequence on: a shard does not know its own number, so the leader writes
  * head and source before them ({@link encodeRelay}).
@@ -55,9 +60,9 @@ export class OutboxTable implements Table, OutboxView {
   readonly dueAt: LeaderMicros = Number.POSITIVE_INFINITY
   version = 0
   readonly #limits: OutboxLimits
-  readonly #targets: Map<number, Target> = new Map()
-  /** The next sequence of each source. */
-  readonly #sources: Map<number, number> = new Map()
+  readonly #lanes: Map<string, OpenLane> = new Map()
+  /** The next sequence of each lane that comes here. */
+  readonly #sources: Map<string, number> = new Map()
   #count = 0
   #bytes = 0
 
@@ -65,27 +70,27 @@ export class OutboxTable implements Table, OutboxView {
     this.#limits = limits
   }
 
-  /** The sequence that is executed next of what this source relays. */
-  nextOf(source: number): number {
-    return this.#sources.get(source) ?? 1
+  /** The sequence that is executed next of what comes on this lane. */
+  nextOf(source: Lane): number {
+    return this.#sources.get(keyOf(source)) ?? 1
   }
 
-  /** The next of this source was executed. */
-  admit(source: number): void {
-    this.#sources.set(source, this.nextOf(source) + 1)
+  /** The next of this lane was executed. */
+  admit(source: Lane): void {
+    this.#sources.set(keyOf(source), this.nextOf(source) + 1)
   }
 
-  /** Whether so many shards send here that no other can be one. */
-  isStrange(source: number): boolean {
-    return this.#sources.size >= SHARDS_LIMIT && !this.#sources.has(source)
+  /** Whether so many lanes come here that there is no room for another. */
+  isStrange(source: Lane): boolean {
+    return this.#sources.size >= LANES_RECEIVED_LIMIT && !this.#sources.has(keyOf(source))
   }
 
-  *targets(): Iterable<number> {
-    for (const [target, { pending }] of this.#targets) if (pending.length > 0) yield target
+  *lanes(): Iterable<Lane> {
+    for (const lane of this.#lanes.values()) if (lane.pending.length > 0) yield lane
   }
 
-  pending(target: number, limit: number): readonly Pending[] {
-    const waiting = this.#targets.get(target)?.pending
+  pending(lane: Lane, limit: number): readonly Pending[] {
+    const waiting = this.#lanes.get(keyOf(lane))?.pending
     const found: Pending[] = []
     for (let at = 0; at < limit; at++) {
       const next = waiting?.at(at)
@@ -100,10 +105,10 @@ export class OutboxTable implements Table, OutboxView {
     outcome.status = STATUS.unsupported
     outcome.revision = 0
     if (kind !== COMMAND.relayed) return
-    const target = reader.u32()
+    const lane = { shard: reader.u32(), name: reader.text(KEY_LIMIT_BYTES) }
     const sequence = reader.u53()
     if (reader.at !== end) throw malformed('a command is longer than its content')
-    outcome.status = this.#drop(target, sequence) ? STATUS.ok : STATUS.absent
+    outcome.status = this.#drop(this.#lanes.get(keyOf(lane)), sequence) ? STATUS.ok : STATUS.absent
     outcome.revision = sequence
   }
 
@@ -111,22 +116,25 @@ export class OutboxTable implements Table, OutboxView {
     outcome.status = STATUS.unsupported
     outcome.revision = 0
     if (kind !== COMMAND.emit) return
-    const target = reader.u32()
+    const shard = reader.u32()
     const inner = reader.u8()
     if (end < reader.at || end - reader.at > BODY_LIMIT_BYTES) throw malformed('no such emit')
     if (tableOf(inner) === TABLE.machine) return
-    const isNew = !this.#targets.has(target)
+    const lane = this.#lanes.get(keyOf({ shard, name: laneNameOf(inner, reader) }))
     const isFull = this.#count >= this.#limits.pending || this.#bytes >= this.#limits.bytes
-    outcome.status = isFull || (isNew && this.#targets.size >= SHARDS_LIMIT) ? STATUS.full : STATUS.ok
+    outcome.status = isFull || !this.#hasRoom(lane) ? STATUS.full : STATUS.ok
   }
 
   apply({ reader, end, outcome }: Task): void {
-    const target = this.#targetOf(reader.u32())
-    const sequence = target.next++
+    const shard = reader.u32()
+    const body = reader.at
+    const lane = this.#laneOf({ shard, name: laneNameOf(reader.u8(), reader) })
+    reader.at = body
+    const sequence = lane.next++
     const writer = new ByteWriter(8 + end - reader.at)
     writer.u53(sequence)
     writer.raw(reader.bytes.subarray(reader.at, end))
-    this.#keep(target, { sequence, body: writer.take() })
+    this.#keep(lane, { sequence, body: writer.take() })
     this.version++
     outcome.status = STATUS.ok
     outcome.revision = sequence
@@ -140,9 +148,14 @@ export class OutboxTable implements Table, OutboxView {
 
   /** Commands never change once they are emitted, so references to them will do. */
   freeze(): FrozenTable {
-    const targets = [...this.#targets].map(([shard, { next }]) => ({ shard, next, pending: this.pending(shard, next) }))
+    const lanes = Array.from(this.#lanes.values(), (lane) => ({
+      shard: lane.shard,
+      name: lane.name,
+      next: lane.next,
+      pending: this.pending(lane, lane.next),
+    }))
     const sources = [...this.#sources]
-    return { sections: () => encodeSections(targets, sources), release(): void {} }
+    return { sections: () => encodeSections(lanes, sources), release(): void {} }
   }
 
   load(section: ByteReader): void {
@@ -150,40 +163,50 @@ export class OutboxTable implements Table, OutboxView {
     if (version !== VERSION) throw malformed(`an outbox of format ${version} cannot be read`)
     while (section.remaining > 0) {
       const record = section.u8()
-      const shard = section.u32()
-      if (record === RECORD.target) this.#targetOf(shard).next = section.u53()
-      else if (record === RECORD.pending) this.#load(this.#targetOf(shard), section.blob().slice())
-      else if (record === RECORD.source) this.#sources.set(shard, section.u53())
+      const lane = { shard: section.u32(), name: section.text(KEY_LIMIT_BYTES) }
+      if (record === RECORD.lane) this.#laneOf(lane).next = section.u53()
+      else if (record === RECORD.pending) this.#load(this.#laneOf(lane), section.blob().slice())
+      else if (record === RECORD.source) this.#sources.set(keyOf(lane), section.u53())
       else throw malformed(`an outbox has no records of kind ${record}`)
     }
   }
 
-  #load(target: Target, body: Uint8Array): void {
+  #load(lane: OpenLane, body: Uint8Array): void {
     const view = new DataView(body.buffer, body.byteOffset, body.length)
     if (body.length < 9) throw malformed('a relayed command has a sequence and a kind')
-    this.#keep(target, { sequence: view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true), body })
+    this.#keep(lane, { sequence: view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true), body })
   }
 
-  #targetOf(shard: number): Target {
-    let target = this.#targets.get(shard)
-    if (target === undefined) {
-      target = { next: 1, pending: new Ring(this.#limits.pending + PARTS_LIMIT) }
-      this.#targets.set(shard, target)
+  #laneOf({ shard, name }: Lane): OpenLane {
+    const key = keyOf({ shard, name })
+    let lane = this.#lanes.get(key)
+    if (lane === undefined) {
+      lane = { shard, name, next: 1, pending: new Ring(this.#limits.pending + PARTS_LIMIT), bytes: 0 }
+      this.#lanes.set(key, lane)
     }
-    return target
+    return lane
   }
 
-  #keep(target: Target, pending: Pending): void {
-    target.pending.push(pending)
+  #hasRoom(lane: OpenLane | undefined): boolean {
+    if (lane === undefined) return this.#lanes.size < LANES_LIMIT
+    const { pending, bytes } = this.#limits
+    return lane.pending.length < pending / LANE_SHARE && lane.bytes < bytes / LANE_SHARE
+  }
+
+  #keep(lane: OpenLane, pending: Pending): void {
+    lane.pending.push(pending)
+    lane.bytes += pending.body.length
     this.#count++
     this.#bytes += pending.body.length
   }
 
-  #drop(shard: number, upTo: number): boolean {
-    const waiting = this.#targets.get(shard)?.pending
+  #drop(lane: OpenLane | undefined, upTo: number): boolean {
+    if (lane === undefined) return false
+    const waiting = lane.pending
     let dropped = 0
-    for (let first = waiting?.at(0); first !== undefined && first.sequence <= upTo; first = waiting?.at(0)) {
-      waiting?.shift()
+    for (let first = waiting.at(0); first !== undefined && first.sequence <= upTo; first = waiting.at(0)) {
+      waiting.shift()
+      lane.bytes -= first.body.length
       this.#count--
       this.#bytes -= first.body.length
       dropped++
@@ -193,22 +216,39 @@ export class OutboxTable implements Table, OutboxView {
   }
 }
 
-interface FrozenTarget {
-  readonly shard: number
+function keyOf({ shard, name }: Lane): string {
+  return `${shard} ${name}`
+}
+
+/**
+ * The name of the queue or topic that a command is for, with which its body begins; `''` for others, and for what a full queue must not
+ * hold up because it empties it. The reader stays where it is.
+ */
+export function laneNameOf(kind: number, reader: ByteReader): string {
+  const table = tableOf(kind)
+  if ((table !== TABLE.queue && table !== TABLE.topic) || kind === QUEUE_COMMAND.arrive) return ''
+  const { at } = reader
+  const name = reader.text(KEY_LIMIT_BYTES)
+  reader.at = at
+  return name
+}
+
+interface FrozenLane extends Lane {
   readonly next: number
   readonly pending: readonly Pending[]
 }
 
 function* encodeSections(
-  targets: readonly FrozenTarget[],
-  sources: readonly (readonly [number, number])[],
+  lanes: readonly FrozenLane[],
+  sources: readonly (readonly [string, number])[],
 ): Generator<Uint8Array> {
   const writer = new ByteWriter()
-  for (const [record, shard, content] of records(targets, sources)) {
-    if (writer.length > 0 && writer.length + contentLength(content) > FULL_BYTES) yield writer.copy()
+  for (const [record, { shard, name }, content] of records(lanes, sources)) {
+    if (writer.length > 0 && writer.length + name.length * 3 + contentLength(content) > FULL_BYTES) yield writer.copy()
     if (writer.length === 0) writer.u8(VERSION)
     writer.u8(record)
     writer.u32(shard)
+    writer.text(name)
     if (typeof content === 'number') writer.u53(content)
     else writer.blob(content)
   }
@@ -216,14 +256,17 @@ function* encodeSections(
 }
 
 function* records(
-  targets: readonly FrozenTarget[],
-  sources: readonly (readonly [number, number])[],
-): Generator<readonly [record: number, shard: number, content: number | Uint8Array]> {
-  for (const { shard, next, pending } of targets) {
-    yield [RECORD.target, shard, next]
-    for (const { body } of pending) yield [RECORD.pending, shard, body]
+  lanes: readonly FrozenLane[],
+  sources: readonly (readonly [string, number])[],
+): Generator<readonly [record: number, lane: Lane, content: number | Uint8Array]> {
+  for (const lane of lanes) {
+    yield [RECORD.lane, lane, lane.next]
+    for (const { body } of lane.pending) yield [RECORD.pending, lane, body]
   }
-  for (const [shard, next] of sources) yield [RECORD.source, shard, next]
+  for (const [key, next] of sources) {
+    const space = key.indexOf(' ')
+    yield [RECORD.source, { shard: Number(key.slice(0, space)), name: key.slice(space + 1) }, next]
+  }
 }
 
 function contentLength(content: number | Uint8Array): number {
@@ -237,10 +280,11 @@ export function encodeRelay(writer: ByteWriter, source: number, body: Uint8Array
   writer.raw(body)
 }
 
-/** Tells the source that its target has executed everything up to this sequence. */
-export function encodeRelayed(writer: ByteWriter, target: number, sequence: number): void {
+/** Tells the source that the lane's shard has executed everything up to this sequence. */
+export function encodeRelayed(writer: ByteWriter, { shard, name }: Lane, sequence: number): void {
   encodeHead(writer, COMMAND.relayed, ANYONE)
-  writer.u32(target)
+  writer.u32(shard)
+  writer.text(name)
   writer.u53(sequence)
 }
 

@@ -19,6 +19,7 @@ import {
 import { KeyValue } from './key-value.ts'
 import type { LeaderView } from './leader-view.ts'
 import type { FrozenState, Machine, ReplySink } from './machine.ts'
+import { laneNameOf } from './outbox.ts'
 import { SESSION_LIMITS, type SessionLimits, Sessions } from './session.ts'
 import { encodeBeginning, encodeSnapshot, readSnapshot } from './snapshot.ts'
 import { TABLE, type Task, tableOf } from './table.ts'
@@ -206,9 +207,10 @@ export class Shard implements Machine {
   /** See `OutboxTable`. */
   #relay(reader: ByteReader, end: number): void {
     const { outbox } = this.#tables
-    const source = reader.u32()
+    const shard = reader.u32()
     const sequence = reader.u53()
     const kind = reader.u8()
+    const source = { shard, name: laneNameOf(kind, reader) }
     const next = outbox.nextOf(source)
     if (sequence !== next || outbox.isStrange(source)) {
       this.#outcome.status = sequence < next ? STATUS.duplicate : STATUS.conflict

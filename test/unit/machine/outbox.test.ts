@@ -3,22 +3,29 @@ import { describe, expect, test } from 'vitest'
 import { ByteReader } from '../../../src/base/bytes.ts'
 import { STATUS } from '../../../src/machine/command.ts'
 import { emitPart, encodeRelay, encodeRelayed, OutboxTable } from '../../../src/machine/outbox.ts'
+import { QUEUE_COMMAND } from '../../../src/machine/queue-command.ts'
+import { encodeSend } from '../../../src/machine/queue-encode.ts'
 import { Shard } from '../../../src/machine/shard.ts'
 import type { Task } from '../../../src/machine/table.ts'
+import type { Part } from '../../../src/machine/transaction.ts'
 import { part, restored, together } from './lease-operations.ts'
 import { anyone, apply, bytes, contents, get, setting } from './operations.ts'
+import { configuring, outgoing, purging } from './queue-operations.ts'
 
 const emitting = (target: number, key: string, value: number) => emitPart(target, part(setting(key, value)))
 const relaying = (source: number, body: Uint8Array) => bytes((writer) => encodeRelay(writer, source, body))
-const relayed = (target: number, sequence: number) => bytes((writer) => encodeRelayed(writer, target, sequence))
-const pending = (shard: Shard, target: number) => shard.view.outbox.pending(target, 1000)
+const relayed = (target: number, sequence: number) =>
+  bytes((writer) => encodeRelayed(writer, { shard: target, name: '' }, sequence))
+const pending = (shard: Shard, target: number) => shard.view.outbox.pending({ shard: target, name: '' }, 1000)
 const sequences = (shard: Shard, target: number) => pending(shard, target).map(({ sequence }) => sequence)
+
+const targets = (shard: Shard) => Array.from(shard.view.outbox.lanes(), (lane) => lane.shard)
 
 describe('what a transaction emits', () => {
   test('waits for each target in its order until that has executed it', () => {
     const shard = new Shard()
     apply(shard, 1, together([emitting(7, 'a', 1), emitting(8, 'b', 1), emitting(7, 'c', 1)]))
-    expect([...shard.view.outbox.targets()]).toEqual([7, 8])
+    expect(targets(shard)).toEqual([7, 8])
     expect([sequences(shard, 7), sequences(shard, 8)]).toEqual([[1, 2], [1]])
     expect(apply(shard, 2, relayed(7, 1), relayed(7, 1), relayed(9, 5))).toMatchObject([
       { status: 'ok' },
@@ -27,7 +34,7 @@ describe('what a transaction emits', () => {
     ])
     expect(sequences(shard, 7)).toEqual([2])
     apply(shard, 3, relayed(7, 2), relayed(8, 1), together([emitting(7, 'd', 1)]))
-    expect([[...shard.view.outbox.targets()], sequences(shard, 7)]).toEqual([[7], [3]])
+    expect([targets(shard), sequences(shard, 7)]).toEqual([[7], [3]])
   })
 
   test('is nothing when the transaction does not happen, and no command of its own', () => {
@@ -37,17 +44,58 @@ describe('what a transaction emits', () => {
     const alone = setting('k', 1)
     alone[0] = emitting(7, 'a', 1).kind
     expect(apply(shard, 1, alone)).toEqual([{ status: 'unsupported', revision: 0 }])
-    expect([...shard.view.outbox.targets()]).toEqual([])
+    expect(targets(shard)).toEqual([])
   })
 
   test('is refused once there is no room', () => {
-    const table = new OutboxTable({ pending: 2, bytes: 1_000_000 })
+    const table = new OutboxTable({ pending: 32, bytes: 1_000_000 })
     const small = new OutboxTable({ pending: 1000, bytes: 1 })
     for (const each of [table, small]) expect(judge(each)).toBe(STATUS.ok)
     for (const each of [table, small]) keep(each)
     expect([judge(table), judge(small)]).toEqual([STATUS.ok, STATUS.full])
     keep(table)
     expect(judge(table)).toBe(STATUS.full)
+  })
+})
+
+describe('lanes', () => {
+  const send = (queue: string, payload: string) =>
+    emitPart(7, {
+      kind: QUEUE_COMMAND.send,
+      encode: (writer) => encodeSend(writer, { ...outgoing(payload), queue }),
+    })
+
+  test('of different queues have orders of their own, also after a snapshot, so that one that is full holds up no other', () => {
+    const source = new Shard()
+    apply(source, 1, together([send('jobs', 'a'), send('other', 'b'), send('jobs', 'c'), emitting(7, 'k', 1)]))
+    const lanes = Array.from(restored(source).view.outbox.lanes(), ({ shard, name }) => [shard, name])
+    expect(lanes).toEqual([
+      [7, 'jobs'],
+      [7, 'other'],
+      [7, ''],
+    ])
+    let target = new Shard()
+    apply(target, 1, configuring({ limit: 1 }))
+    const relays = (name: string) =>
+      source.view.outbox.pending({ shard: 7, name }, 9).map(({ body }) => relaying(3, body))
+    const [first = new Uint8Array(0), second = new Uint8Array(0)] = relays('jobs')
+    expect(apply(target, 2, first, second, ...relays('other'), ...relays(''))).toMatchObject([
+      { status: 'ok', revision: 1 },
+      { status: 'full' },
+      { status: 'ok', revision: 1 },
+      { status: 'ok', revision: 1 },
+    ])
+    target = restored(target)
+    expect(apply(target, 3, first, second)).toMatchObject([{ status: 'duplicate' }, { status: 'full' }])
+    apply(target, 4, purging('all'))
+    expect(apply(target, 5, second)).toEqual([{ status: 'ok', revision: 2 }])
+  })
+
+  test('have a part of the room, so that one that stands still leaves the others theirs', () => {
+    const table = new OutboxTable({ pending: 160, bytes: 1_000_000 })
+    const task = (queue: string) => taskOf(send(queue, 'x'))
+    for (let sent = 0; sent < 10; sent++) table.apply(task('jobs'))
+    expect([judge(table, task('jobs')), judge(table, task('other'))]).toEqual([STATUS.full, STATUS.ok])
   })
 })
 
@@ -103,7 +151,7 @@ test('however often and in whatever order relays arrive, the target executes all
         if (reply?.status === 'ok') apply(source, 100 + turn, relayed(7, executed))
         expect(sequences(source, 7)).toEqual(Array.from({ length: 10 - executed }, (_, index) => executed + index + 1))
       })
-      expect([executed, [...source.view.outbox.targets()]]).toEqual([10, []])
+      expect([executed, targets(source)]).toEqual([10, []])
       const copy = restored(source)
       expect(copy.digest()).toBe(source.digest())
       for (const each of [copy, source]) apply(each, 1000, together([emitting(7, 'k', 1)]))
@@ -113,8 +161,7 @@ test('however often and in whatever order relays arrive, the target executes all
   )
 })
 
-function judge(table: OutboxTable): number {
-  const task = taskOf()
+function judge(table: OutboxTable, task: Task = taskOf()): number {
   table.check(task)
   return task.outcome.status
 }
@@ -123,8 +170,7 @@ function keep(table: OutboxTable): void {
   table.apply(taskOf())
 }
 
-function taskOf(): Task {
-  const { kind, encode } = emitting(7, 'k', 1)
+function taskOf({ kind, encode }: Part = emitting(7, 'k', 1)): Task {
   const body = bytes(encode)
   return { kind, reader: new ByteReader(body), end: body.length, time: 1, outcome: { status: 0, revision: 0 } }
 }

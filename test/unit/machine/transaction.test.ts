@@ -157,7 +157,7 @@ test('every part of a transaction has happened when it did', () => {
         expect(contents(shard)).toEqual([])
         apply(shard, 2, together([...sets, emitPart(1, refused)]))
         expect(contents(shard)).toHaveLength(keys.length)
-        expect(shard.view.outbox.pending(1, 9)).toHaveLength(1)
+        expect(shard.view.outbox.pending({ shard: 1, name: '' }, 9)).toHaveLength(1)
       },
     ),
   )
