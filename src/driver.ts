@@ -39,6 +39,7 @@ export type {
   OutgoingMessage,
   OutgoingRecord,
   Overflow,
+  PartitionStatus,
   Position,
   Published,
   QueuedMessage,

@@ -53,6 +53,7 @@ export type {
   OutgoingMessage,
   OutgoingRecord,
   Overflow,
+  PartitionStatus,
   Position,
   Published,
   QueuedMessage,
@@ -111,6 +112,7 @@ export { exponentialDelay, fixedDelay, linearDelay } from './message/retry.ts'
 export type { ScheduleOptions, ScheduleTime } from './message/schedule.ts'
 export type {
   PublishOptions,
+  SubscribePatternOptions,
   SubscribeTopicOptions,
   TableView,
   TopicBatch,

@@ -58,7 +58,7 @@ export interface RecordBatch {
   readonly topic: string
   readonly partition: number
   readonly records: readonly ReadRecord[]
-  /** Records, and milliseconds, that lie between this batch and the partition's end. */
+  /** How many offsets lie between this batch and the partition's end, and for how long, at most, the first of them has waited. */
   readonly lag: { readonly records: number; readonly ms: Millis }
   /** Aborts with `LEASE_LOST` when the partition belongs to another member. */
   readonly lost: AbortSignal
@@ -73,8 +73,21 @@ export interface GroupOffsets {
     readonly partition: number
     readonly committed: bigint
     readonly end: bigint
+    /** For how long the first record that is not committed has waited; 0 when there is none. */
     readonly lagMs: Millis
   }[]
+}
+
+/** What a partition keeps. */
+export interface PartitionStatus {
+  readonly partition: number
+  /** Of the first record that is still kept, and one more than of the last; equal when nothing is kept. */
+  readonly first: bigint
+  readonly end: bigint
+  readonly records: number
+  readonly bytes: number
+  /** When the newest record was published; undefined when there never was one. */
+  readonly newest: WallMillis | undefined
 }
 
 /**
@@ -88,11 +101,15 @@ export interface TopicFacet {
     record: OutgoingRecord,
     options: CallOptions & { readonly fence?: Fence },
   ): Promise<Published>
-  /** An ephemeral one may name topics by a pattern: `*` stands for one part between dots, `>` for the rest. */
+  /**
+   * An ephemeral one may name topics by a pattern: `*` stands for one part between dots, `>` for the rest. What is published
+   * to a topic that came later is read from its first record on.
+   */
   subscribe(topic: TopicName, options: SubscribeOptions): AsyncIterable<RecordBatch>
   groups(topic: string, options: CallOptions): Promise<readonly GroupOffsets[]>
   /** Only while the group has no members, else `CONFLICT`. */
   reset(topic: TopicName, group: string, to: Position, options: CallOptions): Promise<void>
+  partitions(topic: TopicName, options: CallOptions): Promise<readonly PartitionStatus[]>
   /** Every topic that holds something or has been named with rules, by name. */
   topics(options: CallOptions): Promise<readonly TopicName[]>
 }

@@ -1,13 +1,14 @@
 /** A memory partition is one log of records, whose offsets begin at 0 and grow. */
 
 import type { WallMillis } from '../base/time.ts'
-import type { OutgoingRecord, Position, ReadRecord, TopicRules } from './contract.ts'
+import type { OutgoingRecord, PartitionStatus, Position, ReadRecord, TopicRules } from './contract.ts'
 
 export class MemoryPartition {
   readonly topic: string
   readonly number: number
   #records: ReadRecord[] = []
   #next = 0n
+  #newest: WallMillis | undefined
   #bytes = 0
   /** Records that a newer one of their key has superseded, at most. */
   #superseded = 0
@@ -23,6 +24,13 @@ export class MemoryPartition {
     return this.#next
   }
 
+  get status(): PartitionStatus {
+    const { number: partition, end } = this
+    const [first] = this.#records
+    const records = this.#records.length
+    return { partition, first: first?.offset ?? end, end, records, bytes: this.#bytes, newest: this.#newest }
+  }
+
   append(record: OutgoingRecord, time: WallMillis, rules: TopicRules): ReadRecord {
     const { topic, number: partition } = this
     const { key, headers } = record
@@ -36,6 +44,7 @@ export class MemoryPartition {
       headers: { ...headers },
     }
     this.#next += 1n
+    this.#newest = time
     this.#records.push(added)
     this.#bytes += added.payload.length
     if (rules.compact) this.#compact(key)

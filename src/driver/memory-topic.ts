@@ -7,6 +7,7 @@ import type {
   Fence,
   GroupOffsets,
   OutgoingRecord,
+  PartitionStatus,
   Position,
   Published,
   ReadRecord,
@@ -95,6 +96,10 @@ export class MemoryTopics implements TopicFacet {
     return this.#door.answer(options, () =>
       [...(this.#topics.get(name)?.groups.values() ?? [])].map((group) => group.status(this.#clock.wallTime())),
     )
+  }
+
+  partitions({ name, rules }: TopicName, options: CallOptions): Promise<readonly PartitionStatus[]> {
+    return this.#door.answer(options, () => this.#topic({ name, rules }).partitions.map(({ status }) => status))
   }
 
   reset(name: TopicName, group: string, to: Position, options: CallOptions): Promise<void> {

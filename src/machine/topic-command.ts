@@ -44,6 +44,8 @@ export const TOPIC_COMMAND = {
 export const TOPIC_QUERY = { fetch: 96, offsets: 97, group: 98, groups: 99, topics: 100 } as const
 
 export const GROUP_MAP = '~group'
+/** A topic that is configured for the first time is announced under its name, with its settings. */
+export const TOPIC_MAP = '~topic'
 
 /** Most topics of a shard, partitions of a topic, groups of a shard, and members of a group; beyond is `full`. */
 export const TOPICS_LIMIT = 10_000

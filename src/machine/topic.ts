@@ -13,6 +13,7 @@ import {
   encodeTopicSettings,
   PARTITIONS_LIMIT,
   TOPIC_COMMAND,
+  TOPIC_MAP,
   TOPIC_QUERY,
   TOPICS_LIMIT,
   type TopicSettings,
@@ -48,11 +49,13 @@ export class TopicTable implements Table, TopicView {
   dueAt: LeaderMicros = Number.POSITIVE_INFINITY
   version = 0
   readonly #topics: Map<string, Topic> = new Map()
+  readonly #neighbours: Neighbours
   readonly #groups: Groups
   /** The partition to which the sections of records belong. */
   #loading: Partition | undefined
 
   constructor(neighbours: Neighbours) {
+    this.#neighbours = neighbours
     this.#groups = new Groups(neighbours)
   }
 
@@ -185,7 +188,7 @@ export class TopicTable implements Table, TopicView {
     this.version++
   }
 
-  #configure({ reader, end, outcome }: Task): void {
+  #configure({ reader, end, outcome, time }: Task): void {
     const name = readName(reader)
     const settings = decodeTopicSettings(reader)
     finish(reader, end)
@@ -195,12 +198,24 @@ export class TopicTable implements Table, TopicView {
     outcome.revision = Math.max(present, settings.partitions)
     if (outcome.status !== STATUS.ok) return
     const topic = this.#topic(name)
+    if (!topic.isConfigured) this.#announce(name, settings, time)
     topic.settings = settings
     topic.isConfigured = true
     for (const partition of topic.partitions.values()) {
       partition.configure(settings)
       this.#await(partition)
     }
+  }
+
+  #announce(name: string, settings: TopicSettings, time: LeaderMicros): void {
+    const value = new ByteWriter(64)
+    encodeTopicSettings(value, settings)
+    this.#neighbours.announce({
+      map: TOPIC_MAP,
+      key: name,
+      revision: this.#neighbours.revise(time),
+      value: value.take(),
+    })
   }
 
   #truncate({ reader, end, outcome }: Task, step: 'check' | 'apply' | 'run'): void {

@@ -3,9 +3,6 @@
 import type { TopicFacet, TopicName } from '../driver/contract.ts'
 import type { SubscribeTopicOptions, TableView, TopicBatch, TroupeTopic } from './topic.ts'
 
-/** A group that never has members: asking where its partitions end is all it is for. */
-const PROBE = '~table'
-
 /** Resolves once everything is read that had been published before the call. */
 export async function openTable<Value, Input>(
   topic: TroupeTopic<Value, Input>,
@@ -14,10 +11,10 @@ export async function openTable<Value, Input>(
   { signal }: { readonly signal?: AbortSignal },
 ): Promise<TableView<Value>> {
   const call = signal === undefined ? {} : { signal }
-  await facet.reset(name, PROBE, 'latest', call)
-  const group = (await facet.groups(name.name, call)).find((found) => found.group === PROBE)
   const missing = new Map<number, bigint>()
-  for (const { partition, end } of group?.partitions ?? []) if (end > 0n) missing.set(partition, end)
+  for (const { partition, first, end } of await facet.partitions(name, call)) {
+    if (end > first) missing.set(partition, end)
+  }
   const view = new OpenTable<Value>(
     topic.subscribe({ ...call, from: 'earliest' } satisfies SubscribeTopicOptions),
     missing,

@@ -9,6 +9,7 @@ import { mapStream } from '../data/stream.ts'
 import type {
   CallOptions,
   GroupOffsets,
+  PartitionStatus,
   Position,
   Published,
   ReadRecord,
@@ -101,6 +102,11 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
   async groups(options: CallOptions = NO_OPTIONS): Promise<readonly GroupOffsets[]> {
     checkCall('topic.groups', options, CALL_OPTIONS)
     return this.#facet().groups(this.name, options)
+  }
+
+  async partitions(options: CallOptions = NO_OPTIONS): Promise<readonly PartitionStatus[]> {
+    checkCall('topic.partitions', options, CALL_OPTIONS)
+    return this.#facet().partitions(this.#topic, options)
   }
 
   async reset(group: string, to: Position, options: CallOptions = NO_OPTIONS): Promise<void> {

@@ -5,7 +5,15 @@ import type { Millis, WallMillis } from '../base/time.ts'
 import type { SelfFitting } from '../data/map.ts'
 import { checkName, checkSchema, placedName } from '../data/name.ts'
 import type { InputOf, OutputOf, StandardSchema } from '../data/schema.ts'
-import type { CallOptions, Fence, GroupOffsets, Position, Published, TopicRules } from '../driver/contract.ts'
+import type {
+  CallOptions,
+  Fence,
+  GroupOffsets,
+  PartitionStatus,
+  Position,
+  Published,
+  TopicRules,
+} from '../driver/contract.ts'
 
 export interface TopicDefinition<Value, Input = Value> {
   readonly kind: 'topic'
@@ -68,6 +76,24 @@ export function defineTopic(
   return { kind: 'topic', name: placedName(name, placement), schema, rules }
 }
 
+/**
+ * A name in which `*` stands for any one part between dots, and `>` at the end for one or more: all topics whose names match.
+ *
+ * @throws TroupeError `INVALID_ARGUMENT`
+ */
+export function topicPattern(pattern: string): TopicDefinition<unknown> {
+  const parts = typeof pattern === 'string' ? pattern.split('.') : ['']
+  const isPattern = parts.some((part) => part === '*' || part === '>')
+  const isSound = parts.every((part, at) => part !== '>' || at === parts.length - 1)
+  if (!isPattern || !isSound) {
+    throw invalidArgument(
+      `a pattern such as 'orders.*' or 'orders.>' names topics, unlike '${String(pattern).slice(0, 140)}'`,
+    )
+  }
+  checkName('a pattern', parts.map((part) => (part === '*' || part === '>' ? '-' : part)).join('.'))
+  return { ...defineTopic('-'), name: pattern }
+}
+
 function limit(option: string, value: number): number {
   if (typeof value === 'number' && value >= 1) return value
   throw invalidArgument(`${option} is a number from 1, or Infinity`)
@@ -96,7 +122,7 @@ export interface TopicBatch<Value> {
   readonly topic: string
   readonly partition: number
   readonly records: readonly TopicRecord<Value>[]
-  /** What lies between this batch and the end of its partition. */
+  /** How many offsets lie between this batch and the end of its partition, and for how long, at most, the first of them has waited. */
   readonly lag: { readonly records: number; readonly ms: Millis }
   /** Aborts with `LEASE_LOST` when the partition belongs to another member of the group. */
   readonly lost: AbortSignal
@@ -115,6 +141,9 @@ export interface SubscribeTopicOptions {
   /** Commits a batch when the next one is asked for; default false. */
   readonly autoCommit?: boolean
 }
+
+/** Of a subscription to many topics, which has no group. */
+export type SubscribePatternOptions = Pick<SubscribeTopicOptions, 'signal' | 'from' | 'batch'>
 
 /** The newest value of each key of a compacted topic, kept up to date while it is open. */
 export interface TableView<Value> extends AsyncDisposable {
@@ -145,6 +174,8 @@ export interface TroupeTopic<Value, Input = Value> {
   /** Resolves with a view that holds everything that had been published when it was asked for. */
   table(options?: { readonly signal?: AbortSignal }): Promise<TableView<Value>>
   groups(options?: CallOptions): Promise<readonly GroupOffsets[]>
+  /** What each partition keeps: after retention and compaction, `first` and `records` say what is left. */
+  partitions(options?: CallOptions): Promise<readonly PartitionStatus[]>
   /** Sets where a group goes on; `CONFLICT` while it has members. */
   reset(group: string, to: Position, options?: CallOptions): Promise<void>
 }

@@ -40,7 +40,13 @@ import {
   type ScheduleTime,
   setSchedule,
 } from '../message/schedule.ts'
-import type { TopicDefinition, TroupeTopic } from '../message/topic.ts'
+import {
+  type SubscribePatternOptions,
+  type TopicBatch,
+  type TopicDefinition,
+  type TroupeTopic,
+  topicPattern,
+} from '../message/topic.ts'
 import { TopicHandle } from '../message/topic-handle.ts'
 import type { TroupeQueue } from '../message/troupe-queue.ts'
 
@@ -72,6 +78,15 @@ export interface Troupe {
 
   /** A handle on the topic of this definition; see {@link TroupeTopic}. */
   topic<Value, Input>(definition: TopicDefinition<Value, Input>): TroupeTopic<Value, Input>
+
+  /**
+   * Reads all topics whose names match a pattern: `*` stands for one part between dots, `>` at the end for one or more. Topics
+   * that come later are read from their first record on. Nothing is remembered, and values are not checked.
+   *
+   * @example
+   * for await (const { topic, records } of troupe.subscribe('orders.*')) console.log(topic, records.length)
+   */
+  subscribe(pattern: string, options?: SubscribePatternOptions): AsyncIterable<TopicBatch<unknown>>
 
   /** The names of all queues, each with its placement: `name` or `name@placement`. */
   queues(options?: CallOptions): Promise<readonly string[]>
@@ -171,6 +186,7 @@ export function createTroupe(parts: TroupeParts): Troupe {
   return new OpenTroupe(parts)
 }
 
+const PATTERN_OPTIONS: ReadonlySet<string> = new Set(['signal', 'from', 'batch'])
 const DRAIN_OPTIONS: ReadonlySet<string> = new Set(['timeout'])
 const DEFAULT_DRAIN_MS: Millis = 25_000
 
@@ -214,6 +230,11 @@ class OpenTroupe implements Troupe {
   topic<Value, Input>(definition: TopicDefinition<Value, Input>): TroupeTopic<Value, Input> {
     if (definition?.kind !== 'topic') throw invalidArgument('troupe.topic takes a definition made by defineTopic')
     return new TopicHandle(definition, this.#handleParts)
+  }
+
+  subscribe(pattern: string, options: SubscribePatternOptions = NO_OPTIONS): AsyncIterable<TopicBatch<unknown>> {
+    refuseUnknownOptions('troupe.subscribe', options, PATTERN_OPTIONS)
+    return new TopicHandle(topicPattern(pattern), this.#handleParts).subscribe(options)
   }
 
   async queues(options: CallOptions = NO_OPTIONS): Promise<readonly string[]> {

@@ -1,5 +1,6 @@
 /** The conformance suite of the topic facet, for any test runner. */
 
+import type { RecordBatch } from '../contract.ts'
 import { check, checkEqual, checkRejects } from './case.ts'
 import { eventually, type TimedConformanceCase, texts } from './message-case.ts'
 import { TopicScene } from './topic-scene.ts'
@@ -82,6 +83,43 @@ const RECORDS: readonly TimedConformanceCase[] = [
     },
   },
   {
+    name: 'a batch and a group say for how long the first record behind them has waited',
+    async run(context) {
+      const scene = new TopicScene(context)
+      await scene.publishAll('a', 'b')
+      await scene.sleep(500)
+      await scene.publishAll('c')
+      const reader = scene.subscribe({ group: 'g', batch: 1 })
+      const a = await scene.next(reader)
+      check(a.lag.ms >= 500 && a.lag.ms < 5000, `b has waited for 500 ms, not for ${a.lag.ms}`)
+      const lag = async (): Promise<number> => {
+        const [group] = await scene.facet.groups(context.name, {})
+        return group?.partitions[0]?.lagMs ?? Number.NaN
+      }
+      const before = await lag()
+      check(before >= 500 && before < 5000, `a has waited for 500 ms, not for ${before}`)
+      await scene.next(reader)
+      const c = await scene.next(reader)
+      checkEqual(c.lag, { records: 0, ms: 0 }, 'lag at the end')
+      await c.commit({})
+      checkEqual(await lag(), 0, 'lag of the group at the end')
+      await reader.return?.()
+    },
+  },
+  {
+    name: 'partitions say what they keep',
+    async run(context) {
+      const scene = new TopicScene(context, { keepCount: 2 })
+      const status = async (): Promise<unknown> => {
+        const [partition] = await scene.facet.partitions(scene.topic, {})
+        return [partition?.first, partition?.end, partition?.records, (partition?.newest ?? 0) > 0]
+      }
+      checkEqual(await status(), [0n, 0n, 0, false], 'an empty partition')
+      await scene.publishAll('a', 'b', 'c', 'd')
+      checkEqual(await status(), [2n, 4n, 2, true], 'a partition with rules')
+    },
+  },
+  {
     name: 'no more records are kept than the rules say, and reading begins at the first that is',
     async run(context) {
       const scene = new TopicScene(context, { keepCount: 2 })
@@ -104,6 +142,23 @@ const RECORDS: readonly TimedConformanceCase[] = [
       const records = [...(await batch).records]
       while (records.length < 2) records.push(...(await one.next(reader)).records)
       checkEqual(texts(records).sort(), ['1', '2'], 'records')
+    },
+  },
+  {
+    name: 'a pattern reads topics that come later, from their first record on',
+    async run(context) {
+      const scene = (name: string): TopicScene => new TopicScene({ ...context, name: `${context.name}.${name}` })
+      const [one, two] = [scene('one'), scene('two')]
+      await one.publish('before')
+      const reader = scene('>').subscribe()
+      const batch = one.next(reader)
+      await one.sleep(300)
+      await two.publishAll('1', '2')
+      await scene('three').publish('3', 'k')
+      const records = [...(await batch).records]
+      while (records.length < 3) records.push(...(await one.next(reader)).records)
+      checkEqual(texts(records).sort(), ['1', '2', '3'], 'records')
+      await reader.return?.()
     },
   },
   {
@@ -140,6 +195,71 @@ const GROUPS: readonly TimedConformanceCase[] = [
       await scene.read(first, 2)
       await first.return?.()
       checkEqual(await scene.read(scene.subscribe({ group: 'g' }), 2), ['a', 'b'], 'records')
+    },
+  },
+  {
+    name: 'three groups and two readers without one each get every record once',
+    async run(context) {
+      const scene = new TopicScene(context, { partitions: 3 })
+      const sent = Array.from({ length: 60 }, (_, at) => `${at}`)
+      const groups = ['g', 'h', 'i'].flatMap((group) => [scene.subscribe({ group }), scene.subscribe({ group })])
+      const ephemeral = [scene.subscribe(), scene.subscribe()]
+      const got = new Map([...groups, ...ephemeral].map((reader) => [reader, [] as string[]]))
+      const follow = async (reader: AsyncIterator<RecordBatch>): Promise<void> => {
+        for (let next = await reader.next(); next.done !== true; next = await reader.next()) {
+          got.get(reader)?.push(...texts(next.value.records))
+          await next.value.commit({})
+        }
+      }
+      const following = [...got.keys()].map(follow)
+      await eventually(scene, 'each group has two members with partitions', async () => {
+        const owned = (await scene.facet.groups(context.name, {})).flatMap(({ members }) => members)
+        return owned.length === 6 && owned.every(({ partitions }) => partitions.length > 0)
+      })
+      await scene.sleep(300)
+      for (const text of sent) await scene.publish(text, text)
+      const all = (readers: readonly AsyncIterator<RecordBatch>[]): string[] =>
+        readers.flatMap((reader) => got.get(reader) ?? [])
+      const shares = [groups.slice(0, 2), groups.slice(2, 4), groups.slice(4), ...ephemeral.map((reader) => [reader])]
+      await eventually(scene, 'all have everything', () =>
+        shares.every((readers) => all(readers).length >= sent.length),
+      )
+      for (const readers of shares) checkEqual(all(readers).sort(), [...sent].sort(), 'records')
+      for (const reader of got.keys()) await reader.return?.()
+      await Promise.all(following)
+    },
+  },
+  {
+    name: 'a group is set back by time, and reads the same records in the same order',
+    async run(context) {
+      const scene = new TopicScene(context)
+      await scene.publishAll('old', 'older')
+      await scene.sleep(500)
+      await scene.publishAll('a', 'b', 'c')
+      const read = async (count: number): Promise<RecordBatch[]> => {
+        const reader = scene.subscribe({ group: 'g', batch: 1 })
+        const batches: RecordBatch[] = []
+        while (batches.length < count) {
+          const batch = await scene.next(reader)
+          batches.push(batch)
+          await batch.commit({})
+        }
+        await reader.return?.()
+        return batches
+      }
+      const first = (await read(5)).flatMap(({ records }) => records)
+      await eventually(scene, 'the group has no members', async () => {
+        const [group] = await scene.facet.groups(context.name, {})
+        return group?.members.length === 0
+      })
+      await scene.facet.reset(scene.topic, 'g', { time: (first[1]?.time ?? 0) + 250 }, {})
+      const again = (await read(3)).flatMap(({ records }) => records)
+      checkEqual(
+        again.map(({ offset }) => offset),
+        [2n, 3n, 4n],
+        'offsets',
+      )
+      checkEqual(texts(again), ['a', 'b', 'c'], 'records')
     },
   },
   {

@@ -113,7 +113,9 @@ export class PartitionReader implements StreamHandler {
       const isLast = from + part.length === all.length
       const through = isLast ? next : last.offset + 1
       const behind = end - through
-      const ms = behind === 0 ? 0 : Math.max(0, this.#ports.clock.wallTime() - last.time / 1000)
+      // What comes after this event is not known yet, and younger than the last that is.
+      const { time } = all[from + part.length] ?? last
+      const ms = behind === 0 ? 0 : Math.max(0, this.#ports.clock.wallTime() - time / 1000)
       const present = part.map((record) => this.#present(record))
       const more = { next: through, bytes: isLast ? bytes.length : 0, lag: { records: behind, ms } }
       this.#handler.received(new Batch(this, present, more))

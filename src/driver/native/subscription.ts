@@ -11,6 +11,7 @@ import {
   GROUP_MAP,
   type GroupState,
   TOPIC_COMMAND,
+  TOPIC_MAP,
 } from '../../machine/topic-command.ts'
 import type { CallOptions, RecordBatch, SubscribeOptions, TopicName } from '../contract.ts'
 import { commandVerb } from './body.ts'
@@ -34,11 +35,13 @@ const PASSING = ['LEASE_LOST', 'FENCED', 'COMPACTED', 'TIMEOUT', 'OUTCOME_UNKNOW
 
 export interface SubscriptionParts extends LeaseParts {
   /** Makes sure that the topic's rules are known. */
-  prepare(): Promise<unknown>
+  readonly prepare: () => Promise<unknown>
   /** Where a partition begins that nobody has committed. */
-  beginning(topic: string, partition: number): Promise<number>
-  groupOf(topic: string, partition: number): number
-  topics(): Promise<readonly TopicName[]>
+  readonly beginning: (topic: string, partition: number) => Promise<number>
+  readonly groupOf: (topic: string, partition: number) => number
+  /** Those that the subscription is about, which may become more when it is about a pattern. */
+  readonly topics: () => Promise<readonly TopicName[]>
+  readonly isPattern: boolean
 }
 
 /** Gives credit back for what its consumer takes. */
@@ -57,8 +60,8 @@ export class Ephemeral implements Spring, BatchHandler {
   readonly feed: Feed<RecordBatch>
   readonly #parts: SubscriptionParts
   readonly #options: SubscribeOptions
-  #readers: PartitionReader[] = []
-  #isEnded = false
+  readonly #readers = new Map<string, readonly PartitionReader[]>()
+  readonly #over = new AbortController()
 
   constructor(options: SubscribeOptions, parts: SubscriptionParts) {
     this.#parts = parts
@@ -71,8 +74,8 @@ export class Ephemeral implements Spring, BatchHandler {
   }
 
   end(): void {
-    this.#isEnded = true
-    for (const reader of this.#readers) reader.stop()
+    this.#over.abort()
+    for (const readers of this.#readers.values()) for (const reader of readers) reader.stop()
   }
 
   received(batch: Batch): void {
@@ -82,20 +85,53 @@ export class Ephemeral implements Spring, BatchHandler {
   async commit(): Promise<void> {}
 
   async #open(): Promise<void> {
-    await this.#parts.prepare()
-    const topics = await this.#parts.topics()
-    const places = topics.flatMap(({ name, rules }) =>
-      Array.from({ length: rules.partitions }, async (_, partition) => {
-        const offset = await this.#parts.beginning(name, partition)
-        const group = this.#parts.groupOf(name, partition)
-        return { topic: name, partition, group, offset, batch: this.#options.batch }
-      }),
-    )
-    const all = await Promise.all(places)
-    if (this.#isEnded) return
-    const { router, ports } = this.#parts
-    this.#readers = all.map((place) => new PartitionReader(place, router, ports, this))
-    for (const reader of this.#readers) reader.begin()
+    const { prepare, isPattern, topics, beginning } = this.#parts
+    await prepare()
+    if (!isPattern) {
+      await this.#follow(await topics(), beginning)
+      return
+    }
+    // What is there is read from where the options say, what comes later from its first record on.
+    for (let from = beginning; !this.#over.signal.aborted; from = async () => 0) {
+      try {
+        await this.#followAll(from)
+      } catch (error) {
+        if (this.#over.signal.aborted) return
+        if (!isTroupeError(error, 'COMPACTED')) throw error
+      }
+    }
+  }
+
+  async #followAll(from: SubscriptionParts['beginning']): Promise<void> {
+    const { router, ports, topics } = this.#parts
+    const { signal } = this.#over
+    // Every shard is told of a topic before anything is published to it.
+    const changes = watch(router, ports, { map: TOPIC_MAP, from: '', until: '', shard: 0 }, { signal })
+    const iterator = changes[Symbol.asyncIterator]()
+    const first = iterator.next()
+    first.catch(() => {})
+    await this.#follow(await topics(), from)
+    for (let next = await first; next.done !== true; next = await iterator.next()) {
+      await this.#follow(await topics(), async () => 0)
+    }
+  }
+
+  async #follow(topics: readonly TopicName[], from: SubscriptionParts['beginning']): Promise<void> {
+    const { router, ports, groupOf } = this.#parts
+    const added = topics.filter(({ name }) => !this.#readers.has(name))
+    const readers = added.map(async ({ name, rules: { partitions } }) => {
+      const offsets = await Promise.all(Array.from({ length: partitions }, (_, partition) => from(name, partition)))
+      const all = offsets.map((offset, partition) => {
+        const place = { topic: name, partition, group: groupOf(name, partition), offset, batch: this.#options.batch }
+        return new PartitionReader(place, router, ports, this)
+      })
+      return [name, all] as const
+    })
+    for (const [name, all] of await Promise.all(readers)) {
+      if (this.#over.signal.aborted) return
+      this.#readers.set(name, all)
+      for (const reader of all) reader.begin()
+    }
   }
 }
 

@@ -7,8 +7,10 @@ import { COMMAND, decodeCommandReply } from '../../machine/command.ts'
 import {
   decodeGroupState,
   decodePartitionOffsets,
+  decodeRecords,
   decodeTopicSettings,
   encodeCommit,
+  encodeFetch,
   encodeGroup,
   encodeOffsets,
   encodePage,
@@ -25,6 +27,7 @@ import type {
   Fence,
   GroupOffsets,
   OutgoingRecord,
+  PartitionStatus,
   Position,
   Published,
   RecordBatch,
@@ -78,6 +81,7 @@ export class NativeTopics implements TopicFacet {
       router: this.#router,
       ports: this.#ports,
       bodies: this.#bodies,
+      isPattern,
       prepare: () => (isPattern ? this.#router.whenReady(ENDLESS) : this.#prepare(topic, ENDLESS)),
       beginning: (name, partition) => this.#resolve(name, partition, from, ENDLESS),
       groupOf: (name, partition) => this.#router.shards[this.#router.shardOf(name, String(partition))] ?? 0,
@@ -119,6 +123,15 @@ export class NativeTopics implements TopicFacet {
       const asked = { map: GROUP_MAP, key: `${topic.name}/${group}`, value }
       await this.#router.submit(new Operation(COMMIT, asked), options)
     }
+  }
+
+  async partitions({ name, rules }: TopicName, options: CallOptions): Promise<readonly PartitionStatus[]> {
+    const all = Array.from({ length: rules.partitions }, async (_, partition): Promise<PartitionStatus> => {
+      const { first, next, count, bytes, lastTime } = await this.#offsets(name, partition, { time: 0, options })
+      const newest = lastTime === 0 ? undefined : lastTime / 1000
+      return { partition, first: BigInt(first), end: BigInt(next), records: count, bytes, newest }
+    })
+    return Promise.all(all)
   }
 
   /** Every configured topic; any shard knows them all. */
@@ -189,6 +202,22 @@ export class NativeTopics implements TopicFacet {
     return decodePartitionOffsets(new ByteReader(await this.#router.submit(asked, options), 1))
   }
 
+  /** Of the first record from this offset on. */
+  async #timeAt(
+    place: { readonly topic: string; readonly partition: number; readonly offset: number },
+    options: CallOptions,
+  ): Promise<number | undefined> {
+    const value = this.#bodies.write((writer) => {
+      writer.u8(TOPIC_QUERY.fetch)
+      encodeFetch(writer, { ...place, limitBytes: 1 })
+    })
+    const asked = new Operation(ASK, { map: place.topic, key: String(place.partition), value })
+    const reader = new ByteReader(await this.#router.submit(asked, options), REPLY_BYTES)
+    if (reader.u32() === 0) return undefined
+    const [record] = decodeRecords(reader.raw(reader.remaining))
+    return record?.time
+  }
+
   async #groupState(topic: string, group: string, options: CallOptions): Promise<GroupState | undefined> {
     const value = this.#bodies.write((writer) => {
       writer.u8(TOPIC_QUERY.group)
@@ -203,9 +232,11 @@ export class NativeTopics implements TopicFacet {
   async #groupOffsets(topic: string, group: string, options: CallOptions): Promise<GroupOffsets> {
     const state = await this.#groupState(topic, group, options)
     const now = this.#ports.clock.wallTime()
-    const partitions = (state?.partitions ?? []).map(async ({ committed = 0 }, partition) => {
-      const { next, lastTime } = await this.#offsets(topic, partition, { time: 0, options })
-      const lagMs = committed >= next ? 0 : Math.max(0, now - lastTime / 1000)
+    const partitions = (state?.partitions ?? []).map(async (of, partition) => {
+      const { first, next } = await this.#offsets(topic, partition, { time: 0, options })
+      const committed = of.committed ?? first
+      const since = committed >= next ? undefined : await this.#timeAt({ topic, partition, offset: committed }, options)
+      const lagMs = since === undefined ? 0 : Math.max(0, now - since / 1000)
       return { partition, committed: BigInt(committed), end: BigInt(next), lagMs }
     })
     const members = (state?.members ?? []).map((lease) => ({

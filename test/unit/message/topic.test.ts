@@ -40,3 +40,31 @@ test('a table view holds the newest value of each key, follows, and forgets what
   await settle()
   expect([view.size, view.get('k0'), view.get('k1')]).toEqual([4, undefined, 7])
 })
+
+test('a pattern reads what matches it, and refuses what is none', async () => {
+  const { troupe } = openWorld()
+  const topicOf = (name: string) => troupe.topic(defineTopic<number>(name, { partitions: 2 }))
+  await topicOf('orders.de').publish(0)
+  const got: [string, unknown][] = []
+  const end = new AbortController()
+  const reading = (async () => {
+    for await (const { topic, records } of troupe.subscribe('orders.*', { signal: end.signal })) {
+      for (const { value } of records) got.push([topic, value])
+    }
+  })()
+  await settle()
+  await topicOf('orders.de').publish(1)
+  await topicOf('orders.fr').publish(2)
+  await topicOf('orders.fr.late').publish(3)
+  await settle()
+  expect(got).toEqual([
+    ['orders.de', 1],
+    ['orders.fr', 2],
+  ])
+  end.abort(new Error('enough'))
+  await expect(reading).rejects.toThrow('enough')
+  for (const pattern of ['orders', 'orders.>.de', 'a b.*', '', 'orders*']) {
+    expect(() => troupe.subscribe(pattern)).toThrow('pattern')
+  }
+  expect(() => troupe.subscribe('a.*', { group: 'g' } as object)).toThrow('group')
+})
