@@ -131,7 +131,8 @@ export class ChangeLog implements Changes {
     const oldest = this.#segments.length >= SEGMENTS ? this.#segments.shift() : undefined
     if (oldest !== undefined) this.#forgotten = oldest.revisionOf(oldest.count - 1)
     oldest?.clear(2 * (bytes / SEGMENTS))
-    this.#newest = oldest ?? new Segment()
+    // The first segment grows from little; those that follow will be about as large.
+    this.#newest = oldest ?? new Segment(Math.min(newest.length, bytes / SEGMENTS), newest.count)
     this.#segments.push(this.#newest)
     this.#copiedAt = -1
   }
@@ -164,12 +165,20 @@ class Segment {
   count = 0
   /** Of all entries that the changes stand in, in bytes. */
   length = 0
-  #bytes: Uint8Array = NO_BYTES
-  #kinds: Uint8Array = new Uint8Array(0)
-  #revisions: Float64Array = new Float64Array(0)
+  #bytes: Uint8Array
+  #kinds: Uint8Array
+  #revisions: Float64Array
   /** Two for each: where it begins and ends. */
-  #bounds: Uint32Array = new Uint32Array(0)
+  #bounds: Uint32Array
   readonly #maps: string[] = []
+
+  /** With room for entries of `bytes` and for `changes`; it grows beyond when need be. */
+  constructor(bytes = 0, changes = 0) {
+    this.#bytes = new Uint8Array(bytes)
+    this.#kinds = new Uint8Array(changes)
+    this.#revisions = new Float64Array(changes)
+    this.#bounds = new Uint32Array(2 * changes)
+  }
 
   /** Forgets all, and gives back a buffer of more than `most` bytes, which an extraordinary entry needed. */
   clear(most: number): void {
