@@ -119,13 +119,13 @@ export class KeyIndex {
 
   /** The first slot whose key is not below `key`. */
   #slotOf(leaf: Leaf, key: Span): number {
-    const { slots } = leaf
+    const { marks } = leaf
     const mark = markOf(key, leaf.skip)
     let low = 0
     let high = leaf.count
     while (low < high) {
       const middle = (low + high) >>> 1
-      const other = slots[middle] ?? 0
+      const other = marks[middle] ?? 0
       const isBelow = other === mark ? compareSpans(this.#keyOf(leaf.record(middle)), key) < 0 : other < mark
       if (isBelow) low = middle + 1
       else high = middle
@@ -171,7 +171,7 @@ export class KeyIndex {
     if (leaf.skip <= common && common < leaf.skip + STALE_BYTES) return
     leaf.skip = common
     for (let slot = 0; slot < leaf.count; slot++) {
-      leaf.slots[slot] = markOf(this.#keyOf(leaf.record(slot)), common)
+      leaf.marks[slot] = markOf(this.#keyOf(leaf.record(slot)), common)
     }
   }
 
@@ -181,43 +181,42 @@ export class KeyIndex {
   }
 }
 
-/** Records in the order of their keys: their marks, and behind all marks their numbers. */
+/** Records in the order of their keys. */
 class Leaf {
   /** No key here is below; no longer than tells the first key from the leaf before. */
   low: Uint8Array
   /** How many first bytes marks leave out: no more than all keys that may come here have in common. */
   skip = 0
   count = 0
-  readonly slots: Uint32Array = new Uint32Array(2 * LEAF_RECORDS)
+  readonly marks: Float64Array = new Float64Array(LEAF_RECORDS)
+  readonly records: Int32Array = new Int32Array(LEAF_RECORDS)
 
   constructor(low: Uint8Array) {
     this.low = low
   }
 
   record(slot: number): RecordNumber {
-    return this.slots[LEAF_RECORDS + slot] ?? NONE
+    return this.records[slot] ?? NONE
   }
 
   insert(slot: number, record: RecordNumber, mark: number): void {
-    const { slots, count } = this
-    slots.copyWithin(slot + 1, slot, count)
-    slots.copyWithin(LEAF_RECORDS + slot + 1, LEAF_RECORDS + slot, LEAF_RECORDS + count)
-    slots[slot] = mark
-    slots[LEAF_RECORDS + slot] = record
+    this.marks.copyWithin(slot + 1, slot, this.count)
+    this.records.copyWithin(slot + 1, slot, this.count)
+    this.marks[slot] = mark
+    this.records[slot] = record
     this.count++
   }
 
   remove(slot: number): void {
-    const { slots, count } = this
-    slots.copyWithin(slot, slot + 1, count)
-    slots.copyWithin(LEAF_RECORDS + slot, LEAF_RECORDS + slot + 1, LEAF_RECORDS + count)
+    this.marks.copyWithin(slot, slot + 1, this.count)
+    this.records.copyWithin(slot, slot + 1, this.count)
     this.count--
   }
 
   /** All from a slot of another leaf on. */
   take(other: Leaf, from: number): void {
-    this.slots.set(other.slots.subarray(from, other.count))
-    this.slots.set(other.slots.subarray(LEAF_RECORDS + from, LEAF_RECORDS + other.count), LEAF_RECORDS)
+    this.marks.set(other.marks.subarray(from, other.count))
+    this.records.set(other.records.subarray(from, other.count))
     this.count = other.count - from
     other.count = from
   }
@@ -238,7 +237,7 @@ class RootMarks {
     const skip = this.#prefix.end
     const common = commonLength(this.#prefix, key)
     if (common < skip) return compareSpans(key, this.#prefix) < 0 ? 0 : this.#count - 1
-    const mark = longMarkOf(key, skip)
+    const mark = markOf(key, skip)
     let low = 0
     let high = this.#count - 1
     while (low < high) {
@@ -262,7 +261,7 @@ class RootMarks {
     this.#count++
     const low = spanOf(lowOf(leaves, at))
     const common = this.#count === 2 ? low.end : commonLength(this.#prefix, low)
-    if (this.#count > 2 && common === this.#prefix.end) this.#marks[at] = longMarkOf(low, common)
+    if (this.#count > 2 && common === this.#prefix.end) this.#marks[at] = markOf(low, common)
     else this.#shorten(spanOf(low.bytes.slice(0, common)), leaves)
   }
 
@@ -274,7 +273,7 @@ class RootMarks {
   #shorten(prefix: Span, leaves: readonly Leaf[]): void {
     this.#prefix = prefix
     for (let at = 1; at < leaves.length; at++) {
-      this.#marks[at] = longMarkOf(spanOf(lowOf(leaves, at)), prefix.end)
+      this.#marks[at] = markOf(spanOf(lowOf(leaves, at)), prefix.end)
     }
   }
 }
@@ -283,19 +282,22 @@ function lowOf(leaves: readonly Leaf[], at: number): Uint8Array {
   return required(leaves[at], 'a leaf').low
 }
 
-/** Four bytes of a key behind the first `skip`, as a number that compares as they do; what the key lacks counts as 0. */
-function markOf({ bytes, start, end }: Span, skip: number): number {
+/**
+ * Six bytes of a key behind the first `skip`, as many as a double can hold, as a number that compares as they do; what the
+ * key lacks counts as 0.
+ */
+function markOf(key: Span, skip: number): number {
+  return wordOf(key, skip) * 65_536 + (wordOf(key, skip + 4) >>> 16)
+}
+
+/** Four bytes of a key, as {@link markOf} puts six together. */
+function wordOf({ bytes, start, end }: Span, skip: number): number {
   const at = start + skip
   if (at + 4 <= end) {
     const low = ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)
     return (((bytes[at] ?? 0) << 24) | low) >>> 0
   }
-  let mark = 0
-  for (let next = at; next < at + 4; next++) mark = (mark << 8) | (next < end ? (bytes[next] ?? 0) : 0)
-  return mark >>> 0
-}
-
-/** {@link markOf} six bytes, as many as a double can hold. */
-function longMarkOf(key: Span, skip: number): number {
-  return markOf(key, skip) * 65_536 + (markOf(key, skip + 4) >>> 16)
+  let word = 0
+  for (let next = at; next < at + 4; next++) word = (word << 8) | (next < end ? (bytes[next] ?? 0) : 0)
+  return word >>> 0
 }
