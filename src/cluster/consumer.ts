@@ -41,7 +41,7 @@ export class Consumer {
   #bytes = 0
   #lastPoll: Millis
   readonly #event = new ByteWriter(1024)
-  /** It has been told that more waits. */
+  /** It has been told that more waits, and it still does. */
   #isTold = false
   isClosed = false
 
@@ -64,13 +64,12 @@ export class Consumer {
 
   credit(messages: number): void {
     this.#credit = Math.max(0, Math.min(CREDIT_LIMIT, this.#credit + messages))
-    this.#isTold = false
+    if (messages > 0) this.#isTold = false
   }
 
   begin(lease: Lease, message: HeldMessage): void {
     this.leases.add(lease)
     this.#bytes += lease.bytes
-    this.#isTold = false
     const { id, attempts, leaseMs, time, key, headers, payload } = message
     const { token } = lease
     writeDelivery(this.#event, { token, id, attempt: attempts + 1, leaseMs, time, key, headers, payload })
@@ -91,7 +90,14 @@ export class Consumer {
   tell(): void {
     if (this.#isTold || this.leases.size < this.#credit) return
     this.#isTold = true
-    this.source.reply(this.id, REPLY.event, NOTHING)
+    this.source.reply(this.id, REPLY.event, MORE_WAITS)
+  }
+
+  /** Nothing waits any more for which it has credit. */
+  untell(): void {
+    if (!this.#isTold || !this.hasRoom) return
+    this.#isTold = false
+    this.source.reply(this.id, REPLY.event, NOTHING_WAITS)
   }
 
   get wantsTelling(): boolean {
@@ -109,4 +115,6 @@ export class Consumer {
   }
 }
 
-const NOTHING = new Uint8Array(0)
+/** See `Delivery`. */
+const MORE_WAITS = new Uint8Array(0)
+const NOTHING_WAITS = new Uint8Array(1)

@@ -214,7 +214,10 @@ export class Deliveries {
       }
       this.#deliver(consumer, message)
     }
-    for (const consumer of line.consumers) consumer.flush()
+    for (const consumer of line.consumers) {
+      consumer.flush()
+      consumer.untell()
+    }
     line.opening.set(nextWithRoom(line) === undefined ? Number.POSITIVE_INFINITY : view.nextAt(line.queue, now))
     this.#arm()
   }

@@ -23,7 +23,7 @@ export function readConsumeRequest(reader: ByteReader): ConsumeRequest {
 
 /**
  * An `event` of a consumer's stream holds these, oldest first. One that holds none says that more waits than the consumer's
- * credit allows; it is not said again before a delivery or more credit.
+ * credit allows; it is not said again before there was more credit, or an event of one byte has said that nothing waits any more.
  */
 export interface Delivery {
   /** Of the lease; unique for a shard's leadership and never used again after it: `term * 2^32 + count`, so at most 2^21 terms. */

@@ -16,6 +16,10 @@ import type { WatchPorts } from './shard-watch.ts'
 
 /** Credit that was given less long ago may be in use already, by messages that are on their way. */
 const ON_ITS_WAY_MS: Millis = 100
+/** A shard keeps its credit for as long, although another has less: each move is two requests and an event. */
+const TURN_MS: Millis = 100
+/** Credit that comes back is passed on when it is as much, or all that was asked for, or a shard has none. */
+const WORTH_MOVING = 16
 
 export interface ConsumptionParts {
   readonly router: Router
@@ -93,24 +97,39 @@ export class Consumption implements Spring {
     this.#share()
   }
 
-  settling(shard: ShardConsumer): void {
-    if (this.#hungry.size === 0 || (this.#hungry.size === 1 && this.#hungry.has(shard))) return
-    if (shard.credit === 0) return
-    shard.grant(-1)
-    this.#owed++
+  /** A shard has less than its credit, for whoever has more. */
+  sated(shard: ShardConsumer): void {
+    this.#hungry.delete(shard)
+    if (this.#hungry.size === 0 || shard.idle <= 0) return
+    this.#spare += shard.giveIdle()
+    this.#share()
   }
 
-  settled(): void {
-    if (this.#owed > 0) {
+  /** A shard whose turn is over gives half of what it has more than the poorest that wants more. */
+  settling(shard: ShardConsumer): void {
+    if (this.#hungry.size === 0 || shard.credit === 0 || shard.grantedAt + TURN_MS > shard.now()) return
+    const poorest = this.#poorest(shard)
+    if (poorest === undefined) return
+    const excess = shard.credit - poorest.credit
+    if (excess < (poorest.credit === 0 ? 1 : 2)) return
+    this.#owed += shard.owe(Math.ceil(excess / 2))
+  }
+
+  settled(shard: ShardConsumer): void {
+    if (shard.pay()) {
       this.#owed--
       this.#spare++
     }
-    this.#share()
+    if (this.#hungry.size === 0) return
+    const isWorthIt = this.#owed === 0 || this.#spare >= WORTH_MOVING || this.#poorest()?.credit === 0
+    if (this.#spare > 0 && isWorthIt) this.#share()
+    else this.#shareLater()
   }
 
   /** What a shard had is not coming back. */
   lost(shard: ShardConsumer, messages: ReadonlySet<DeliveredMessage>): void {
     this.#hungry.delete(shard)
+    for (; shard.pay(); this.#owed--) this.#spare++
     this.feed.drop((message) => messages.has(message as DeliveredMessage))
     for (const message of messages) {
       this.forget(message)
@@ -142,7 +161,7 @@ export class Consumption implements Spring {
 
   #share(): void {
     while (this.#hungry.size > 0 && !this.#isEnded && !this.#isDraining) {
-      const [shard] = this.#hungry
+      const shard = this.#poorest()
       if (shard === undefined) return
       const found = this.#spare > 0 ? this.#takeSpare() : this.#takeIdle(shard)
       if (found === 0) {
@@ -152,6 +171,15 @@ export class Consumption implements Spring {
       this.#hungry.delete(shard)
       shard.grant(found)
     }
+  }
+
+  /** The one with the least credit of those that want more, and of those who has waited for longest. */
+  #poorest(except?: ShardConsumer): ShardConsumer | undefined {
+    let poorest: ShardConsumer | undefined
+    for (const shard of this.#hungry) {
+      if (shard !== except && shard.credit < (poorest?.credit ?? Number.POSITIVE_INFINITY)) poorest = shard
+    }
+    return poorest
   }
 
   #shareLater(): void {
@@ -177,9 +205,7 @@ export class Consumption implements Spring {
       if (shard === except || this.#hungry.has(shard) || shard.grantedAt + ON_ITS_WAY_MS > now) continue
       if (shard.idle > (richest?.idle ?? 0)) richest = shard
     }
-    const share = Math.ceil((richest?.idle ?? 0) / 2)
-    if (share > 0) richest?.grant(-share)
-    return share
+    return richest?.giveIdle() ?? 0
   }
 
   #arm(): void {
@@ -226,6 +252,8 @@ class ShardConsumer implements StreamHandler, Holder {
   #unsettled = new Set<DeliveredMessage>()
   credit: number
   grantedAt: Millis
+  /** Credit that it has given up, and that comes back with what is settled next. */
+  #owes = 0
 
   constructor(place: ConsumerPlace, parts: ConsumptionParts, consumption: Consumption) {
     this.router = parts.router
@@ -257,6 +285,29 @@ class ShardConsumer implements StreamHandler, Holder {
     this.#stream.credit(credit)
   }
 
+  /** Gives up half of what it does not use. Returns how much. */
+  giveIdle(): number {
+    const share = Math.max(0, Math.ceil(this.idle / 2))
+    this.grant(-share)
+    return share
+  }
+
+  /** Gives up credit, as far as there is something whose settlement brings it back. Returns how much. */
+  owe(credit: number): number {
+    const owed = Math.min(credit, this.#unsettled.size - this.#owes)
+    if (owed <= 0) return 0
+    this.#owes += owed
+    this.grant(-owed)
+    return owed
+  }
+
+  /** Whether some of what it owes has come back. */
+  pay(): boolean {
+    if (this.#owes === 0) return false
+    this.#owes--
+    return true
+  }
+
   end(): void {
     this.#stream.end()
     this.#loseAll()
@@ -270,6 +321,10 @@ class ShardConsumer implements StreamHandler, Holder {
   event(bytes: Uint8Array): void {
     const reader = new ByteReader(bytes)
     if (bytes.length === 0) this.#consumption.hungry(this)
+    else if (bytes.length === 1) {
+      this.#consumption.sated(this)
+      return
+    }
     while (reader.remaining > 0) {
       const message = new DeliveredMessage(this, readDelivery(reader))
       this.#unsettled.add(message)
@@ -292,7 +347,7 @@ class ShardConsumer implements StreamHandler, Holder {
   settled(message: DeliveredMessage): void {
     this.#consumption.forget(message)
     this.#unsettled.delete(message)
-    this.#consumption.settled()
+    this.#consumption.settled(this)
   }
 
   prolonged(message: DeliveredMessage, until: Millis): void {
