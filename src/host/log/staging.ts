@@ -58,11 +58,12 @@ export class Staging {
     assert(first.index === group.last.index + 1, `entries of group ${group.id} follow what it has`)
     let chain = group.chainAt(first.index - 1) ?? 0
     for (const { index, term, kind, payload } of entries) {
-      const head = { kind: RECORD[kind], term, index, payloadCrc: this.#ports.checksum(payload) }
-      chain = nextChain(chain, head)
-      group.table.append(term, head.kind, chain, payload.length)
+      const payloadCrc = this.#ports.checksum(payload)
+      chain = nextChain(chain, { kind: RECORD[kind], term, index, payloadCrc })
+      group.table.append(term, RECORD[kind], chain, payload.length)
       this.#content.cache.add(group, index, payload)
-      this.#ports.record({ ...head, group: group.id, chain, length: payload.length }, payload)
+      const { id } = group
+      this.#ports.record({ group: id, index, term, kind: RECORD[kind], chain, payloadCrc, length: payload.length }, payload)
     }
   }
 
