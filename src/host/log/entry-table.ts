@@ -2,6 +2,7 @@
 
 import { assert } from '../../base/assert.ts'
 import type { LogIndex, Term } from '../../protocol/core.ts'
+import type { PayloadSlab } from './payload-slab.ts'
 import type { Usage } from './usage.ts'
 
 const FEWEST_ROWS = 16
@@ -26,7 +27,9 @@ export class EntryTable {
   #segments = new Uint32Array(FEWEST_ROWS)
   #offsets = new Uint32Array(FEWEST_ROWS)
   #kinds = new Uint8Array(FEWEST_ROWS)
-  #payloads: (Uint8Array | undefined)[] = []
+  /** Where payloads stand in memory, and at which byte there; undefined for those that don't. */
+  #slabs: (PayloadSlab | undefined)[] = []
+  #starts = new Uint32Array(FEWEST_ROWS)
 
   constructor(first: LogIndex, usage: Usage) {
     this.#usage = usage
@@ -49,7 +52,7 @@ export class EntryTable {
     this.#segments[row] = 0
     this.#offsets[row] = 0
     this.#kinds[row] = kind
-    this.#payloads[row] = undefined
+    this.#slabs[row] = undefined
   }
 
   has(index: LogIndex): boolean {
@@ -89,31 +92,51 @@ export class EntryTable {
     this.#offsets[row] = offset
   }
 
+  /** The payload, a view that is good until the entry is forgotten or let go of; undefined when it is not in memory. */
   payload(index: LogIndex): Uint8Array | undefined {
-    return this.#payloads[this.#row(index)]
+    const row = this.#row(index)
+    return this.#slabs[row]?.view(this.#starts[row] ?? 0, this.#sizes[row] ?? 0)
   }
 
-  hold(index: LogIndex, payload: Uint8Array | undefined): void {
+  /** Whether the payload is in memory. */
+  holds(index: LogIndex): boolean {
+    return this.#slabs[this.#row(index)] !== undefined
+  }
+
+  /** Keeps the payload in memory, in this slab. */
+  hold(index: LogIndex, slab: PayloadSlab, payload: Uint8Array): void {
     const row = this.#row(index)
-    this.#usage.payloadBytes += (payload?.length ?? 0) - (this.#payloads[row]?.length ?? 0)
-    this.#payloads[row] = payload
+    assert(this.#slabs[row] === undefined && payload.length === this.#sizes[row], 'a payload is held once, and whole')
+    this.#starts[row] = slab.put(payload)
+    this.#slabs[row] = slab
+    this.#usage.payloadBytes += payload.length
+  }
+
+  /** Lets go of the payload in memory. */
+  release(index: LogIndex): void {
+    const row = this.#row(index)
+    const slab = this.#slabs[row]
+    if (slab === undefined) return
+    slab.drop()
+    this.#slabs[row] = undefined
+    this.#usage.payloadBytes -= this.#sizes[row] ?? 0
   }
 
   /** Forgets the last entry. */
   pop(): void {
-    this.#release(this.last)
+    this.#forget(this.last)
     this.last--
   }
 
   /** Forgets the first entry. */
   shift(): void {
-    this.#release(this.first)
+    this.#forget(this.first)
     this.first++
     this.#head++
   }
 
-  #release(index: LogIndex): void {
-    this.hold(index, undefined)
+  #forget(index: LogIndex): void {
+    this.release(index)
     this.bytes -= this.size(index)
     this.#usage.release(this.segment(index))
   }
@@ -133,7 +156,8 @@ export class EntryTable {
     this.#segments = moved(this.#segments, new Uint32Array(this.#capacity), from)
     this.#offsets = moved(this.#offsets, new Uint32Array(this.#capacity), from)
     this.#kinds = moved(this.#kinds, new Uint8Array(this.#capacity), from)
-    this.#payloads = this.#payloads.slice(from)
+    this.#starts = moved(this.#starts, new Uint32Array(this.#capacity), from)
+    this.#slabs = this.#slabs.slice(from)
     this.#head = 0
   }
 }

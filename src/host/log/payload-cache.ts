@@ -2,12 +2,20 @@
 
 import type { LogIndex } from '../../protocol/core.ts'
 import type { GroupLog } from './group-log.ts'
+import { PayloadSlab } from './payload-slab.ts'
 import type { Usage } from './usage.ts'
 
-/** First in, first out: followers and state machines read what was written last. */
+const SLAB_BYTES: number = 1024 * 1024
+
+/**
+ * First in, first out: followers and state machines read what was written last. Payloads are copied to slabs that are used
+ * again and again: kept as they came, they would each hold on to the network's buffer, and all of them would be garbage.
+ */
 export class PayloadCache {
   readonly #usage: Usage
   readonly #limit: number
+  /** The last one is being filled; those before it are full or empty. */
+  readonly #slabs: PayloadSlab[] = []
   #groups: GroupLog[] = []
   #indexes: LogIndex[] = []
   #oldest = 0
@@ -18,7 +26,7 @@ export class PayloadCache {
   }
 
   add(group: GroupLog, index: LogIndex, payload: Uint8Array): void {
-    group.table.hold(index, payload)
+    group.table.hold(index, this.#slabFor(payload.length), payload)
     this.#groups.push(group)
     this.#indexes.push(index)
   }
@@ -35,9 +43,29 @@ export class PayloadCache {
   #dropOldest(): boolean {
     const table = this.#groups[this.#oldest]?.table
     const index = this.#indexes[this.#oldest] ?? 0
-    if (!table?.has(index) || table.payload(index) === undefined) return true
+    if (!table?.has(index) || !table.holds(index)) return true
     if (this.#usage.payloadBytes <= this.#limit || table.segment(index) === 0) return false
-    table.hold(index, undefined)
+    table.release(index)
     return true
+  }
+
+  #slabFor(bytes: number): PayloadSlab {
+    const newest = this.#slabs.at(-1)
+    if (newest !== undefined && newest.room >= bytes) return newest
+    const slab = this.#emptySlab(bytes) ?? new PayloadSlab(Math.max(bytes, SLAB_BYTES))
+    this.#slabs.push(slab)
+    return slab
+  }
+
+  /** Takes an empty slab out of the list; those of unusual size are given up, and so is what trimming left over. */
+  #emptySlab(bytes: number): PayloadSlab | undefined {
+    const empty = this.#slabs.filter(({ isEmpty }) => isEmpty)
+    if (empty.length === 0) return undefined
+    const full = this.#slabs.filter(({ isEmpty }) => !isEmpty)
+    const usual = empty.filter(({ size }) => size === SLAB_BYTES)
+    const taken = bytes <= SLAB_BYTES ? usual.pop() : undefined
+    this.#slabs.splice(0, this.#slabs.length, ...usual.slice(0, 1), ...full)
+    taken?.clear()
+    return taken
   }
 }

@@ -63,7 +63,10 @@ export class Staging {
       group.table.append(term, RECORD[kind], chain, payload.length)
       this.#content.cache.add(group, index, payload)
       const { id } = group
-      this.#ports.record({ group: id, index, term, kind: RECORD[kind], chain, payloadCrc, length: payload.length }, payload)
+      this.#ports.record(
+        { group: id, index, term, kind: RECORD[kind], chain, payloadCrc, length: payload.length },
+        payload,
+      )
     }
   }
 
