@@ -69,7 +69,7 @@ export class Transport {
       this.#dirty.push(peer)
     }
     writeGroupMessage(peer.envelope, group, message)
-    if (peer.envelope.length > ENVELOPE_BYTES) this.#network.send(to, peer.envelope.copy())
+    if (peer.envelope.length > ENVELOPE_BYTES) this.#sendEnvelope(peer)
   }
 
   /** An empty envelope says "I am here". */
@@ -98,7 +98,7 @@ export class Transport {
     for (const peer of dirty) {
       if (peer.envelope.length === 0) continue
       this.#liveness.spoke(peer.node)
-      this.#network.send(peer.node, peer.envelope.copy())
+      this.#sendEnvelope(peer)
     }
   }
 
@@ -113,6 +113,11 @@ export class Transport {
       this.malformedFrames++
       this.#network.disconnect(from)
     }
+  }
+
+  #sendEnvelope({ node, envelope }: Peer): void {
+    this.#network.send(node, envelope.bytes.subarray(0, envelope.length))
+    envelope.length = 0
   }
 
   #unpack(peer: Peer, frame: Uint8Array): void {

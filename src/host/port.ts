@@ -49,7 +49,7 @@ export interface Network {
    */
   dial(addresses: readonly string[]): void
   /**
-   * Sends one frame; the network owns the bytes from now on. Returns false when it was not taken, because there is no
+   * Sends one frame, whose bytes may be reused at once. Returns false when it was not taken, because there is no
    * connection or the peer's byte budget is spent.
    */
   send(to: NodeId, frame: Uint8Array): boolean

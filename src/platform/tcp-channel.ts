@@ -3,7 +3,7 @@
 import { connect, type Socket } from 'node:net'
 import { assert } from '../base/assert.ts'
 import { TroupeError } from '../base/error.ts'
-import { encodeFrame, FRAME_HEADER_BYTES, FrameReader, writeFrameHeader } from '../base/frame.ts'
+import { FRAME_HEADER_BYTES, FrameReader, writeFrameHeader } from '../base/frame.ts'
 import type { Millis } from '../base/time.ts'
 import { parseAddress } from '../runtime/address.ts'
 import type { Channel } from '../wire/channel.ts'
@@ -17,14 +17,16 @@ const MOST_FRAME_BYTES: number = 16 * 2 ** 20
 /** What a client may have on its way to a node that does not read; the other direction has the same limit. */
 export const CLIENT_BUDGET_BYTES: number = 16 * 2 ** 20
 
-/** Up to this size copying a frame behind its header costs less than a vector of two. */
-const COPY_BYTES = 16 * 1024
+/** Frames up to about this size leave from one buffer, which is used again and again. */
+const OUTGOING_BYTES = 64 * 1024
 
 export class TcpChannel implements Channel {
   readonly #socket: Socket
   readonly #budgetBytes: number
   readonly #hostile: () => void
   readonly #reader = new FrameReader(MOST_FRAME_BYTES)
+  /** Undefined while the socket still has it. */
+  #outgoing: Uint8Array | undefined
   #frameHandler: ((frame: Uint8Array) => void) | undefined
   #closeHandler: ((reason: Error | undefined) => void) | undefined
   #closed = false
@@ -46,8 +48,13 @@ export class TcpChannel implements Channel {
   send(frame: Uint8Array): boolean {
     assert(frame.length <= MOST_FRAME_BYTES, `a frame has at most ${MOST_FRAME_BYTES} bytes`)
     if (this.#closed || this.#socket.writableLength + frame.length > this.#budgetBytes) return false
-    if (frame.length <= COPY_BYTES) this.#socket.write(encodeFrame(frame))
-    else this.#writeApart(frame)
+    const length = FRAME_HEADER_BYTES + frame.length
+    const bytes = this.#bufferFor(length)
+    writeFrameHeader(bytes, frame.length)
+    bytes.set(frame, FRAME_HEADER_BYTES)
+    this.#socket.write(bytes.subarray(0, length))
+    // As a rule the operating system has taken all of it by now.
+    if (this.#socket.writableLength > 0) this.#outgoing = undefined
     return true
   }
 
@@ -95,13 +102,10 @@ export class TcpChannel implements Channel {
     if (!this.#closed) this.#frameHandler?.(frame)
   }
 
-  #writeApart(frame: Uint8Array): void {
-    const header = new Uint8Array(FRAME_HEADER_BYTES)
-    writeFrameHeader(header, frame.length)
-    this.#socket.cork()
-    this.#socket.write(header)
-    this.#socket.write(frame)
-    this.#socket.uncork()
+  #bufferFor(length: number): Uint8Array {
+    if (length > OUTGOING_BYTES || this.#socket.writableLength > 0) return new Uint8Array(length)
+    this.#outgoing ??= new Uint8Array(OUTGOING_BYTES)
+    return this.#outgoing
   }
 
   #ended(reason: Error | undefined): void {

@@ -255,7 +255,7 @@ class Station implements Network {
   }
 
   send(to: NodeId, frame: Uint8Array): boolean {
-    return this.#network.send(this.node, to, frame)
+    return this.#network.send(this.node, to, frame.slice())
   }
 
   disconnect(node: NodeId): void {
