@@ -1,6 +1,7 @@
 /** The change log keeps the most recent changes of a shard's maps for those who watch them. */
 
 import { ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
+import { lastingBytes } from '../base/lasting.ts'
 import { compareSpans, type Span, spanOf } from '../base/span.ts'
 import { COMMAND } from './command.ts'
 import type { Changes, Selection } from './machine.ts'
@@ -240,7 +241,7 @@ class Segment {
   }
 
   #enlarge(length: number): void {
-    const larger = new Uint8Array(Math.max(length, 2 * this.#bytes.length, FEWEST_BYTES))
+    const larger = lastingBytes(Math.max(length, 2 * this.#bytes.length, FEWEST_BYTES))
     larger.set(this.#bytes.subarray(0, this.length))
     this.#bytes = larger
   }

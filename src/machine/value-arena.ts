@@ -1,6 +1,7 @@
 /** An arena keeps many small values in few large buffers: a buffer for each costs more to allocate than to fill. */
 
 import { assert, required } from '../base/assert.ts'
+import { lastingBytes } from '../base/lasting.ts'
 
 /** Where a value is, in 31 bits; means something only to its arena, and together with the value's length. */
 export type Address = number
@@ -127,7 +128,7 @@ export class ValueArena {
   #add(slotBytes: number, bytes: number): number {
     const number = this.#vacant.pop() ?? this.#slabs.length
     assert(number < SLABS_LIMIT, 'an arena is smaller than 32 GiB')
-    this.#slabs[number] = { bytes: new Uint8Array(bytes), slotBytes, used: 0, free: [] }
+    this.#slabs[number] = { bytes: lastingBytes(bytes), slotBytes, used: 0, free: [] }
     return number
   }
 

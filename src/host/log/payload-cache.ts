@@ -5,6 +5,8 @@ import type { GroupLog } from './group-log.ts'
 import { PayloadSlab } from './payload-slab.ts'
 import type { Usage } from './usage.ts'
 
+/** Slabs double from the first to the usual size, so that a log that holds little is small. */
+const FIRST_SLAB_BYTES: number = 16 * 1024
 const SLAB_BYTES: number = 1024 * 1024
 
 /**
@@ -52,7 +54,8 @@ export class PayloadCache {
   #slabFor(bytes: number): PayloadSlab {
     const newest = this.#slabs.at(-1)
     if (newest !== undefined && newest.room >= bytes) return newest
-    const slab = this.#emptySlab(bytes) ?? new PayloadSlab(Math.max(bytes, SLAB_BYTES))
+    const doubled = Math.min(2 * (newest?.size ?? FIRST_SLAB_BYTES / 2), SLAB_BYTES)
+    const slab = this.#emptySlab(bytes) ?? new PayloadSlab(Math.max(bytes, doubled))
     this.#slabs.push(slab)
     return slab
   }

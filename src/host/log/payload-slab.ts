@@ -1,6 +1,7 @@
 /** A payload slab is a buffer that is filled with payloads one after the other, and filled anew when all of them are gone. */
 
 import { assert } from '../../base/assert.ts'
+import { lastingBytes } from '../../base/lasting.ts'
 
 export class PayloadSlab {
   readonly #bytes: Uint8Array
@@ -8,7 +9,7 @@ export class PayloadSlab {
   #payloads = 0
 
   constructor(size: number) {
-    this.#bytes = new Uint8Array(size)
+    this.#bytes = lastingBytes(size)
   }
 
   get size(): number {
