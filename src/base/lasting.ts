@@ -7,6 +7,6 @@
  * isolated) it is common memory.
  */
 export function lastingBytes(length: number): Uint8Array {
-  const { SharedArrayBuffer } = globalThis
-  return SharedArrayBuffer === undefined ? new Uint8Array(length) : new Uint8Array(new SharedArrayBuffer(length))
+  if (typeof SharedArrayBuffer === 'undefined') return new Uint8Array(length)
+  return new Uint8Array(new SharedArrayBuffer(length))
 }
