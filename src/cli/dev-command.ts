@@ -189,6 +189,8 @@ class Announcer {
       ['  kill -9 PID', 'of that node: it is listed above'],
       [`  ${command} map get greetings hello${connect}`, 'read it back'],
       [`  ${command} status${connect}`, 'who leads what now'],
+      [`  ${command} queue send emails hello${connect}`, 'a message, kept until it is done'],
+      [`  ${command} queue work emails${connect} -- cat`, 'run a command for each'],
     ]
     return `Try in a second terminal:\n\n${columns(rows)}\n\nCtrl-C ends them. What follows is what happens to the nodes.\n`
   }

@@ -11,7 +11,10 @@ const INTRODUCTION = `troupe runs and talks to a cluster of Troupe nodes.
   troupe dev                            three nodes on this machine
   troupe map set greetings hello Hi     write, from a second terminal
   troupe map get greetings hello        read it back
-  troupe where hello --map greetings    which node leads this key`
+  troupe where hello --map greetings    which node leads this key
+  troupe queue send emails hello        a message that is kept until somebody has done it
+  troupe queue work emails -- cat       run a command for each
+  troupe lock nightly -- ./backup.sh    one at a time in the whole cluster`
 
 const ENDING = `'troupe COMMAND --help' shows examples and options of one command.
 

@@ -67,7 +67,12 @@ export async function listSchedules(
   options: CallOptions,
 ): Promise<readonly ScheduleStatus[]> {
   checkCall('troupe.schedules', options, CALL_OPTIONS)
-  return facetOf(driver, 'queue').schedules(options)
+  const found = await facetOf(driver, 'queue').schedules(options)
+  return [...found].sort((a, b) => compare(a.queue, b.queue) || compare(a.id, b.id))
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }
 
 function ruleOf(time: ScheduleTime): ScheduleRule['rule'] {
