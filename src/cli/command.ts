@@ -21,6 +21,7 @@ export type Client = Pick<
   | 'queues'
   | 'topic'
   | 'topics'
+  | 'subscribe'
   | 'schedule'
   | 'unschedule'
   | 'schedules'

@@ -1,13 +1,7 @@
 /** The topic commands publish and read records of a running cluster, and show and set where groups go on. */
 
 import type { GroupOffsets, Position, TopicName } from '../driver/contract.ts'
-import {
-  defineTopic,
-  type TopicBatch,
-  type TopicDefinition,
-  type TopicRecord,
-  type TroupeTopic,
-} from '../message/topic.ts'
+import { defineTopic, type TopicBatch, type TopicDefinition, type TopicRecord } from '../message/topic.ts'
 import { CLIENT_FLAGS, callOptions, withClient } from './client-command.ts'
 import type { Client, Command, Terminal } from './command.ts'
 import { type CommandLine, parseDuration, parseTime } from './command-line.ts'
@@ -16,9 +10,8 @@ import { EXIT } from './failure.ts'
 import { columns, elapsed, json, show } from './text.ts'
 import { givenValue, HEADER_FLAGS, headersOf, VALUE_FLAGS } from './value.ts'
 
-type AnyTopic = TroupeTopic<unknown>
-
 const OFFSETS = /^\d+:\d+(,\d+:\d+)*$/
+const PATTERN = /[*>]/
 const POSITIONS = 'earliest, latest, a time, how long ago (10m), or PARTITION:OFFSET,…'
 
 const list: Command = {
@@ -87,16 +80,13 @@ const tail: Command = {
     ['troupe topic tail orders', 'from now on'],
     ['troupe topic tail orders --from earliest --limit 10', 'the ten oldest that are kept'],
     ['troupe topic tail orders --from 10m --json | jq .value', 'the last ten minutes, and what follows'],
+    ["troupe topic tail 'shop.*'", 'all topics of this pattern: * is one part between dots, > at the end one or more'],
     ['troupe topic tail orders --group audit', 'shared with other members of the group'],
   ],
   notes: [
     'Each line is partition:offset, key and value. Records of one partition come in their order; those of different partitions interleave.',
   ],
-  run: (line, terminal) =>
-    withClient(line, terminal, async (client) => {
-      const topic = client.topic(definition(await knownTopic(client, line.parameter(0), {})))
-      return tailTopic(topic, line, terminal)
-    }),
+  run: (line, terminal) => withClient(line, terminal, (client) => tailTopics(client, line, terminal)),
 }
 
 const groups: Command = {
@@ -160,19 +150,16 @@ function definition({ name, rules }: TopicName): TopicDefinition<unknown> {
   return { kind: 'topic', name, schema: undefined, rules }
 }
 
-async function tailTopic(topic: AnyTopic, line: CommandLine, terminal: Terminal): Promise<number> {
+async function tailTopics(client: Client, line: CommandLine, terminal: Terminal): Promise<number> {
   const signal = terminal.interruption()
-  const from = positionOf(line, 'from')
-  const group = line.text('group')
-  const batches = topic.subscribe({
-    signal,
-    ...(from === undefined ? {} : { from }),
-    ...(group === undefined ? {} : { group }),
-  })
+  const batches = await batchesOf(client, line, signal)
+  const isPattern = PATTERN.test(line.parameter(0))
+  const textOf = line.has('json') ? json : (record: TopicRecord<unknown>) => recordText(record, isPattern)
   let left = line.count('limit', 1) ?? Number.POSITIVE_INFINITY
   try {
     for await (const batch of batches) {
-      const printed = await printBatch(batch, left, line.has('json'), terminal)
+      const printed = Math.min(left, batch.records.length)
+      for (const record of batch.records.slice(0, printed)) await terminal.print(textOf(record))
       // A batch of which the end was not printed comes again.
       if (printed === batch.records.length) await batch.commit()
       left -= printed
@@ -184,20 +171,26 @@ async function tailTopic(topic: AnyTopic, line: CommandLine, terminal: Terminal)
   return EXIT.done
 }
 
-/** How many were printed. */
-async function printBatch(
-  { records }: TopicBatch<unknown>,
-  most: number,
-  asJson: boolean,
-  terminal: Terminal,
-): Promise<number> {
-  const printed = records.slice(0, most)
-  for (const record of printed) await terminal.print(asJson ? json(record) : recordText(record))
-  return printed.length
+async function batchesOf(
+  client: Client,
+  line: CommandLine,
+  signal: AbortSignal,
+): Promise<AsyncIterable<TopicBatch<unknown>>> {
+  const name = line.parameter(0)
+  const from = positionOf(line, 'from')
+  const group = line.text('group')
+  const options = { signal, ...(from === undefined ? {} : { from }) }
+  if (!PATTERN.test(name)) {
+    const topic = client.topic(definition(await knownTopic(client, name, {})))
+    return topic.subscribe({ ...options, ...(group === undefined ? {} : { group }) })
+  }
+  if (group !== undefined) throw line.wrong('a group reads one topic, not a pattern')
+  return client.subscribe(name, options)
 }
 
-function recordText({ partition, offset, key, value }: TopicRecord<unknown>): string {
-  return `${partition}:${offset}\t${key}\t${show(value)}`
+/** Of a pattern each line begins with the topic. */
+function recordText({ topic, partition, offset, key, value }: TopicRecord<unknown>, isPattern: boolean): string {
+  return `${isPattern ? `${topic}\t` : ''}${partition}:${offset}\t${key}\t${show(value)}`
 }
 
 function topicRow({ name, rules }: TopicName): readonly string[] {

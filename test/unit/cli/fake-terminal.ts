@@ -48,6 +48,7 @@ export class FakeTerminal implements Terminal {
       queues: (options) => troupe.queues(options),
       topic: (definition) => troupe.topic(definition),
       topics: (options) => troupe.topics(options),
+      subscribe: (pattern, options) => troupe.subscribe(pattern, options),
       schedule: (queue, id, time, options) => troupe.schedule(queue, id, time, options),
       unschedule: (queue, id, options) => troupe.unschedule(queue, id, options),
       schedules: (options) => troupe.schedules(options),

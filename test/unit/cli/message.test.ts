@@ -212,6 +212,15 @@ describe('topics', () => {
     expect(terminal.out[0]).toMatch(/orders +8 +7 d$/)
   })
 
+  test('a pattern reads all topics that match, and lines begin with their names', async () => {
+    const terminal = new FakeTerminal()
+    for (const topic of ['shop.orders', 'shop.prices', 'weather'])
+      await terminal.run(`topic publish ${topic} hi --key k`)
+    expect(await terminal.run('topic tail shop.* --from earliest --limit 2')).toBe(0)
+    expect(terminal.out.map((line) => line.split('\t')[0]).sort()).toEqual(['shop.orders', 'shop.prices'])
+    expect(await terminal.run('topic tail shop.* --group g')).toBe(2)
+  })
+
   test('a group goes on where it has committed, and is set back by reset', async () => {
     const terminal = new FakeTerminal()
     for (const text of ['a', 'b', 'c']) await terminal.run(`topic publish orders ${text} --key c`)
