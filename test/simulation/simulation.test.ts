@@ -58,7 +58,10 @@ describe('an application of the user', () => {
       async (troupe, { node, start, signal, sleep }) => {
         starts.set(node, start)
         const map = troupe.map(counters)
-        for (; !signal.aborted; await sleep(100)) await map.set(node, start, { timeout: 60_000 })
+        do {
+          await map.set(node, start, { timeout: 60_000 })
+          await sleep(100)
+        } while (!signal.aborted)
         const found = await map.get(node, { timeout: 60_000 })
         if (found?.value !== start) throw new Error(`${node} reads ${found?.value} and wrote ${start}`)
       },
