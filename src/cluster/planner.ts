@@ -17,7 +17,7 @@ export interface PlannerPorts {
 }
 
 /** Times that are planned at once. */
-const COUNT = 16
+const COUNT = 48
 const ENVELOPE = { session: NO_SESSION, sequence: 0, acknowledged: 0 }
 
 export class Planner {

@@ -195,6 +195,8 @@ export interface ScheduleStatus extends ScheduleRule {
   readonly nextAt: WallMillis | undefined
   readonly lastFiring: string | undefined
   readonly missedCount: number
+  /** The latest of them, ascending, at most 16. */
+  readonly missedTimes: readonly WallMillis[]
 }
 
 /**

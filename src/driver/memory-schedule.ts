@@ -17,12 +17,14 @@ interface Schedule {
   nextAt: WallMillis | undefined
   lastFiring: string | undefined
   missedCount: number
+  missedTimes: readonly WallMillis[]
   timer: Timer | undefined
 }
 
 /** Later than this, a time was missed. */
 const PUNCTUAL_MS = 1000
 const MOST_MADE_UP = 64
+const MOST_LISTED = 16
 
 export class MemorySchedules {
   readonly #ports: { readonly clock: Clock; readonly scheduler: Scheduler; readonly planCron: PlanCron }
@@ -55,6 +57,7 @@ export class MemorySchedules {
       nextAt: this.#first(rule),
       lastFiring: known?.lastFiring,
       missedCount: known?.missedCount ?? 0,
+      missedTimes: known?.missedTimes ?? [],
       timer: undefined,
     }
     if ('cron' in rule.rule && schedule.nextAt === undefined)
@@ -71,14 +74,15 @@ export class MemorySchedules {
   }
 
   list(): readonly ScheduleStatus[] {
-    return [...this.#schedules.values()].map(({ queue, id, rule, nextAt, lastFiring, missedCount }) => ({
+    return [...this.#schedules.values()].map(({ queue, id, rule, ...state }) => ({
       ...rule,
       id,
       queue: queue.name,
       isPaused: false,
-      nextAt,
-      lastFiring,
-      missedCount,
+      nextAt: state.nextAt,
+      lastFiring: state.lastFiring,
+      missedCount: state.missedCount,
+      missedTimes: state.missedTimes,
     }))
   }
 
@@ -126,7 +130,9 @@ export class MemorySchedules {
       if (isLast && now - at <= PUNCTUAL_MS) return true
       return missed === 'all' ? passed.length - place <= MOST_MADE_UP : missed === 'latest' && isLast
     })
-    schedule.missedCount += passed.length - fired.length
+    const missedTimes = passed.filter((at) => !fired.includes(at))
+    schedule.missedCount += missedTimes.length
+    schedule.missedTimes = [...schedule.missedTimes, ...missedTimes].slice(-MOST_LISTED)
     for (const at of fired) this.#fireAt(schedule, at)
     this.#arm(schedule)
   }

@@ -36,6 +36,8 @@ export const SCHEDULE_QUERY = { schedule: 224, schedules: 225 } as const
 export const MISSED = ['skip', 'latest', 'all'] as const
 export const RULES = ['cron', 'every', 'at'] as const
 
+/** Missed times that a schedule lists. */
+export const MISSED_LIMIT = 16
 /** Most times of a plan, and most firings that are made up for at once. */
 export const PLAN_LIMIT = 64
 /** Thirty years. */
@@ -57,7 +59,7 @@ export interface ScheduleDefinition {
   readonly payload: Uint8Array
 }
 
-/** `[queue text, id text, generation u53, paused u8, nextAt u53, firedAt u53, missedCount u53, definition as in scheduleSet]`, 0 for times that there are not. */
+/** `[queue text, id text, generation u53, paused u8, nextAt u53, firedAt u53, missedCount u53, missed u32, time u53 …, definition as in scheduleSet]`, 0 for times that there are not. */
 export interface ScheduleStatus {
   readonly queue: string
   readonly id: string
@@ -69,6 +71,8 @@ export interface ScheduleStatus {
   readonly firedAt: LeaderMicros | undefined
   /** Times that passed without a firing; of those that passed while nobody led for longer than a plan reaches, only the planned ones are known. */
   readonly missedCount: number
+  /** The latest of them, ascending, at most {@link MISSED_LIMIT}. */
+  readonly missedTimes: readonly LeaderMicros[]
   readonly definition: ScheduleDefinition
 }
 
@@ -110,8 +114,19 @@ export function encodeSchedulePlan(
 ): void {
   encodeScheduleName(writer, name.queue, name.id)
   writer.u53(generation)
+  encodeTimes(writer, times)
+}
+
+/** `[count u32, time u53 …]` */
+export function encodeTimes(writer: ByteWriter, times: readonly LeaderMicros[]): void {
   writer.u32(times.length)
   for (const time of times) writer.u53(time)
+}
+
+export function decodeTimes(reader: ByteReader): LeaderMicros[] {
+  const times: LeaderMicros[] = []
+  for (let left = reader.u32(); left > 0; left--) times.push(reader.u53())
+  return times
 }
 
 export function encodeDefinition(writer: ByteWriter, definition: ScheduleDefinition): void {
@@ -151,6 +166,7 @@ export function encodeScheduleStatus(writer: ByteWriter, status: ScheduleStatus)
   writer.u53(status.nextAt ?? 0)
   writer.u53(status.firedAt ?? 0)
   writer.u53(status.missedCount)
+  encodeTimes(writer, status.missedTimes)
   encodeDefinition(writer, status.definition)
 }
 
@@ -163,6 +179,7 @@ export function decodeScheduleStatus(reader: ByteReader): ScheduleStatus {
     nextAt: reader.u53() || undefined,
     firedAt: reader.u53() || undefined,
     missedCount: reader.u53(),
+    missedTimes: decodeTimes(reader),
     definition: decodeDefinition(reader),
   }
 }

@@ -5,7 +5,10 @@ import type { HeapEntry } from '../base/heap.ts'
 import type { LeaderMicros } from './batch.ts'
 import {
   decodeDefinition,
+  decodeTimes,
   encodeDefinition,
+  encodeTimes,
+  MISSED_LIMIT,
   PLAN_LIMIT,
   type ScheduleDefinition,
   type ScheduleStatus,
@@ -14,8 +17,10 @@ import {
 
 /** A time that is further behind has been missed. */
 const LATE_MICROS = 1_000_000
-/** The leader is to plan on when no more times than this are left. */
-const FEW_TIMES = 2
+/** The leader is to plan on when no more times than this are left: so many that pass while nobody leads are known to have been missed. */
+const FEW_TIMES = MISSED_LIMIT
+/** Of the times that have come together, so many of the latest are looked at one by one. */
+const MOST_KNOWN = PLAN_LIMIT + MISSED_LIMIT
 const NEVER: LeaderMicros = Number.POSITIVE_INFINITY
 
 /**
@@ -33,6 +38,7 @@ export class Schedule {
   ended = 0
   firedAt: LeaderMicros = 0
   missedCount = 0
+  #missedTimes: readonly LeaderMicros[] = []
   isPaused = false
   #definition: ScheduleDefinition
   /** Encoded; equal bytes are an equal definition. */
@@ -82,7 +88,8 @@ export class Schedule {
   get status(): ScheduleStatus {
     const { queue, id, generation, isPaused, missedCount, definition } = this
     const nextAt = this.nextAt === NEVER ? undefined : this.nextAt
-    return { queue, id, generation, isPaused, nextAt, firedAt: this.firedAt || undefined, missedCount, definition }
+    const firedAt = this.firedAt || undefined
+    return { queue, id, generation, isPaused, nextAt, firedAt, missedCount, missedTimes: this.#missedTimes, definition }
   }
 
   isDefinedAs(definition: ScheduleDefinition): boolean {
@@ -130,14 +137,21 @@ export class Schedule {
     const last = latest.at(-1) ?? time
     const isLate = time - last > LATE_MICROS
     const { missed } = this.#definition
-    const firing = missed === 'all' ? latest : missed === 'latest' || !isLate ? latest.slice(-1) : []
-    this.missedCount += count - firing.length
+    const most = missed === 'all' ? PLAN_LIMIT : missed === 'latest' || !isLate ? 1 : 0
+    const firing = latest.slice(Math.max(0, latest.length - most))
+    this.miss(count - firing.length, latest.slice(0, latest.length - firing.length))
     // What lies between an old plan and now is not made up for, or a plan for each hour would follow a long night.
     if (isLate && this.#planned.length === 0) this.#through = Math.max(this.#through, time)
     return firing
   }
 
-  /** `[queue, id, generation, paused u8, ended, firedAt, missedCount, next (0: never), through, exhausted u8, count u32, time …]` and the definition. */
+  /** @param times the latest of them, ascending */
+  miss(count: number, times: readonly LeaderMicros[]): void {
+    this.missedCount += count
+    if (times.length > 0) this.#missedTimes = [...this.#missedTimes, ...times].slice(-MISSED_LIMIT)
+  }
+
+  /** `[queue, id, generation, paused u8, ended, firedAt, missedCount, missed times, next (0: never), through, exhausted u8, planned times]` and the definition. */
   freeze(): readonly [Uint8Array, Uint8Array] {
     const writer = new ByteWriter()
     writer.text(this.queue)
@@ -145,11 +159,11 @@ export class Schedule {
     writer.u53(this.generation)
     writer.u8(this.isPaused ? 1 : 0)
     for (const number of [this.ended, this.firedAt, this.missedCount]) writer.u53(number)
+    encodeTimes(writer, this.#missedTimes)
     writer.u53(this.#next === NEVER ? 0 : this.#next)
     writer.u53(this.#through)
     writer.u8(this.#isExhausted ? 1 : 0)
-    writer.u32(this.#planned.length)
-    for (const time of this.#planned) writer.u53(time)
+    encodeTimes(writer, this.#planned)
     return [writer.take(0), this.#encoded]
   }
 
@@ -158,10 +172,10 @@ export class Schedule {
     const generation = reader.u53()
     const isPaused = reader.u8() === 1
     const [ended, firedAt, missedCount] = [reader.u53(), reader.u53(), reader.u53()]
+    const missedTimes = decodeTimes(reader)
     const [next, through] = [reader.u53(), reader.u53()]
     const isExhausted = reader.u8() === 1
-    const planned: LeaderMicros[] = []
-    for (let left = reader.u32(); left > 0; left--) planned.push(reader.u53())
+    const planned = decodeTimes(reader)
     const schedule = new Schedule(queue, id, decodeDefinition(reader))
     if (reader.remaining > 0) throw malformed('a schedule is longer than its content')
     schedule.generation = generation
@@ -169,6 +183,7 @@ export class Schedule {
     schedule.ended = ended
     schedule.firedAt = firedAt
     schedule.missedCount = missedCount
+    schedule.#missedTimes = missedTimes
     schedule.#next = next || NEVER
     schedule.#through = through
     schedule.#isExhausted = isExhausted
@@ -200,7 +215,7 @@ export class Schedule {
   #takePlanned(time: LeaderMicros): { readonly count: number; readonly latest: readonly LeaderMicros[] } {
     const due = this.#planned.filter((planned) => planned <= time)
     this.#planned = this.#planned.slice(due.length)
-    return { count: due.length, latest: due.slice(-PLAN_LIMIT) }
+    return { count: due.length, latest: due.slice(-MOST_KNOWN) }
   }
 
   #takeNext(time: LeaderMicros): { readonly count: number; readonly latest: readonly LeaderMicros[] } {
@@ -212,7 +227,7 @@ export class Schedule {
     const interval = this.#interval
     const count = Math.floor((Math.min(time, this.#last) - first) / interval) + 1
     this.#next = first + count * interval
-    const skipped = Math.max(0, count - PLAN_LIMIT)
+    const skipped = Math.max(0, count - MOST_KNOWN)
     return {
       count,
       latest: Array.from({ length: count - skipped }, (_, at) => first + (skipped + at) * interval),

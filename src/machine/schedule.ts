@@ -192,7 +192,7 @@ export class ScheduleTable implements Table, ScheduleView {
     const deduplicationId = firingId(id, due)
     const headers = encodeHeaders({ ...decodeHeaders(definition.headers), [FIRING_HEADER]: deduplicationId })
     const message = { queue, key: id, headers, payload: definition.payload, deduplicationId }
-    if (this.#neighbours.enqueue(message, time) === 0) schedule.missedCount++
+    if (this.#neighbours.enqueue(message, time) === 0) schedule.miss(1, [due])
     else schedule.firedAt = due
   }
 

@@ -10,13 +10,13 @@ import { drawScenario, QUIET } from '../../src/simulation/scenario.ts'
 const jobs = defineQueue<string>('jobs')
 const HOUR = 3_600_000
 
-/** Three nodes and a client, whose clocks and lives are in the hands of the test. */
+/** Some nodes and a client, whose clocks and lives are in the hands of the test. */
 class Scene {
   readonly cluster: SimulatedCluster
   readonly troupe: Troupe
 
-  constructor() {
-    const drawn = drawScenario(5, { nodes: 3, shards: 1, faults: [] }, new SeededRandom(5))
+  constructor(nodes = 3) {
+    const drawn = drawScenario(5, { nodes, shards: 1, faults: [] }, new SeededRandom(5))
     this.cluster = new SimulatedCluster({ ...drawn, network: QUIET, syncMs: [0.1, 1] })
     this.cluster.start()
     const computer = new Computer(this.cluster.queue, 'client')
@@ -69,8 +69,8 @@ class Scene {
   }
 }
 
-async function ready(): Promise<Scene> {
-  const scene = new Scene()
+async function ready(nodes?: number): Promise<Scene> {
+  const scene = new Scene(nodes)
   await scene.pass(5000)
   return scene
 }
@@ -122,3 +122,50 @@ describe('a message that is due in 30 s comes within 250 ms of its time', () => 
     expect(Math.abs(late)).toBeLessThan(250)
   })
 })
+
+test('a cron that fires each second on five nodes whose leader is killed again and again fires once for each second, or lists it as missed', async () => {
+  const scene = await ready(5)
+  const { cluster, troupe } = scene
+  /** The messages of each firing. */
+  const fired = new Map<string, Set<string>>()
+  const missed = new Set<number>()
+  void troupe.schedule(jobs, 'tick', { cron: '* * * * * *' }, { value: 'tick', missed: 'skip' })
+  troupe.queue(jobs).work(({ id, headers }) => {
+    const firing = headers['troupe-firing'] ?? ''
+    fired.set(firing, (fired.get(firing) ?? new Set()).add(id))
+  })
+  const look = async () => {
+    const looked = troupe.schedules().then(([schedule]) => {
+      for (const time of schedule?.missedTimes ?? []) missed.add(time)
+      return schedule?.missedCount
+    })
+    await scene.pass(1000)
+    return looked
+  }
+  for (let minute = 0; minute < 10; minute++) {
+    for (let kill = 0; kill < 3; kill++) {
+      await scene.pass(12_000)
+      const { leader } = scene
+      cluster.crash(leader)
+      await scene.pass(5000)
+      cluster.restart(leader)
+      await look()
+    }
+  }
+  // Nobody leads for some seconds: what was due then is late by more than one.
+  for (const node of cluster.nodes) cluster.crash(node)
+  await scene.pass(8000)
+  for (const node of cluster.nodes) cluster.restart(node)
+  await scene.pass(20_000)
+  const missedCount = await look()
+  cluster.close()
+  const times = [...fired.keys()].map((firing) => Number(firing.split('@')[1]) / 1000).sort((a, b) => a - b)
+  expect(Math.max(...[...fired.values()].map((ids) => ids.size))).toBe(1)
+  const [first = 0] = times
+  const last = times.at(-1) ?? 0
+  expect(last - first).toBeGreaterThan(530_000)
+  const all = [...times, ...missed].filter((time) => time >= first && time <= last).sort((a, b) => a - b)
+  expect(all).toEqual(Array.from({ length: (last - first) / 1000 + 1 }, (_, at) => first + at * 1000))
+  expect(missed.size).toBe(missedCount)
+  expect(missed.size).toBeGreaterThan(5)
+}, 60_000)

@@ -94,6 +94,7 @@ function present(stored: StoredSchedule): ScheduleStatus {
     nextAt: nextAt === undefined ? undefined : nextAt / 1000,
     lastFiring: firedAt === undefined ? undefined : firingId(id, firedAt),
     missedCount: stored.missedCount,
+    missedTimes: stored.missedTimes.map((time) => time / 1000),
     rule: ruleOf(definition),
     until: definition.until === 0 ? undefined : definition.until / 1000,
     missed: definition.missed,

@@ -202,15 +202,16 @@ describe('schedules together', () => {
 
 describe('times that passed while nobody led', () => {
   test.each([
-    ['skip', [], 6],
-    ['latest', [60], 5],
-    ['all', [10, 20, 30, 40, 50, 60], 0],
-  ] as const)('are made up for as %s says', (missed, expected, count) => {
+    ['skip', [], [10, 20, 30, 40, 50, 60]],
+    ['latest', [60], [10, 20, 30, 40, 50]],
+    ['all', [10, 20, 30, 40, 50, 60], []],
+  ] as const)('are made up for as %s says, and listed when not', (missed, expected, listed) => {
     const { table, neighbours } = begin()
     set(table, START, every(10, { missed }))
     advance(table, START + 65 * SECOND)
     expect(seconds(neighbours)).toEqual(expected)
-    expect(statusOf(table)).toMatchObject({ missedCount: count, nextAt: START + 70 * SECOND })
+    const missedTimes = listed.map((second) => START + second * SECOND)
+    expect(statusOf(table)).toMatchObject({ missedCount: listed.length, missedTimes, nextAt: START + 70 * SECOND })
   })
 
   test('do not keep the one from firing that is due now', () => {
@@ -226,23 +227,26 @@ describe('times that passed while nobody led', () => {
     set(table, START, every(1, { missed: 'all' }))
     advance(table, START + 1_000_000 * SECOND)
     expect(seconds(neighbours)).toEqual(Array.from({ length: 64 }, (_, n) => 1_000_000 - 63 + n))
-    expect(statusOf(table).missedCount).toBe(1_000_000 - 64)
+    const { missedCount, missedTimes } = statusOf(table)
+    expect(missedCount).toBe(1_000_000 - 64)
+    const before = Array.from({ length: 16 }, (_, n) => START + (1_000_000 - 64 - 15 + n) * SECOND)
+    expect(missedTimes).toEqual(before)
   })
 })
 
 describe('a cron', () => {
   const times = (...all: number[]) => all.map((second) => START + second * SECOND)
 
-  test('wants a plan until it has more than two times, and fires at each', () => {
+  test('wants a plan until it has more than 16 times, and fires at each', () => {
     const { table, neighbours } = begin()
     const { revision } = set(table, START, cron())
     expect([...table.unplanned()]).toEqual([
       { id: 's', queue: 'q', generation: revision, cron: '* * * * *', timeZone: 'UTC', after: START },
     ])
-    plan(table, START, revision, times(60, 120, 180))
+    plan(table, START, revision, times(...Array.from({ length: 17 }, (_, at) => (at + 1) * 60)))
     expect([...table.unplanned()]).toEqual([])
     advance(table, START + 60 * SECOND)
-    expect([...table.unplanned()]).toMatchObject([{ after: START + 180 * SECOND }])
+    expect([...table.unplanned()]).toMatchObject([{ after: START + 17 * 60 * SECOND }])
     expect(seconds(neighbours)).toEqual([60])
   })
 
