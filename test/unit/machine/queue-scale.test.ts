@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest'
+import { configuring, House, sending } from './queue-operations.ts'
+
+/** A million messages, in entries of a hundred. */
+function million(house: House, content: Parameters<typeof sending>[1]): void {
+  const batch = Array.from({ length: 100 }, () => sending('x', content))
+  for (let sent = 0; sent < 1_000_000; sent += batch.length) house.do(...batch)
+}
+
+test('with a million messages of low priority, ten of high priority are next, and the low ones keep their share', {
+  timeout: 60_000,
+}, () => {
+  const house = new House()
+  house.ok(configuring({ limit: 2_000_000 }))
+  million(house, {})
+  for (let n = 0; n < 10; n++) house.send('high', { priority: 9 })
+  expect(house.holdAll(10)).toEqual(Array.from({ length: 10 }, () => 'high'))
+  for (let n = 0; n < 1000; n++) house.send('high', { priority: 9 })
+  const low = house.holdAll(1000).filter((payload) => payload === 'x').length
+  expect(low).toBeGreaterThanOrEqual(10)
+})
+
+test.each([
+  ['key', {}],
+  ['none', {}],
+  ['none', { A: 10 }],
+] as const)(
+  'a tenant with ten messages is done within some deliveries beside one with a million (order %s, weights %j)',
+  { timeout: 60_000 },
+  (order, keyWeights) => {
+    const house = new House()
+    house.ok(configuring({ order, keyWeights, limit: 2_000_000 }))
+    million(house, { key: 'A' })
+    for (let n = 0; n < 10; n++) house.send('B', { key: 'B' })
+    const begin = performance.now()
+    const worked = house.work(10 * (1 + ('A' in keyWeights ? keyWeights.A : 1)))
+    expect(performance.now() - begin).toBeLessThan(1000)
+    expect(worked.filter((payload) => payload === 'B')).toHaveLength(10)
+  },
+)
