@@ -21,11 +21,21 @@ async function answer(cell) {
   try {
     await supply(run, cell)
     process.send?.('measuring')
-    const warmupSeconds = Math.min(1, cell.seconds)
-    process.send?.(await measure({ system: measured.name, ...cell, warmupSeconds, operation: run.operation }))
+    process.send?.(await rowOf(run, cell))
   } finally {
     await run.end?.()
   }
+}
+
+/**
+ * @param {import('./system.d.ts').Run} run
+ * @param {import('./system.d.ts').Cell} cell
+ */
+async function rowOf({ operation, batch = 1 }, cell) {
+  const warmupSeconds = Math.min(1, cell.seconds)
+  const workers = Math.ceil(cell.inflight / batch)
+  const row = await measure({ system: measured.name, ...cell, warmupSeconds, inflight: workers, operation })
+  return { ...row, inflight: cell.inflight, opsPerSecond: row.opsPerSecond * batch }
 }
 
 /**

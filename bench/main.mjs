@@ -9,6 +9,7 @@ import { Conversation } from './conversation.mjs'
 import { cpuSeconds } from './cpu.mjs'
 import { printProfiles } from './profile.mjs'
 import { Site } from './site.mjs'
+import { printWaiting } from './waiting.mjs'
 
 const USAGE = `npm run bench -- [options]
 
@@ -21,6 +22,9 @@ const USAGE = `npm run bench -- [options]
   --system NAME,…      only these of: troupe, floor, etcd, nats, rabbitmq
   --cpu                the CPU time of an operation, in microseconds: of all servers, and of the client
   --profile DIR        writes V8 CPU profiles of the three nodes and the client, and prints where the time went
+  --embedded           one node in the application's process, beside what its disk can do: queue.send and
+                       queue.sendAll, which sends as many messages together as --inflight says; default 1,256,1024
+  --waiting 1000000    fills a queue of three nodes with so many messages, and prints what memory each node has
 
 Each system runs as three processes with 256-byte values and is called as its users call it to be fast. In flight are calls
 that have not been answered; of what is received, messages that have been delivered and not acknowledged. What is consumed lies
@@ -37,7 +41,10 @@ const WORKLOADS = [
   'topic.consume',
   'lock',
 ]
+const EMBEDDED = { systems: ['embedded', 'disk'], workloads: ['queue.send', 'queue.sendAll'], inflight: '1,256,1024' }
 const SYSTEMS = ['troupe', 'floor', 'etcd', 'nats', 'rabbitmq']
+/** What may not be left out: the bench is about it. */
+const OURS = ['troupe', 'embedded']
 const CLIENT = fileURLToPath(new URL('./client.mjs', import.meta.url))
 
 /** @typedef {import('./system.d.ts').System} System */
@@ -47,8 +54,12 @@ const options = readOptions()
 const site = new Site()
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void site.close().then(() => process.exit(130)))
 try {
-  const rows = await measureAll(await startAll())
-  if (options.systems.includes('troupe') && options.systems.length > 1) printRatios(rows)
+  if (options.waiting > 0) await printWaiting(site, options.waiting, options.json)
+  else {
+    const rows = await measureAll(await startAll())
+    const ours = options.systems.find((name) => OURS.includes(name))
+    if (ours !== undefined && options.systems.length > 1) printRatios(rows, ours)
+  }
 } finally {
   await site.close()
 }
@@ -59,13 +70,15 @@ function readOptions() {
     const { values } = parseArgs({
       options: {
         json: { type: 'boolean', default: false },
-        inflight: { type: 'string', default: '1,64,256' },
-        workload: { type: 'string', default: WORKLOADS.join(',') },
+        inflight: { type: 'string' },
+        workload: { type: 'string' },
         seconds: { type: 'string', default: '5' },
         peers: { type: 'boolean', default: false },
         system: { type: 'string' },
         cpu: { type: 'boolean', default: false },
         profile: { type: 'string' },
+        embedded: { type: 'boolean', default: false },
+        waiting: { type: 'string', default: '0' },
         help: { type: 'boolean', short: 'h', default: false },
       },
     })
@@ -73,22 +86,20 @@ function readOptions() {
       console.log(USAGE)
       process.exit(0)
     }
-    const systems = values.system?.split(',') ?? (values.peers ? SYSTEMS : ['troupe'])
-    const workloads = values.workload.split(',')
-    const inflights = values.inflight.split(',').map(Number)
-    const seconds = Number(values.seconds)
-    refuse(
-      workloads.filter((workload) => !WORKLOADS.includes(workload)),
-      'workload',
-    )
-    refuse(
-      systems.filter((system) => !SYSTEMS.includes(system)),
-      'system',
-    )
-    refuse([...inflights, seconds].filter((number) => !(number > 0)).map(String), 'number')
+    const usual = values.embedded
+      ? EMBEDDED
+      : { systems: values.peers ? SYSTEMS : ['troupe'], workloads: WORKLOADS, inflight: '1,64,256' }
+    const systems = values.system?.split(',') ?? usual.systems
+    const workloads = values.workload?.split(',') ?? usual.workloads
+    const inflights = (values.inflight ?? usual.inflight).split(',').map(Number)
+    const [seconds, waiting] = [Number(values.seconds), Number(values.waiting)]
+    refuse(workloads, [...WORKLOADS, ...EMBEDDED.workloads], 'workload')
+    refuse(systems, [...SYSTEMS, ...EMBEDDED.systems], 'system')
+    const wrong = [...inflights, seconds, waiting + 1].filter((number) => !(number > 0))
+    refuse(wrong.map(String), [], 'number')
     const profile = values.profile === undefined ? undefined : resolve(values.profile)
     if (profile !== undefined) mkdirSync(profile, { recursive: true })
-    return { json: values.json, cpu: values.cpu, systems, workloads, inflights, seconds, profile }
+    return { json: values.json, cpu: values.cpu, systems, workloads, inflights, seconds, waiting, profile }
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`)
     process.exit(2)
@@ -96,11 +107,13 @@ function readOptions() {
 }
 
 /**
- * @param {string[]} wrong
+ * @param {string[]} names
+ * @param {string[]} known
  * @param {string} what
  */
-function refuse(wrong, what) {
-  if (wrong.length > 0) throw new Error(`there is no ${what} '${wrong[0]}'`)
+function refuse(names, known, what) {
+  const wrong = names.find((name) => !known.includes(name))
+  if (wrong !== undefined) throw new Error(`there is no ${what} '${wrong}'`)
 }
 
 /** @typedef {{ system: System, client: Conversation, servers: number[] }} Measured */
@@ -122,16 +135,16 @@ async function startAll() {
 
 /** @param {string} name */
 function needsClients(name) {
-  return name !== 'troupe' && name !== 'floor'
+  return ['etcd', 'nats', 'rabbitmq'].includes(name)
 }
 
 /**
- * A peer that does not start is left out; Troupe is what the bench is about.
+ * A peer that does not start is left out.
  * @param {string} name
  * @param {Error} error
  */
 function leftOut(name, error) {
-  if (name === 'troupe') throw new Error(lastWords(name), { cause: error })
+  if (OURS.includes(name)) throw new Error(lastWords(name), { cause: error })
   return `${error.message}\n${lastWords(name)}`.trimEnd()
 }
 
@@ -217,11 +230,14 @@ function printRow(row, cpuRow) {
   console.log(options.json ? JSON.stringify({ ...row, ...cpuRow }) : line([...cells, ...Object.values(cpuRow)]))
 }
 
-/** @param {Row[]} rows */
-function printRatios(rows) {
-  if (!options.json) console.log(`\n${line(['troupe to', 'workload', 'in flight', 'ops/s', 'p50', 'p99'])}`)
-  for (const own of rows.filter((row) => row.system === 'troupe')) {
-    for (const peer of rows.filter((row) => row.system !== 'troupe' && row.workload === own.workload)) {
+/**
+ * @param {Row[]} rows
+ * @param {string} ours
+ */
+function printRatios(rows, ours) {
+  if (!options.json) console.log(`\n${line([`${ours} to`, 'workload', 'in flight', 'ops/s', 'p50', 'p99'])}`)
+  for (const own of rows.filter((row) => row.system === ours)) {
+    for (const peer of rows.filter((row) => row.system !== ours && row.workload === own.workload)) {
       if (peer.inflight !== own.inflight) continue
       const { workload, inflight } = own
       const opsPerSecond = ratio(own.opsPerSecond, peer.opsPerSecond)
@@ -229,7 +245,7 @@ function printRatios(rows) {
       const cells = [peer.system, workload, inflight, `${opsPerSecond}×`, `${p50}×`, `${p99}×`]
       console.log(
         options.json
-          ? JSON.stringify({ ratio: `troupe/${peer.system}`, workload, inflight, opsPerSecond, p50, p99 })
+          ? JSON.stringify({ ratio: `${ours}/${peer.system}`, workload, inflight, opsPerSecond, p50, p99 })
           : line(cells),
       )
     }
@@ -247,6 +263,6 @@ function ratio(a, b) {
 /** @param {(string | number)[]} cells */
 function line(cells) {
   return cells
-    .map((cell, at) => (at < 2 ? String(cell).padEnd(at === 0 ? 10 : 22) : String(cell).padStart(10)))
+    .map((cell, at) => (at < 2 ? String(cell).padEnd(at === 0 ? 12 : 22) : String(cell).padStart(10)))
     .join('')
 }

@@ -6,6 +6,7 @@ export type WorkloadName =
   | 'map.set'
   | 'map.get linearizable'
   | 'queue.send'
+  | 'queue.sendAll'
   | 'queue.receive+ack'
   | 'queue.roundtrip'
   | 'topic.publish'
@@ -23,6 +24,8 @@ export type Operation = (worker: number, sequence: number) => Promise<unknown>
 /** One cell, ready to be measured. */
 export interface Run {
   readonly operation: Operation
+  /** How many operations one call is, all under way at once; then calls follow one another. */
+  readonly batch?: number
   /** Of a workload that consumes: puts so many more there. */
   fill?(count: number): Promise<void>
   /** Ends what consumes and throws away what is left. */

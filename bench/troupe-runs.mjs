@@ -17,6 +17,11 @@ const runs = {
     const sent = queue('bench-send')
     return { operation: () => sent.send(value), end: async () => void (await sent.purge('all')) }
   },
+  'queue.sendAll': ({ queue }, inflight) => {
+    const sent = queue('bench-send')
+    const values = Array.from({ length: inflight }, () => value)
+    return { operation: () => sent.sendAll(values), batch: inflight, end: async () => void (await sent.purge('all')) }
+  },
   'queue.receive+ack': receive,
   'queue.roundtrip': roundtrip,
   'topic.publish': ({ topic }) => {

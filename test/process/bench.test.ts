@@ -49,6 +49,39 @@ test('every workload of the bench runs', async () => {
   for (const { opsPerSecond } of rows) expect(opsPerSecond).toBeGreaterThan(0)
 })
 
+test('embedded, the bench measures beside what the disk can do', async () => {
+  const words = ['--json', '--embedded', '--inflight', '8', '--seconds', '0.2']
+  const { code, stdout } = await new OsProcess(process.execPath, [join(root, 'bench/main.mjs'), ...words]).ended
+  const rows = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  expect(code).toBe(0)
+  expect(rows.map(({ system, ratio, workload }) => `${system ?? ratio} ${workload}`)).toEqual([
+    'embedded queue.send',
+    'disk queue.send',
+    'embedded queue.sendAll',
+    'disk queue.sendAll',
+    'embedded/disk queue.send',
+    'embedded/disk queue.sendAll',
+  ])
+})
+
+test('the bench prints what memory waiting messages take', async () => {
+  const words = ['--json', '--waiting', '2000']
+  const { code, stdout } = await new OsProcess(process.execPath, [join(root, 'bench/main.mjs'), ...words]).ended
+  const rows = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  expect(code).toBe(0)
+  expect(rows.map(({ node, waiting }) => [node, waiting])).toEqual([
+    ['n1', 2000],
+    ['n2', 2000],
+    ['n3', 2000],
+  ])
+})
+
 test('the bench refuses what it does not know, and says what it does', async () => {
   const { code, stderr } = await new OsProcess(process.execPath, [join(root, 'bench/main.mjs'), '--workload', 'x'])
     .ended
