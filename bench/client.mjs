@@ -4,7 +4,7 @@ import { built } from './built.mjs'
 import { repeat } from './inbox.mjs'
 
 /** More than it takes, although a probe comes before the compilers have seen the code. */
-const ABUNDANCE = 2
+const ABUNDANCE = 3
 
 const [system, connection] = process.argv.slice(2)
 /** @type {import('./system.d.ts').System} */
@@ -19,9 +19,9 @@ const client = await measured.connect(JSON.parse(String(connection)))
 async function answer(cell) {
   const run = await client.begin(cell)
   try {
-    await supply(run, cell)
+    const filled = await supply(run, cell)
     process.send?.('measuring')
-    process.send?.(await rowOf(run, cell))
+    process.send?.(await rowOf(run.fill === undefined ? run : finite(run, filled), cell))
   } finally {
     await run.end?.()
   }
@@ -39,20 +39,38 @@ async function rowOf({ operation, batch = 1 }, cell) {
 }
 
 /**
- * Puts there what will be consumed, and more: how fast it goes is tried before.
+ * Puts there what will be consumed, and more: how fast it goes is tried before. Resolves with how much is there.
  * @param {import('./system.d.ts').Run} run
  * @param {import('./system.d.ts').Cell} cell
  */
 async function supply(run, { inflight, seconds }) {
   const probe = Math.min(20_000, 200 * inflight)
-  await run.fill?.(probe * ABUNDANCE)
-  if (run.fill === undefined) return
+  if (run.fill === undefined) return Number.POSITIVE_INFINITY
+  await run.fill(probe * ABUNDANCE)
   const begin = performance.now()
   let sequence = 0
   await repeat(probe, () => run.operation(0, sequence++), inflight)
   const perSecond = (1000 * probe) / (performance.now() - begin)
   // One second more: measuring begins with a second that is not counted.
-  await run.fill(Math.ceil(perSecond * (seconds + 1) * ABUNDANCE))
+  const more = Math.ceil(perSecond * (seconds + 1) * ABUNDANCE)
+  await run.fill(more)
+  return more + probe * (ABUNDANCE - 1)
+}
+
+/**
+ * A run that says so when it has consumed what there was: a cell that ran dry has measured nothing.
+ * @param {import('./system.d.ts').Run} run
+ * @param {number} filled
+ * @returns {import('./system.d.ts').Run}
+ */
+function finite({ operation }, filled) {
+  let taken = 0
+  return {
+    operation: async (worker, sequence) => {
+      if (++taken > filled) throw new Error(`it ran dry: ${filled} were there, as its probe had asked for`)
+      await operation(worker, sequence)
+    },
+  }
 }
 
 process.on('message', (/** @type {import('./system.d.ts').Cell} */ cell) => {

@@ -28,7 +28,7 @@ const USAGE = `npm run bench -- [options]
 
 Each system runs as three processes with 256-byte values and is called as its users call it to be fast. In flight are calls
 that have not been answered; of what is received, messages that have been delivered and not acknowledged. What is consumed lies
-there before: a probe tells how fast it goes, and twice as much is filled in. Troupe, etcd and RabbitMQ answer a write once a
+there before: a probe tells how fast it goes, and three times as much is filled in. Troupe, etcd and RabbitMQ answer a write once a
 majority has synced it; NATS answers before it syncs; NATS and RabbitMQ answer no acknowledgement at all.`
 
 const WORKLOADS = [
@@ -186,15 +186,23 @@ async function measureAll(measured) {
     for (const inflight of options.inflights) {
       for (const each of measured) {
         if (!each.system.workloads.some((known) => known === workload)) continue
-        const row = await measureCell(each, { workload, inflight, seconds: options.seconds }).catch((error) =>
-          leftOut(each.system.name, error),
-        )
-        if (typeof row === 'string') console.error(`${each.system.name} is left out of ${workload}: ${row}`)
+        const row = await measureCell(each, { workload, inflight, seconds: options.seconds }).catch(failed)
+        if (row === undefined) console.error(`${each.system.name} is left out of ${workload} at ${inflight}`)
         else rows.push(row)
       }
     }
   }
   return rows
+}
+
+/**
+ * One cell is not worth all the others.
+ * @param {Error} error
+ */
+function failed(error) {
+  console.error(error.message)
+  process.exitCode = 1
+  return undefined
 }
 
 /**

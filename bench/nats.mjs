@@ -140,9 +140,11 @@ async function read(parts, inflight) {
     received += 1
     inbox.push(received % inflight === 0 ? async () => message.ack() : undefined)
   })
+  let wanted = 0
   const fill = async (/** @type {number} */ count) => {
-    await repeat(count - consumed.published, () => stream.publish('consume', value))
-    consumed.published = Math.max(consumed.published, count)
+    wanted += count
+    await repeat(wanted - consumed.published, () => stream.publish('consume', value))
+    consumed.published = Math.max(consumed.published, wanted)
   }
   return { operation: inbox.operation, fill, end: () => inbox.end(end) }
 }

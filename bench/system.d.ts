@@ -34,6 +34,8 @@ export interface Run {
 
 export interface SystemClient {
   begin(cell: Cell): Run | Promise<Run>
+  /** For one that shares its process with others. */
+  close?(): Promise<void>
 }
 
 export interface System {

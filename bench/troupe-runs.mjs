@@ -61,7 +61,7 @@ export async function runsOf(troupe) {
     topic: (/** @type {string} */ name) => troupe.topic(defineTopic(name)),
     consumed: { published: 0, groups: 0 },
   }
-  return { begin: ({ workload, inflight }) => runs[workload](parts, inflight) }
+  return { begin: ({ workload, inflight }) => runs[workload](parts, inflight), close: () => troupe.close() }
 }
 
 /**
@@ -119,9 +119,11 @@ function consume({ topic: topicOf, consumed }, inflight) {
   read().catch((error) => {
     if (!ending.signal.aborted) inbox.fail(error)
   })
+  let wanted = 0
   const fill = async (/** @type {number} */ count) => {
-    await repeat(count - consumed.published, () => topic.publish(value))
-    consumed.published = Math.max(consumed.published, count)
+    wanted += count
+    await repeat(wanted - consumed.published, () => topic.publish(value))
+    consumed.published = Math.max(consumed.published, wanted)
   }
   return { operation: inbox.operation, fill, end: () => inbox.end(async () => ending.abort()) }
 }

@@ -13,8 +13,8 @@ const SENDERS = 1024
  */
 export async function printWaiting(site, count, isJson) {
   const client = await connect(await serve(site, undefined))
-  const run = await client.begin({ workload: 'queue.send', inflight: SENDERS, seconds: 0 })
   const before = site.pids.map(residentBytes)
+  const run = await client.begin({ workload: 'queue.send', inflight: SENDERS, seconds: 0 })
   await repeat(count, () => run.operation(0, 0), SENDERS)
   if (!isJson)
     console.log('node      waiting messages    RSS before MB     RSS after MB    RSS highest MB    bytes a message')
@@ -27,6 +27,7 @@ export async function printWaiting(site, count, isJson) {
     const text = `${row.node}  ${cells.map((cell) => String(cell).padStart(17)).join(' ')}`
     console.log(isJson ? JSON.stringify({ ...row, bytesOfMessage: bytes }) : text)
   }
+  await client.close?.()
 }
 
 /**

@@ -57,6 +57,7 @@ import { Results } from './results.ts'
 import type { Router } from './router.ts'
 import { NativeSchedules } from './schedule.ts'
 import type { WatchPorts } from './shard-watch.ts'
+import { Spread } from './spread.ts'
 
 const PAUSE = commandVerb(QUEUE_COMMAND.pause)
 const PURGE = commandVerb(QUEUE_COMMAND.purge)
@@ -94,12 +95,8 @@ export class NativeQueues implements QueueFacet {
   readonly #flows: Flows
   readonly #results: Results
   readonly #schedules: NativeSchedules
-  /** Where messages without a key go during this turn, so that they share a batch. */
-  #spread = 0
-  #isSpreading = false
-  readonly #turnEnded = (): void => {
-    this.#isSpreading = false
-  }
+  /** Where messages without a key go. */
+  readonly #spread: Spread
 
   constructor(router: Router, ports: WatchPorts) {
     const bodies = new Bodies()
@@ -107,6 +104,7 @@ export class NativeQueues implements QueueFacet {
     this.#router = router
     this.#ports = ports
     this.#bodies = bodies
+    this.#spread = new Spread(ports.scheduler)
     this.#rules = new QueueRuleBook(router, ports, bodies)
     this.#effects = new EffectParts({
       router,
@@ -349,12 +347,7 @@ export class NativeQueues implements QueueFacet {
     if (queue.rules.single) return this.#router.shardOf(queue.name, '')
     if (message.key !== '') return this.#router.shardOf(queue.name, message.key)
     if (message.deduplication !== undefined) return this.#router.shardOf(queue.name, message.deduplication.id)
-    if (!this.#isSpreading) {
-      this.#isSpreading = true
-      this.#spread = (this.#spread + 1) % Math.max(1, this.#router.shards.length)
-      this.#ports.scheduler.defer(this.#turnEnded)
-    }
-    return this.#spread
+    return this.#spread.among(this.#router.shards.length)
   }
 
   async #everywhere<Answer>(verb: Verb<Answer>, value: Uint8Array, options: CallOptions): Promise<Answer[]> {

@@ -42,6 +42,7 @@ import { Operation } from './operation.ts'
 import type { Router } from './router.ts'
 import { RuleBook } from './rules.ts'
 import type { WatchPorts } from './shard-watch.ts'
+import { Spread } from './spread.ts'
 import { batches, Ephemeral, Member, type SubscriptionParts } from './subscription.ts'
 
 const PUBLISH = commandVerb(TOPIC_COMMAND.publish)
@@ -57,11 +58,13 @@ export class NativeTopics implements TopicFacet {
   readonly #ports: WatchPorts
   readonly #bodies = new Bodies()
   readonly #rules: RuleBook
-  #spread = 0
+  /** The partitions of records without a key. */
+  readonly #spread: Spread
 
   constructor(router: Router, ports: WatchPorts) {
     this.#router = router
     this.#ports = ports
+    this.#spread = new Spread(ports.scheduler)
     this.#rules = new RuleBook(router, ports, this.#bodies, commandVerb(TOPIC_COMMAND.topicConfigure))
   }
 
@@ -153,7 +156,7 @@ export class NativeTopics implements TopicFacet {
   ): Promise<Published> {
     const { name, rules } = topic
     const { key, payload } = record
-    const partition = key === '' ? this.#spread++ % rules.partitions : partitionOf(key, rules.partitions)
+    const partition = key === '' ? this.#spread.among(rules.partitions) : partitionOf(key, rules.partitions)
     const command = { topic: name, partition, key, headers: encodeHeaders(record.headers), payload }
     const encode = (writer: ByteWriter): void => encodePublish(writer, command)
     const place = { map: name, key: String(partition) }
