@@ -44,7 +44,7 @@ async function rowOf({ operation, batch = 1 }, cell) {
  * @param {import('./system.d.ts').Cell} cell
  */
 async function supply(run, { inflight, seconds }) {
-  const probe = Math.min(20_000, 200 * inflight)
+  const probe = Math.ceil(Math.min(20_000, 200 * inflight) * Math.min(1, seconds))
   if (run.fill === undefined) return Number.POSITIVE_INFINITY
   await run.fill(probe * ABUNDANCE)
   const begin = performance.now()

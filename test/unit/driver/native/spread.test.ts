@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { Spread } from '../../../../src/driver/native/spread.ts'
 
-function spreadWithTurns(): { readonly spread: Spread; endTurn(): void } {
+function spreadWithTurns(): { readonly spread: Spread; readonly endTurn: () => void } {
   const deferred: (() => void)[] = []
   const scheduler = {
     defer: (task: () => void) => void deferred.push(task),
