@@ -20,7 +20,8 @@ export interface Lease {
   readonly token: number
   readonly consumer: Consumer
   readonly message: number
-  readonly attempts: number
+  /** Which delivery of the message it is. */
+  readonly attempt: number
   readonly bytes: number
   readonly since: Millis
   until: Millis
@@ -35,8 +36,8 @@ export class Consumer {
   readonly id: number
   readonly queue: string
   readonly #name: string
-  /** In the order in which they began. */
-  readonly leases: Set<Lease> = new Set()
+  /** How many messages it has under lease. */
+  unsettled = 0
   #credit: number
   #bytes = 0
   #lastPoll: Millis
@@ -55,7 +56,7 @@ export class Consumer {
   }
 
   get hasRoom(): boolean {
-    return this.leases.size < this.#credit && (this.#bytes < UNSETTLED_BYTES || this.leases.size === 0)
+    return this.unsettled < this.#credit && (this.#bytes < UNSETTLED_BYTES || this.unsettled === 0)
   }
 
   polled(now: Millis): void {
@@ -68,16 +69,15 @@ export class Consumer {
   }
 
   begin(lease: Lease, message: HeldMessage): void {
-    this.leases.add(lease)
+    this.unsettled++
     this.#bytes += lease.bytes
-    const { id, attempts, leaseMs, time, key, headers, payload } = message
-    const { token } = lease
-    writeDelivery(this.#event, { token, id, attempt: attempts + 1, leaseMs, time, key, headers, payload })
+    writeDelivery(this.#event, message, lease)
     if (this.#event.length >= EVENT_BYTES) this.flush()
   }
 
   end(lease: Lease): void {
-    if (this.leases.delete(lease)) this.#bytes -= lease.bytes
+    this.unsettled--
+    this.#bytes -= lease.bytes
   }
 
   flush(): void {
@@ -88,7 +88,7 @@ export class Consumer {
 
   /** Says once that more waits than it has credit for. */
   tell(): void {
-    if (this.#isTold || this.leases.size < this.#credit) return
+    if (this.#isTold || this.unsettled < this.#credit) return
     this.#isTold = true
     this.source.reply(this.id, REPLY.event, MORE_WAITS)
   }
@@ -101,15 +101,15 @@ export class Consumer {
   }
 
   get wantsTelling(): boolean {
-    return !this.#isTold && this.leases.size >= this.#credit
+    return !this.#isTold && this.unsettled >= this.#credit
   }
 
-  facts(now: Millis): ConsumerFacts {
-    const [oldest] = this.leases
+  /** @param oldest of what it has not settled */
+  facts(now: Millis, oldest: Lease | undefined): ConsumerFacts {
     return {
       consumer: this.#name,
       lastPollMs: now - this.#lastPoll,
-      unsettled: this.leases.size,
+      unsettled: this.unsettled,
       oldestUnsettledMs: oldest === undefined ? 0 : now - oldest.since,
     }
   }

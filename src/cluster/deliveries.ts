@@ -3,7 +3,7 @@
 import { ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
 import { Heap } from '../base/heap.ts'
 import type { Clock, Millis, Scheduler, Timer } from '../base/time.ts'
-import { COMMAND, encodeHead, isCommitted, NO_SESSION, readHead, STATUS } from '../machine/command.ts'
+import { COMMAND, type CommandHead, encodeHead, isCommitted, NO_SESSION, readHead, STATUS } from '../machine/command.ts'
 import type { HeldMessage, QueueView } from '../machine/leader-view.ts'
 import { QUEUE_COMMAND } from '../machine/queue-command.ts'
 import { type ConsumeRequest, type ConsumersRequest, type ExtendRequest, readSettleRequest } from '../wire/delivery.ts'
@@ -53,10 +53,13 @@ interface Line {
 export class Deliveries {
   readonly #ports: DeliveryPorts
   readonly #lines = new Map<string, Line>()
+  /** By the count in their tokens, in the order in which they began. */
   readonly #leases = new Map<number, Lease>()
   readonly #deadlines = new Heap<Lease>()
   readonly #settledBy = (settlement: Settlement<Lease>, status: number, machineStatus: number): void =>
     this.#settled(settlement, status, machineStatus)
+  /** Filled again for every settlement. */
+  readonly #head: CommandHead = { kind: 0, session: 0, sequence: 0, acknowledged: 0 }
   #dirty: Line[] = []
   #version = -1
   #count = 0
@@ -108,11 +111,11 @@ export class Deliveries {
   settle(source: Source, id: number, bytes: Uint8Array): void {
     const { tokens, command } = readSettleRequest(new ByteReader(bytes))
     if (command.length < HEAD_BYTES) throw malformed('a settlement has a command')
-    const head = { kind: 0, session: 0, sequence: 0, acknowledged: 0 }
+    const head = this.#head
     readHead(new ByteReader(command), head)
     const leases: Lease[] = []
     for (const token of tokens) {
-      const lease = this.#leases.get(token)
+      const lease = this.#lease(token)
       const under = lease?.settlement
       const isCopy = under !== undefined && under.session === head.session && under.sequence === head.sequence
       if (lease === undefined || (under !== undefined && !(isCopy && head.session !== NO_SESSION))) {
@@ -121,7 +124,8 @@ export class Deliveries {
       }
       leases.push(lease)
     }
-    for (const lease of leases) lease.consumer.polled(this.#ports.clock.now())
+    const now = this.#ports.clock.now()
+    for (const lease of leases) lease.consumer.polled(now)
     if (head.kind === QUEUE_COMMAND.progress) {
       this.#ports.propose(source, id, command)
       return
@@ -131,7 +135,7 @@ export class Deliveries {
 
   /** Prolongs leases; all of them or none. */
   extend(source: Source, id: number, { tokens, leaseMs }: ExtendRequest): void {
-    const leases = tokens.map((token) => this.#leases.get(token))
+    const leases = tokens.map((token) => this.#lease(token))
     const doStand = leases.every((lease) => lease !== undefined && lease.settlement === undefined)
     const now = this.#ports.clock.now()
     for (const lease of doStand ? leases : []) {
@@ -149,7 +153,10 @@ export class Deliveries {
   /** Who consumes a queue here, as JSON text. */
   consumers({ queue }: ConsumersRequest): Uint8Array {
     const now = this.#ports.clock.now()
-    const facts = (this.#lines.get(queue)?.consumers ?? []).map((consumer) => consumer.facts(now))
+    const oldest = new Map<Consumer, Lease>()
+    for (const lease of this.#leases.values()) if (!oldest.has(lease.consumer)) oldest.set(lease.consumer, lease)
+    const consumers = this.#lines.get(queue)?.consumers ?? []
+    const facts = consumers.map((consumer) => consumer.facts(now, oldest.get(consumer)))
     return new TextEncoder().encode(JSON.stringify(facts))
   }
 
@@ -204,6 +211,7 @@ export class Deliveries {
     if (!this.#ports.isActive()) return
     const view = this.#ports.queues()
     const now = this.#ports.time.now()
+    const since = this.#ports.clock.now()
     for (let consumer = nextWithRoom(line); ; consumer = nextWithRoom(line)) {
       const message = consumer === undefined && !wantsTelling(line) ? undefined : view.hold(line.queue, now)
       if (message === undefined) break
@@ -212,7 +220,7 @@ export class Deliveries {
         for (const each of line.consumers) each.tell()
         break
       }
-      this.#deliver(consumer, message)
+      this.#deliver(consumer, message, since)
     }
     for (const consumer of line.consumers) {
       consumer.flush()
@@ -222,29 +230,31 @@ export class Deliveries {
     this.#arm()
   }
 
-  #deliver(consumer: Consumer, message: HeldMessage): void {
-    const { clock } = this.#ports
-    const since = clock.now()
-    const { id, attempts, leaseMs, headers, payload } = message
+  #deliver(consumer: Consumer, message: HeldMessage, since: Millis): void {
     const lease: Lease = {
       token: this.#nextToken(),
       consumer,
-      message: id,
-      attempts,
-      bytes: headers.length + payload.length,
+      message: message.id,
+      attempt: message.attempts + 1,
+      bytes: message.body.length,
       since,
-      until: since + leaseMs,
+      until: since + message.leaseMs,
       deadline: undefined,
       settlement: undefined,
     }
-    this.#leases.set(lease.token, lease)
+    this.#leases.set(countOf(lease.token), lease)
     lease.deadline = this.#deadlines.add(lease, lease.until)
     consumer.begin(lease, message)
   }
 
+  #lease(token: number): Lease | undefined {
+    const lease = this.#leases.get(countOf(token))
+    return lease?.token === token ? lease : undefined
+  }
+
   #nextToken(): number {
     const term = this.#ports.term()
-    if (term !== this.#countTerm) {
+    if (term !== this.#countTerm && this.#leases.size === 0) {
       this.#countTerm = term
       this.#count = 0
     }
@@ -264,13 +274,12 @@ export class Deliveries {
 
   #settled({ leases, isLapse }: Settlement<Lease>, status: number, machineStatus: number): void {
     const isOver = status === REPLY.answered && (isLapse || isCommitted(machineStatus))
-    const now = this.#ports.clock.now()
     for (const lease of leases) {
       // Another copy may have ended it, or it was forgotten with the leadership.
-      if (this.#leases.get(lease.token) !== lease) continue
+      if (this.#lease(lease.token) !== lease) continue
       lease.settlement = undefined
       if (isOver || lease.consumer.isClosed) this.#release(lease)
-      else this.#limit(lease, isLapse ? now + LAPSE_AGAIN_MS : lease.until)
+      else this.#limit(lease, isLapse ? this.#ports.clock.now() + LAPSE_AGAIN_MS : lease.until)
     }
     if (status !== REPLY.answered) this.advance()
   }
@@ -278,7 +287,7 @@ export class Deliveries {
   /** The message is gone, or free for the next consumer. */
   #release(lease: Lease): void {
     const { consumer } = lease
-    this.#leases.delete(lease.token)
+    this.#leases.delete(countOf(lease.token))
     if (lease.deadline !== undefined) this.#deadlines.remove(lease.deadline)
     consumer.end(lease)
     this.#ports.queues().unhold(consumer.queue, lease.message)
@@ -314,7 +323,7 @@ export class Deliveries {
       encodeHead(writer, QUEUE_COMMAND.lapse, ENVELOPE)
       writer.text(lease.consumer.queue)
       writer.u53(lease.message)
-      writer.u32(lease.attempts)
+      writer.u32(lease.attempt - 1)
       lease.deadline = undefined
       this.#end(new Settlement<Lease>([lease], ENVELOPE, undefined, this.#settledBy), 0, writer.take())
     }
@@ -328,16 +337,18 @@ export class Deliveries {
       const kept = line.consumers.filter((consumer) => !isMeant(consumer))
       line.consumers.splice(0, line.consumers.length, ...kept)
       this.#consumers -= dropped.length
-      for (const consumer of dropped) this.#forsake(consumer)
+      this.#forsake(dropped)
       if (kept.length > 0) this.#serve(line)
       else this.#forget(line)
     }
   }
 
   /** What is about to be settled stays held until the log has decided. */
-  #forsake(consumer: Consumer): void {
-    consumer.isClosed = true
-    for (const lease of consumer.leases) if (lease.settlement === undefined) this.#release(lease)
+  #forsake(consumers: readonly Consumer[]): void {
+    for (const consumer of consumers) consumer.isClosed = true
+    for (const lease of this.#leases.values()) {
+      if (lease.consumer.isClosed && lease.settlement === undefined) this.#release(lease)
+    }
   }
 
   #forget(line: Line): void {
@@ -345,6 +356,11 @@ export class Deliveries {
     this.#lines.delete(line.queue)
     this.#dirty = this.#dirty.filter((other) => other !== line)
   }
+}
+
+/** Its lower 32 bits. */
+function countOf(token: number): number {
+  return token >>> 0
 }
 
 function nextWithRoom(line: Line): Consumer | undefined {

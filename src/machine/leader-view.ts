@@ -10,8 +10,8 @@ export interface HeldMessage {
   readonly attempts: number
   /** When it was sent. */
   readonly time: LeaderMicros
-  readonly headers: Uint8Array
-  readonly payload: Uint8Array
+  /** `[headers blob, payload blob]` */
+  readonly body: Uint8Array
   /** See `QueueSettings.leaseMs`. */
   readonly leaseMs: number
 }

@@ -25,10 +25,14 @@ export interface Execution {
   readonly outcome: Outcome
 }
 
-interface CommandExecution extends Execution {
-  readonly end: number
+/** Filled again for every command. */
+export interface CommandExecution extends Execution {
+  mode: Execution['mode']
+  time: LeaderMicros
+  outcome: Outcome
+  end: number
   /** Whether the queue is there, or there may be one more. */
-  readonly hasRoom: boolean
+  hasRoom: boolean
 }
 
 export interface OutgoingMessage extends NewMessage {
@@ -53,6 +57,7 @@ export function executeCommand(
     outcome.status = STATUS.full
     return false
   }
+  if (kind === QUEUE_COMMAND.acknowledge) return acknowledge(state, reader, execution)
   if (ABOUT_MESSAGES.has(kind)) return executeOnMessage(kind, state, reader, execution)
   if (kind === QUEUE_COMMAND.arrive) return executeArrival(state, reader, execution)
   const act = readQueueCommand(kind, state, reader, execution.time)
@@ -139,8 +144,8 @@ function readMessage(reader: ByteReader, time: LeaderMicros, flow: Flow | undefi
   const mode = oneOf(DEDUPLICATION_MODES, reader.u8())
   const window = reader.u53() * 1000
   const start = reader.at
-  reader.blob(HEADERS_LIMIT_BYTES)
-  reader.blob(VALUE_LIMIT_BYTES)
+  reader.skipBlob(HEADERS_LIMIT_BYTES)
+  reader.skipBlob(VALUE_LIMIT_BYTES)
   return {
     key,
     priority,
@@ -155,7 +160,6 @@ function readMessage(reader: ByteReader, time: LeaderMicros, flow: Flow | undefi
 }
 
 const ABOUT_MESSAGES: ReadonlySet<number> = new Set([
-  QUEUE_COMMAND.acknowledge,
   QUEUE_COMMAND.retry,
   QUEUE_COMMAND.reject,
   QUEUE_COMMAND.release,
@@ -169,13 +173,24 @@ const ABOUT_MESSAGES: ReadonlySet<number> = new Set([
 
 /** Kinds that only the holder of a message sends: as parts they are fenced when it is gone. */
 const SETTLEMENTS: ReadonlySet<number> = new Set([
-  QUEUE_COMMAND.acknowledge,
   QUEUE_COMMAND.retry,
   QUEUE_COMMAND.reject,
   QUEUE_COMMAND.release,
   QUEUE_COMMAND.progress,
   QUEUE_COMMAND.result,
 ])
+
+/** As the others, but without a closure: there is one for every message. */
+function acknowledge(state: QueueState, reader: ByteReader, { mode, time, outcome, end }: CommandExecution): boolean {
+  const id = reader.u53()
+  expectEnd(reader, end)
+  const slot = state.live.find(id)
+  outcome.status = slot !== -1 ? STATUS.ok : mode === 'check' ? STATUS.fenced : STATUS.absent
+  if (mode === 'check' || slot === -1) return false
+  outcome.revision = id
+  state.finish(slot, time)
+  return true
+}
 
 function executeOnMessage(
   kind: number,
@@ -230,8 +245,6 @@ function readMessageCommand(
   { id, time, outcome }: OnMessage,
 ): (slot: number) => void {
   switch (kind) {
-    case QUEUE_COMMAND.acknowledge:
-      return (slot) => state.finish(slot, time)
     case QUEUE_COMMAND.retry: {
       const delay = reader.u53() * 1000
       const error = reader.blob(VALUE_LIMIT_BYTES)

@@ -3,10 +3,12 @@
 const CHUNK = 512
 const FIRST_CHUNK = 16
 
+/** What is in use of a chunk is from `start` to before `end`: most ids leave at its start. */
 interface Chunk {
   ids: Float64Array
   slots: Int32Array
-  length: number
+  start: number
+  end: number
 }
 
 /**
@@ -28,26 +30,28 @@ export class IdList {
     const chunk = this.#chunks[this.#chunkOf(id)]
     if (chunk === undefined) return -1
     const at = lowerBound(chunk, id)
-    return at < chunk.length && chunk.ids[at] === id ? (chunk.slots[at] ?? -1) : -1
+    return at < chunk.end && chunk.ids[at] === id ? (chunk.slots[at] ?? -1) : -1
   }
 
   /** The slot of the lowest id; -1 when there is none. */
   first(): number {
-    return this.#chunks[0]?.slots[0] ?? -1
+    const chunk = this.#chunks[0]
+    return chunk?.slots[chunk.start] ?? -1
   }
 
   add(id: number, slot: number): void {
     const position = this.#chunkOf(id)
     let chunk = this.#chunks[position]
     if (chunk === undefined) chunk = this.#insert(0)
-    else if (chunk.length === CHUNK) chunk = this.#divide(position, id)
-    else if (chunk.length === chunk.ids.length) grow(chunk)
+    else if (chunk.end === chunk.ids.length) chunk = this.#makeRoom(chunk, position, id)
     const at = lowerBound(chunk, id)
-    chunk.ids.copyWithin(at + 1, at, chunk.length)
-    chunk.slots.copyWithin(at + 1, at, chunk.length)
+    if (at < chunk.end) {
+      chunk.ids.copyWithin(at + 1, at, chunk.end)
+      chunk.slots.copyWithin(at + 1, at, chunk.end)
+    }
     chunk.ids[at] = id
     chunk.slots[at] = slot
-    chunk.length++
+    chunk.end++
     this.#size++
   }
 
@@ -57,12 +61,15 @@ export class IdList {
     const chunk = this.#chunks[position]
     if (chunk === undefined) return false
     const at = lowerBound(chunk, id)
-    if (at === chunk.length || chunk.ids[at] !== id) return false
-    chunk.ids.copyWithin(at, at + 1, chunk.length)
-    chunk.slots.copyWithin(at, at + 1, chunk.length)
-    chunk.length--
+    if (at === chunk.end || chunk.ids[at] !== id) return false
+    if (at === chunk.start) chunk.start++
+    else {
+      chunk.ids.copyWithin(at, at + 1, chunk.end)
+      chunk.slots.copyWithin(at, at + 1, chunk.end)
+      chunk.end--
+    }
     this.#size--
-    if (chunk.length === 0) this.#chunks.splice(position, 1)
+    if (chunk.start === chunk.end) this.#chunks.splice(position, 1)
     return true
   }
 
@@ -71,7 +78,7 @@ export class IdList {
     for (let position = this.#chunkOf(after); position < this.#chunks.length; position++) {
       const chunk = this.#chunks[position]
       if (chunk === undefined) return
-      for (let at = lowerBound(chunk, after); at < chunk.length; at++) {
+      for (let at = lowerBound(chunk, after); at < chunk.end; at++) {
         if (chunk.ids[at] !== after && !visit(chunk.slots[at] ?? -1)) return
       }
     }
@@ -82,8 +89,8 @@ export class IdList {
     const slots = new Int32Array(this.#size)
     let at = 0
     for (const chunk of this.#chunks) {
-      slots.set(chunk.slots.subarray(0, chunk.length), at)
-      at += chunk.length
+      slots.set(chunk.slots.subarray(chunk.start, chunk.end), at)
+      at += chunk.end - chunk.start
     }
     return slots
   }
@@ -94,7 +101,8 @@ export class IdList {
     let high = this.#chunks.length
     while (high - low > 1) {
       const middle = (low + high) >>> 1
-      if ((this.#chunks[middle]?.ids[0] ?? 0) <= id) low = middle
+      const chunk = this.#chunks[middle]
+      if (chunk !== undefined && (chunk.ids[chunk.start] ?? 0) <= id) low = middle
       else high = middle
     }
     return low
@@ -102,8 +110,26 @@ export class IdList {
 
   #insert(position: number): Chunk {
     const size = this.#chunks.length === 0 ? FIRST_CHUNK : CHUNK
-    const chunk = { ids: new Float64Array(size), slots: new Int32Array(size), length: 0 }
+    const chunk = { ids: new Float64Array(size), slots: new Int32Array(size), start: 0, end: 0 }
     this.#chunks.splice(position, 0, chunk)
+    return chunk
+  }
+
+  /** Makes room for `id` in a chunk that is used to its end. */
+  #makeRoom(chunk: Chunk, position: number, id: number): Chunk {
+    const { ids, slots, start, end } = chunk
+    if (start === 0 && end === CHUNK) return this.#divide(position, id)
+    if (start === 0) {
+      grow(chunk)
+      return chunk
+    }
+    // An id that comes last, as it mostly does, leaves a chunk alone that is about to be emptied.
+    if (end === CHUNK && (ids[end - 1] ?? 0) < id && position === this.#chunks.length - 1)
+      return this.#insert(position + 1)
+    ids.copyWithin(0, start, end)
+    slots.copyWithin(0, start, end)
+    chunk.start = 0
+    chunk.end = end - start
     return chunk
   }
 
@@ -115,16 +141,19 @@ export class IdList {
     const half = CHUNK >>> 1
     next.ids.set(chunk.ids.subarray(half))
     next.slots.set(chunk.slots.subarray(half))
-    next.length = CHUNK - half
-    chunk.length = half
+    next.end = CHUNK - half
+    chunk.end = half
     return (next.ids[0] ?? 0) <= id ? next : chunk
   }
 }
 
 /** Where the first id is that is not below `id`. */
 function lowerBound(chunk: Chunk, id: number): number {
-  let low = 0
-  let high = chunk.length
+  let low = chunk.start
+  let high = chunk.end
+  // Those that leave are mostly first, those that come last.
+  if (low < high && (chunk.ids[low] ?? 0) >= id) return low
+  if (low < high && (chunk.ids[high - 1] ?? 0) < id) return high
   while (low < high) {
     const middle = (low + high) >>> 1
     if ((chunk.ids[middle] ?? 0) < id) low = middle + 1

@@ -9,7 +9,13 @@ import type { HeldMessage, QueueView } from './leader-view.ts'
 import { answerQuery, answerQueues } from './queue-answer.ts'
 import { MemoryBodies } from './queue-bodies.ts'
 import { QUEUE_QUERY, RESULT_MAP, resultKey } from './queue-command.ts'
-import { type Execution, executeCommand, type OutgoingMessage, sendMessage } from './queue-execute.ts'
+import {
+  type CommandExecution,
+  type Execution,
+  executeCommand,
+  type OutgoingMessage,
+  sendMessage,
+} from './queue-execute.ts'
 import type { News } from './queue-order.ts'
 import { FrozenQueue, loadSection } from './queue-snapshot.ts'
 import { type QueueHouse, QueueState } from './queue-state.ts'
@@ -34,6 +40,13 @@ export class QueueTable implements Table, QueueView {
   readonly #due: Heap<QueueState> = new Heap()
   readonly #news: News = { version: 0 }
   readonly #house: QueueHouse
+  readonly #execution: CommandExecution = {
+    mode: 'run',
+    time: 0,
+    outcome: { status: 0, revision: 0 },
+    end: 0,
+    hasRoom: true,
+  }
 
   constructor(neighbours: Neighbours) {
     this.neighbours = neighbours
@@ -111,15 +124,12 @@ export class QueueTable implements Table, QueueView {
     const slot = state.order.hold(now)
     if (slot === -1) return undefined
     const { messages } = state
-    const body = messages.body(slot)
-    const headersLength = lengthAt(body, 0)
     return {
       id: messages.id[slot] ?? 0,
       key: messages.keyOf(slot),
       attempts: messages.attempts.get(slot),
       time: messages.time[slot] ?? 0,
-      headers: body.subarray(4, 4 + headersLength),
-      payload: body.subarray(8 + headersLength),
+      body: messages.body(slot),
       leaseMs: state.settings.leaseMs,
     }
   }
@@ -166,10 +176,14 @@ export class QueueTable implements Table, QueueView {
     if (name === '') throw malformed('a queue has a name')
     const kept = this.#queues.get(name)
     const state = kept?.state ?? new QueueState(name, this.#house)
-    const hasRoom = kept !== undefined || this.#queues.size < QUEUES_LIMIT
+    const execution = this.#execution
+    execution.mode = mode
+    execution.time = time
+    execution.outcome = outcome
+    execution.end = end
+    execution.hasRoom = kept !== undefined || this.#queues.size < QUEUES_LIMIT
     outcome.revision = 0
-    const changed = executeCommand(kind, state, reader, { mode, time, outcome, end, hasRoom })
-    if (!changed) return
+    if (!executeCommand(kind, state, reader, execution)) return
     this.#reschedule(kept ?? this.#keep(state))
     this.#news.version++
   }
@@ -204,8 +218,4 @@ function outgoingOf({ key, headers, payload, deduplicationId }: Enqueued, due: L
     window: ENQUEUE_WINDOW,
     body: body.take(),
   }
-}
-
-function lengthAt(body: Uint8Array, at: number): number {
-  return ((body[at] ?? 0) | ((body[at + 1] ?? 0) << 8) | ((body[at + 2] ?? 0) << 16)) + (body[at + 3] ?? 0) * 2 ** 24
 }

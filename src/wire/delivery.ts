@@ -39,15 +39,19 @@ export interface Delivery {
   readonly payload: Uint8Array
 }
 
-export function writeDelivery(writer: ByteWriter, delivery: Delivery): void {
-  writer.u53(delivery.token)
+/** @param delivery its `body` is the headers and the payload as the queue keeps them: `[headers blob, payload blob]` */
+export function writeDelivery(
+  writer: ByteWriter,
+  delivery: Omit<Delivery, 'token' | 'attempt' | 'headers' | 'payload'> & { readonly body: Uint8Array },
+  lease: Pick<Delivery, 'token' | 'attempt'>,
+): void {
+  writer.u53(lease.token)
   writer.u53(delivery.id)
-  writer.u32(delivery.attempt)
+  writer.u32(lease.attempt)
   writer.u53(delivery.leaseMs)
   writer.u53(delivery.time)
   writer.text(delivery.key)
-  writer.blob(delivery.headers)
-  writer.blob(delivery.payload)
+  writer.raw(delivery.body)
 }
 
 export function readDelivery(reader: ByteReader): Delivery {

@@ -115,7 +115,7 @@ export class House {
 
   hold(): { readonly id: number; readonly payload: string; readonly attempts: number } | undefined {
     const held = this.shard.view.queues.hold(QUEUE, this.ms * 1000)
-    return held && { id: held.id, payload: textOf(held.payload) ?? '', attempts: held.attempts }
+    return held && { id: held.id, payload: textOf(held.body.subarray(8)) ?? '', attempts: held.attempts }
   }
 
   /** Holds as many as there are, up to a limit: their payloads. */
