@@ -1,21 +1,17 @@
 /** A failure ends a command with an exit code and a text that says what to do. */
 
 import type { ErrorCode } from '../base/error.ts'
-import { ERROR_CODES, isTroupeError } from '../base/error.ts'
+import { ERROR_CODES, isTroupeError, type TroupeError } from '../base/error.ts'
+import { exitCodeOf } from '../platform/engine.ts'
 import { UsageError } from './command-line.ts'
 import { json } from './text.ts'
 
-/** Exit codes; 70 and 74 are `EX_SOFTWARE` and `EX_IOERR` of sysexits.h. */
-export const EXIT = { done: 0, failed: 1, usage: 2, internal: 70, disk: 74 } as const
+/** Exit codes, beside those of a node that ends by itself. */
+export const EXIT = { done: 0, failed: 1, usage: 2 } as const
 
-const EXIT_OF: Readonly<Partial<Record<ErrorCode, number>>> = {
-  INVALID_ARGUMENT: EXIT.usage,
-  ADDRESS_INVALID: EXIT.usage,
-  INSECURE: EXIT.usage,
-  DISK_FAILED: EXIT.disk,
-  DATA_DAMAGED: EXIT.disk,
-  INTERNAL: EXIT.internal,
-}
+const USAGE_CODES = ['INVALID_ARGUMENT', 'ADDRESS_INVALID', 'INSECURE'] as const
+/** Ended by the node or the disk: the exit code is that of a node. */
+const NODE_CODES = ['DISK_FAILED', 'DATA_DAMAGED', 'INTERNAL'] as const
 
 export interface Failure {
   readonly exitCode: number
@@ -46,10 +42,15 @@ function factsOf(error: unknown, command: string | undefined): Facts {
   }
   if (isTroupeError(error)) {
     const { code, message, details } = error
-    return { exitCode: EXIT_OF[code] ?? EXIT.failed, code, message, remedy: remedyOf(code, command), details }
+    return { exitCode: exitOf(error), code, message, remedy: remedyOf(code, command), details }
   }
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  return { exitCode: EXIT.internal, code: 'INTERNAL', message, remedy: ERROR_CODES.INTERNAL.meaning }
+  return { exitCode: exitCodeOf(error), code: 'INTERNAL', message, remedy: ERROR_CODES.INTERNAL.meaning }
+}
+
+function exitOf(error: TroupeError): number {
+  if (isTroupeError(error, ...USAGE_CODES)) return EXIT.usage
+  return isTroupeError(error, ...NODE_CODES) ? exitCodeOf(error) : EXIT.failed
 }
 
 function remedyOf(code: ErrorCode, command: string | undefined): string {

@@ -22,12 +22,12 @@ export interface Engine {
 /** What an engine needs to know: {@link Settings} without what can't change threads. */
 export type EngineSettings = Omit<Settings, 'driver' | 'connect' | 'engine'>
 
-/** `EX_IOERR` of sysexits.h: the disk failed, and what is on it can no longer be known. */
-const EXIT_DISK_FAILED = 74
+/** `EX_IOERR` of sysexits.h: the disk failed, or what is on it is not what was written. */
+const EXIT_DISK = 74
 /** `EX_SOFTWARE` of sysexits.h: an internal error. */
 const EXIT_INTERNAL = 70
 
-/** The exit code of a process whose engine ended with this error. */
+/** The exit code of a process whose engine ended, or could not begin, with this error. */
 export function exitCodeOf(error: unknown): number {
-  return isTroupeError(error, 'DISK_FAILED') ? EXIT_DISK_FAILED : EXIT_INTERNAL
+  return isTroupeError(error, 'DISK_FAILED', 'DATA_DAMAGED') ? EXIT_DISK : EXIT_INTERNAL
 }

@@ -34,7 +34,11 @@ export async function startInlineEngine(settings: EngineSettings): Promise<Inlin
   })
   try {
     const cluster = settings.cluster ?? DEFAULT_CLUSTER
-    return new InlineEngine(settings, network, await openStorage({ ...settings, cluster }))
+    return new InlineEngine(
+      settings,
+      network,
+      await openStorage({ ...settings, cluster, notice: (text) => warn(text, 'TORN_TAIL') }),
+    )
   } catch (error) {
     network.close()
     throw error

@@ -17,8 +17,8 @@ import { startThreadedEngine } from './threaded-engine.ts'
 
 export interface OpenHooks {
   /**
-   * Called when the engine of this process ends by itself: its disk failed (`DISK_FAILED`) or it contradicted itself
-   * (`INTERNAL`). Default: says so on stderr and exits, with code 74 for the disk and 70 otherwise. With a hook of its own
+   * Called when the engine of this process ends by itself: its disk failed (`DISK_FAILED`, `DATA_DAMAGED`) or it contradicted
+   * itself (`INTERNAL`). Default: says so on stderr and exits, with code 74 for the disk and 70 otherwise. With a hook of its own
    * a process lives on: `troupe.signal` aborts with the error, and calls fail with `CLOSED` or, where they may have
    * happened, `OUTCOME_UNKNOWN`.
    */

@@ -23,6 +23,8 @@ export interface StorageSettings {
   readonly cluster: string
   /** Undefined: whoever the directory says, or a name that is made up. */
   readonly node: NodeId | undefined
+  /** Told what people should know of, though nothing is wrong. */
+  readonly notice?: (message: string) => void
 }
 
 /** Who a node is. */
@@ -85,7 +87,14 @@ async function diskStorage(
   const directory = await directoryName(disk, found === undefined)
   const identity = { ...(await claimDirectory(disk, { cluster: settings.cluster, node })), directory }
   const snapshots = new SnapshotFiles(disk)
-  const log = await openLog({ disk, durability })
+  const log = await openLog({
+    disk,
+    durability,
+    dropped: ({ file, offset, bytes }) =>
+      settings.notice?.(
+        `${bytes} bytes at the end of ${file} (from byte ${offset}) were dropped: a crash came in the middle of a write, which was never acknowledged`,
+      ),
+  })
   const close = (): Promise<void> =>
     new Promise((resolve) => {
       log.close(() => {

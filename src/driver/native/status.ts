@@ -1,6 +1,7 @@
 /** The status is what one node knows about the cluster. */
 
 import { malformed } from '../../base/bytes.ts'
+import type { NodeStatus } from '../../cluster/status.ts'
 import { OPERATION } from '../../wire/request.ts'
 import type { CallOptions, ClusterStatus } from '../contract.ts'
 import { ANY_NODE, Operation, type Verb } from './operation.ts'
@@ -26,8 +27,8 @@ export function askStatus(router: Router, options: CallOptions): Promise<Cluster
   return router.submit(new Operation(STATUS, { group: ANY_NODE }), options)
 }
 
-/** Engine and driver are of one version or have agreed on one, so its shape is taken on trust beyond this. */
-function isStatus(status: unknown): status is ClusterStatus {
+/** Engine and driver are of one version or have agreed on one, so its shape is taken on trust beyond this: what an engine writes. */
+function isStatus(status: unknown): status is NodeStatus {
   if (typeof status !== 'object' || status === null) return false
   return 'members' in status && Array.isArray(status.members) && 'groups' in status && Array.isArray(status.groups)
 }

@@ -16,6 +16,13 @@ import {
 } from './scan.ts'
 import { segmentName, segmentNumbers } from './segments.ts'
 
+/** What a crash cut off in the middle of a write: it was never confirmed, so nobody relies on it. */
+export interface TornTail {
+  readonly file: string
+  readonly offset: number
+  readonly bytes: number
+}
+
 export interface RecoveredLog {
   readonly content: LogContent
   /** Numbers of the segments that hold the log, ascending. */
@@ -26,6 +33,8 @@ export interface RecoveredLog {
   readonly sequence: number
   /** Everything up to here is known to have been confirmed by the disk. */
   readonly synced: number
+  /** What stands behind the log's end, and is dropped; undefined when nothing does. */
+  readonly torn: TornTail | undefined
   /** The records of the last batch when it was never confirmed: to be written again, lest they exist in memory only. */
   readonly unconfirmed: readonly { readonly head: ScannedRecord['head']; readonly payload: Uint8Array }[]
 }
@@ -89,6 +98,7 @@ class Recovery {
   #last: { readonly segment: SegmentBytes; readonly batch: ScannedBatch } | undefined = undefined
   /** Where older segments ended that nothing continues; fine unless something in them is missed. */
   #gap: Ending | undefined = undefined
+  #torn: TornTail | undefined = undefined
 
   constructor(disk: Disk, cacheBytes: number) {
     this.#disk = disk
@@ -107,7 +117,11 @@ class Recovery {
     if (this.#sequence + 1 === until) return true
     const missed = this.#sequence + 1
     this.#refuseIfConfirmed(segment, offset, until)
-    if (next === undefined || next.header.synced < missed) return false
+    if (next === undefined || next.header.synced < missed) {
+      const bytes = lengthBehind(segment.bytes, offset)
+      if (bytes > 0) this.#torn = { file: segment.name, offset, bytes }
+      return false
+    }
     // What lies between was on disk. When the numbers leave room for a segment in between, it may have been given up.
     if (next.number === begun.number + 1) throw damaged(segment.name, offset)
     this.#gap = { segment, offset }
@@ -123,6 +137,7 @@ class Recovery {
       segments: this.#segments,
       sequence: this.#sequence,
       synced: this.#synced,
+      torn: this.#torn,
       unconfirmed: (last?.batch.records ?? []).map((record) => ({
         head: record.head,
         payload: last === undefined ? new Uint8Array() : payloadOf(last.segment, record),
@@ -173,6 +188,13 @@ class Recovery {
       { details: { file: name, offset: 0, group } },
     )
   }
+}
+
+/** Bytes from `offset` to the last one that is not zero, as prepared files are. */
+function lengthBehind(bytes: Uint8Array, offset: number): number {
+  let end = bytes.length
+  while (end > offset && bytes[end - 1] === 0) end--
+  return end - offset
 }
 
 const REMEDY =

@@ -11,12 +11,14 @@ import { Batch } from './batch.ts'
 import type { LogContent } from './content.ts'
 import { type EntryRange, readEntries } from './entries.ts'
 import { type Checksum, FORMAT_VERSION, isEntry, RECORD, type RecordHead } from './format.ts'
-import { type RecoveredLog, recoverLog } from './recovery.ts'
+import { type RecoveredLog, recoverLog, type TornTail } from './recovery.ts'
 import { encodeCheckpoint } from './replay.ts'
 import { type Segment, Segments } from './segments.ts'
 import { Staging } from './staging.ts'
 
 export interface LogOptions {
+  /** Told what a crash left of a write that was never confirmed. */
+  readonly dropped?: (tail: TornTail) => void
   readonly disk: Disk
   /** `'os'` leaves the moment of writing to the operating system: a power cut loses what was acknowledged last. */
   readonly durability: 'disk' | 'os'
@@ -41,6 +43,7 @@ const MEBIBYTE = 1024 * 1024
 export async function openLog(options: LogOptions): Promise<LogDevice> {
   const cacheBytes = options.cacheBytes ?? 64 * MEBIBYTE
   const recovered = recoverLog(options.disk, cacheBytes)
+  if (recovered.torn !== undefined) options.dropped?.(recovered.torn)
   const log = new WriteAheadLog(options, recovered)
   await log.begin(recovered)
   return log

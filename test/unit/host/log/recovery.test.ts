@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isTroupeError, TroupeError } from '../../../../src/base/error.ts'
 import { SeededRandom } from '../../../../src/base/random.ts'
+import type { TornTail } from '../../../../src/host/log/recovery.ts'
 import type { LogDevice } from '../../../../src/host/log-device.ts'
 import { type DiskOperation, VirtualDisk, type VirtualDiskOptions } from '../../../../src/simulation/disk.ts'
 import { append, commit, contents, entry, group, node, open, virtualDisk } from './scene.ts'
@@ -55,6 +56,27 @@ describe('a torn tail', () => {
       append(again, 1, entry(4, 2, 'four'))
       expect(contents(await open(copy.clone()), 1)).toEqual(['1@1', '2@1', '3@1', 'four'])
     }
+  })
+
+  test('is told with its place and its length when it is dropped, and only then', async () => {
+    const disk = virtualDisk()
+    const log = await open(disk)
+    append(log, 1, entry(1, 1))
+    const before = newestSegment(disk)
+    append(log, 1, entry(2, 1, 'x'.repeat(2 * SECTOR)))
+    const after = newestSegment(disk)
+    const start = firstDifference(before.bytes, after.bytes)
+    const told: TornTail[] = []
+    const dropped = (tail: TornTail) => told.push(tail)
+    await open(disk.clone(), { dropped })
+    expect(told).toEqual([])
+    const torn = after.bytes.slice()
+    torn.fill(0, start + SECTOR)
+    overwrite(disk, after.name, torn)
+    await open(disk, { dropped })
+    expect(told).toEqual([{ file: after.name, offset: start, bytes: SECTOR }])
+    await open(disk, { dropped })
+    expect(told).toHaveLength(1)
   })
 
   test('is also what a flipped bit in the last batch looks like, unless a marker follows', async () => {
