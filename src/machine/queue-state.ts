@@ -29,6 +29,8 @@ export const DEFAULT_SETTINGS: QueueSettings = {
 
 /** Most bytes that are kept of an error. */
 const ERROR_LIMIT_BYTES = 4096
+/** Most messages that one batch expires, makes due or forgets: a million that fall due at once are no single step. */
+const DUE_LIMIT = 5000
 const NEVER: number = Number.POSITIVE_INFINITY
 
 /** What the queues of a table share. */
@@ -201,10 +203,10 @@ export class QueueState {
     this.restore(slot, isWaiting ? FLAG.delayed : 0)
   }
 
-  /** Does what has fallen due, in its order. */
+  /** Does what has fallen due, in its order; of very much a part, and the rest with the next batch. */
   advance(time: LeaderMicros): void {
     const { messages } = this
-    while (messages.dueHeap.dueAt <= time) {
+    for (let left = DUE_LIMIT; left > 0 && messages.dueHeap.dueAt <= time; left--) {
       const slot = messages.dueHeap.first()
       if (messages.has(slot, FLAG.dead)) this.forget(slot)
       else if (messages.expires.get(slot) <= time) this.die(slot, 'expired', time)

@@ -20,6 +20,20 @@ test('with a million messages of low priority, ten of high priority are next, an
   expect(low).toBeGreaterThanOrEqual(10)
 })
 
+test('what falls due at once, however much it is, is done in parts that follow each other', () => {
+  const house = new House()
+  const delayed = Array.from({ length: 12_000 }, () => sending('x', { due: 1_000_000 }))
+  house.do(...delayed)
+  house.pass(1000)
+  const counts = [house.stats().delayed]
+  while (house.shard.dueAt <= house.ms * 1000) {
+    house.do()
+    counts.push(house.stats().delayed)
+  }
+  expect(counts).toEqual([7000, 2000, 0])
+  expect(house.copy().shard.digest()).toBe(house.shard.digest())
+})
+
 test.each([
   ['key', {}],
   ['none', {}],
