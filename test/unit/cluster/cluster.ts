@@ -22,6 +22,7 @@ interface Place {
   readonly computer: Computer
   readonly channels: SimulatedChannel[]
   isCutOff: boolean
+  receivedBytes: number
 }
 
 export class TestCluster {
@@ -92,7 +93,7 @@ export class TestCluster {
   /** An application on a computer of its own, connected to the first node only or to all. */
   application(direct: boolean): Driver {
     const computer = new Computer(this.queue, 'application')
-    const place: Place = { computer, channels: [], isCutOff: false }
+    const place: Place = { computer, channels: [], isCutOff: false, receivedBytes: 0 }
     const ports = { queue: this.queue, random: this.random, trace: this.trace }
     const driver = nativeDriver({
       clock: computer,
@@ -105,6 +106,12 @@ export class TestCluster {
         const at = this.nodes.findIndex(({ settings }) => settings.address === address)
         const [near, far] = connectChannels([computer, this.computers[at] as Computer], () => QUALITY, ports)
         place.channels.push(near)
+        const onFrame = near.onFrame.bind(near)
+        near.onFrame = (received) =>
+          onFrame((frame) => {
+            place.receivedBytes += frame.length
+            received(frame)
+          })
         this.nodes[at]?.accept(far)
         return Promise.resolve(near)
       },
@@ -116,6 +123,11 @@ export class TestCluster {
   /** The computer that the application of this driver runs on: to be paused or switched off. */
   computerOf(driver: Driver): Computer {
     return this.#place(driver).computer
+  }
+
+  /** What has come to this driver over all its channels. */
+  receivedBytes(driver: Driver): number {
+    return this.#place(driver).receivedBytes
   }
 
   /** No node can be reached by this driver from now on. */

@@ -7,6 +7,8 @@ import type {
   QueueName,
   QueueRules,
 } from '../../../src/driver/contract.ts'
+import { defineQueue } from '../../../src/message/queue.ts'
+import { createTroupe } from '../../../src/runtime/troupe.ts'
 import { TestCluster } from './cluster.ts'
 import { RULES } from './rules.ts'
 
@@ -79,6 +81,32 @@ describe('a queue of a cluster', () => {
     await cluster.run(5000)
     expect(got.length).toBe(30)
     expect(most).toBeLessThanOrEqual(2)
+  })
+
+  // Credit on its way between two shards may be used by both: what a consumer has here may be more for a moment, what is worked on is not.
+  test('runs no more handlers at once than a worker allows, whichever shards the messages are in', async () => {
+    const cluster = new TestCluster(['n1', 'n2', 'n3'])
+    const driver = cluster.application(true)
+    const computer = cluster.computerOf(driver)
+    const random = cluster.random.fork()
+    const troupe = createTroupe({ driver, clock: computer, scheduler: computer, random })
+    const queue = troupe.queue(defineQueue<number>('jobs'))
+    for (let at = 0; at < 60; at++) void queue.send(at, { key: `k${at}` })
+    await cluster.run(3000)
+    let now = 0
+    let most = 0
+    let handled = 0
+    queue.work(
+      async () => {
+        most = Math.max(most, ++now)
+        await new Promise<void>((resolve) => void computer.at(computer.now() + 20, resolve))
+        now--
+        handled++
+      },
+      { concurrency: 1, prefetch: 0 },
+    )
+    await cluster.run(10_000)
+    expect([handled, most]).toEqual([60, 1])
   })
 
   test('delivers a delayed message when its time has come, though nothing else happens', async () => {

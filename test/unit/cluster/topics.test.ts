@@ -99,4 +99,34 @@ describe('a topic of a cluster', () => {
     expect(got.length).toBe(40)
     expect(got.every((each) => each.startsWith('two'))).toBe(true)
   })
+
+  test.each([undefined, 'slow'])('is sent no faster than it is taken (group: %s)', async (group) => {
+    const cluster = new TestCluster(['n1', 'n2', 'n3'])
+    const [one, two] = [cluster.application(true), cluster.application(true)]
+    const topic = { name: 'large', rules: { ...TOPIC.rules, partitions: 1 } }
+    for (let at = 0; at < 100; at++) {
+      void one.topic?.publish(topic, { key: '', payload: new Uint8Array(50_000), headers: {} }, {})
+    }
+    await cluster.run(5000)
+    const options = { batch: 1, from: 'earliest', ...(group === undefined ? {} : { group }) } as const
+    const reader = two.topic?.subscribe(topic, options)[Symbol.asyncIterator]()
+    const before = cluster.receivedBytes(two)
+    let taken = 0
+    void reader?.next().then(() => taken++)
+    await cluster.run(10_000)
+    expect(taken).toBe(1)
+    // 256 KiB may wait here; the last event goes beyond, and one record was taken.
+    const waiting = cluster.receivedBytes(two) - before
+    expect(waiting).toBeGreaterThan(100_000)
+    expect(waiting).toBeLessThan(262_144 + 2 * 50_000)
+    const all = async () => {
+      while (taken < 100) {
+        await reader?.next()
+        taken++
+      }
+    }
+    void all()
+    await cluster.run(5000)
+    expect(taken).toBe(100)
+  })
 })
