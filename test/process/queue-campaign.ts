@@ -57,12 +57,11 @@ export class QueueCampaign {
     const began = now()
     const consumers = Array.from({ length: CONSUMERS }, () => this.#start('consume', 0))
     const producers = Array.from({ length: PRODUCERS }, (_, at) => this.#start('produce', at))
-    let isSending = true
+    let sentAt = Number.POSITIVE_INFINITY
     const sent = Promise.all(producers.map(({ client }) => finished(client))).finally(() => {
-      isSending = false
+      sentAt = now()
     })
-    const ended = sent.then(now)
-    await Promise.all([sent, this.#kill(consumers, () => isSending)])
+    await Promise.all([sent, this.#kill(consumers, () => now() < sentAt)])
     await this.#drain()
     await Promise.all(consumers.map(({ client }) => finished(client, 'SIGTERM')))
     const drainedAt = now()
@@ -70,8 +69,8 @@ export class QueueCampaign {
       nodeKills: this.#nodeKills.length,
       consumerKills: this.#clientKills.size,
       longestRestartMs: Math.round(Math.max(0, ...this.#restarts)),
-      sendingSeconds: Math.round((await ended) - began) / 1_000,
-      drainingSeconds: Math.round(drainedAt - (await ended)) / 1_000,
+      sendingSeconds: Math.round(sentAt - began) / 1_000,
+      drainingSeconds: Math.round(drainedAt - sentAt) / 1_000,
       findings: this.#check(),
     }
   }
