@@ -18,6 +18,7 @@ import { LedgerFile, now } from './ledger-file.mjs'
 const { defineQueue, isTroupeError, open } = await import(new URL('../../dist/index.js', import.meta.url).href)
 
 const CALL_MS = 3_000
+const WINDOW_MS = 120_000
 const PREFETCH = 512
 const PAUSE_MS = 20
 const RETRY_MS = 50
@@ -63,14 +64,15 @@ async function produce() {
 
 /**
  * Sends until the message is accepted. Even keys say by an id that it is the same message; what is sent of an odd key without
- * an answer may be there twice.
+ * an answer may be there twice, and so may what is sent again when the id's window may be over.
  * @param {number} key
  * @param {number} serial
  */
 async function send(key, serial) {
   const options = { key: `key-${key}`, timeout: CALL_MS }
   const isRecognized = key % 2 === 0
-  const deduplicate = { id: `${key}.${serial}`, window: 60_000 }
+  const deduplicate = { id: `${key}.${serial}`, window: WINDOW_MS }
+  const began = now()
   for (;;) {
     try {
       const { id } = await queue.send({ key, serial, filling }, isRecognized ? { ...options, deduplicate } : options)
@@ -79,8 +81,8 @@ async function send(key, serial) {
       return
     } catch (error) {
       if (!isTroupeError(error) || !(error.retryable || error.outcome === 'unknown')) throw error
-      if (error.outcome === 'unknown' && !isRecognized)
-        ledger.note('unsure', { key, serial, id: 0, delivery: 0, attempt: 0 })
+      const isRisky = isRecognized ? now() - began > WINDOW_MS - 2 * CALL_MS : error.outcome === 'unknown'
+      if (isRisky) ledger.note('unsure', { key, serial, id: 0, delivery: 0, attempt: 0 })
       await sleep(PAUSE_MS)
     }
   }

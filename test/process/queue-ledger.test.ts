@@ -4,7 +4,7 @@ import { type Cause, checkKey, Findings, type Incidents, type LedgerEvent } from
 
 type Step = readonly [kind: EventKind, id: number, more?: Partial<LedgerEvent>]
 
-const CALM: Incidents = { leaseMs: 5_000, nodeKills: [], clientKills: new Map() }
+const CALM: Incidents = { leaseMs: 5_000, hasNewLeader: () => false, clientKills: new Map() }
 
 /** A step a second; a message's serial is its id, and its deliveries are the first of process 1 unless it says otherwise. */
 function check(steps: readonly Step[], incidents: Incidents = CALM): Findings {
@@ -78,7 +78,7 @@ describe('a duplicate is explained', () => {
   })
 
   test('by the death of a leader', () => {
-    const killed = { ...CALM, nodeKills: [1_500] }
+    const killed = { ...CALM, hasNewLeader: () => true }
     expect(duplicates(check([...first, ['refused', 1], ...done(1, AGAIN)], killed))).toEqual([
       'lease lost with a leader',
     ])

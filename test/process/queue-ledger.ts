@@ -22,8 +22,8 @@ export interface LedgerEvent {
 /** What happened to the processes, by the same clock. */
 export interface Incidents {
   readonly leaseMs: number
-  /** When nodes were killed. */
-  readonly nodeKills: readonly number[]
+  /** Whether the leader of the key's shard changed between two times. */
+  readonly hasNewLeader: (key: number, from: number, until: number) => boolean
   /** When processes of clients were killed. */
   readonly clientKills: ReadonlyMap<number, number>
 }
@@ -69,8 +69,8 @@ export class Findings {
 
 type Subject = Pick<LedgerEvent, 'key' | 'serial' | 'id'>
 
-/** A leader that was killed is replaced, and its leases forgotten, within this. */
-const ELECTION_MS = 10_000
+/** A process hears of a change of leader, and reads what the old one sent, this much later at most. */
+const HEARING_MS = 10_000
 
 /** Events of all processes in a few bytes each, for there are millions. */
 export class LedgerFiles {
@@ -258,8 +258,7 @@ function causeOf({ event, end }: Delivery, at: number, incidents: Incidents): Ca
   const killed = incidents.clientKills.get(event.process) ?? Number.POSITIVE_INFINITY
   if (end === undefined && killed < at) return 'consumer killed'
   if (at - event.at >= incidents.leaseMs) return 'lease ran out'
-  const hasLostLeader = incidents.nodeKills.some((kill) => kill > event.at - ELECTION_MS && kill < at)
-  return hasLostLeader ? 'lease lost with a leader' : undefined
+  return incidents.hasNewLeader(event.key, event.at - HEARING_MS, at) ? 'lease lost with a leader' : undefined
 }
 
 function checkEnd({ subject, deliveries, isSent }: Message, findings: Findings): void {

@@ -59,7 +59,8 @@ export class NativeLeases implements LeaseFacet {
       } catch (error) {
         // While it waited this process was out of touch for so long that it lost its place: it takes another one.
         const isOutOfLine = isTroupeError(error, 'LEASE_LOST', 'FENCED') && options.signal?.aborted !== true
-        if (!isOutOfLine || clock.now() >= deadline) throw error
+        if (!isOutOfLine) throw error
+        if (clock.now() >= deadline) throw timeoutOf(name)
       }
     }
   }

@@ -204,4 +204,27 @@ describe('a queue of a cluster', () => {
     await cluster.run(1000)
     await done
   })
+
+  test('a leader that leads again delivers anew what it had delivered in its earlier term', async () => {
+    const cluster = new TestCluster(['n1', 'n2', 'n3'], 1)
+    const driver = cluster.application(true)
+    let newest: Delivered | undefined
+    void facet(driver).send(queueOf(), message('m'), {})
+    void consume(driver, queueOf(), { credit: 4 }, (delivered) => {
+      newest = delivered
+    })
+    await cluster.run(4000)
+    const leaders = new Set<unknown>()
+    for (let leader: unknown; !leaders.has(leader); ) {
+      leaders.add(leader)
+      leader = cluster.nodes[0]?.status().groups.find(({ shard }) => shard === 0)?.leader
+      expect(newest?.lost.aborted).toBe(false)
+      const computer = cluster.computers[cluster.nodes.findIndex(({ settings }) => settings.node === leader)]
+      computer?.pause()
+      await cluster.run(4000)
+      computer?.resume()
+      await cluster.run(4000)
+    }
+    expect(newest?.lost.aborted).toBe(false)
+  })
 })
