@@ -6,7 +6,7 @@ import { STATUS } from '../../../src/machine/command.ts'
 import { EventQueue } from '../../../src/simulation/event-queue.ts'
 import { REPLY } from '../../../src/wire/request.ts'
 
-const TARGET = 3
+const LANE = { shard: 3, name: 'mails' }
 const HEAD_BYTES = 25
 
 type Answer = readonly [reply: number, status: number]
@@ -27,7 +27,7 @@ function world(...answers: readonly (readonly Answer[])[]) {
     isActive: () => true,
     outbox: () => ({
       version,
-      targets: () => (left.length > 0 ? [TARGET] : []),
+      lanes: () => (left.length > 0 ? [LANE] : []),
       pending: (_, limit) => left.slice(0, limit).map((sequence) => ({ sequence, body: new Uint8Array([sequence]) })),
     }),
     carriage: {
@@ -39,14 +39,14 @@ function world(...answers: readonly (readonly Answer[])[]) {
         return true
       },
     },
-    propose: ({ reply }, id, command) => {
+    propose: (target, id, command) => {
       const reader = new ByteReader(command, HEAD_BYTES)
-      expect(reader.u32()).toBe(TARGET)
+      expect([reader.u32(), reader.text()]).toEqual([LANE.shard, LANE.name])
       const through = reader.u53()
       reports.push(through)
       left = left.filter((sequence) => sequence > through)
       version++
-      reply(id, REPLY.answered, new Uint8Array(9))
+      target.reply(id, REPLY.answered, new Uint8Array(9))
     },
   })
   carrier.advance()
