@@ -68,10 +68,10 @@ export class NativeLeases implements LeaseFacet {
   async #acquireOnce(name: string, options: AcquireOptions, call: CallOptions): Promise<Hold> {
     await this.#parts.router.whenReady(call)
     const { permits, of, wait, value, ttl, lockDelay } = options
-    const lease = await SessionLease.grant(this.#parts, this.#shardOf(name), ttl, call)
+    const { lease, granted } = SessionLease.begin(this.#parts, this.#shardOf(name), ttl, call)
     try {
       const asked = { lock: name, lease: lease.id, permits, of, wait, delayMs: lockDelay, value }
-      const token = await this.#stand(asked, lease, call)
+      const [token] = await Promise.all([this.#stand(asked, lease, call), granted])
       lease.lost.throwIfAborted()
       return new NativeHold(this, name, token, lease)
     } catch (error) {

@@ -60,16 +60,29 @@ export class SessionLease implements Subscriber {
   }
 
   static async grant(parts: LeaseParts, shard: number, ttl: Millis, options: CallOptions): Promise<SessionLease> {
-    const whole = Math.ceil(ttl)
-    const lease = new SessionLease(parts, randomId(parts.ports.random), shard, whole)
+    const { lease, granted } = SessionLease.begin(parts, shard, ttl, options)
+    await granted
+    return lease
+  }
+
+  /** Asks for a lease; what is asked of its shard next may rely on it already, since it comes behind. */
+  static begin(
+    parts: LeaseParts,
+    shard: number,
+    ttl: Millis,
+    options: CallOptions,
+  ): { readonly lease: SessionLease; readonly granted: Promise<void> } {
+    const lease = new SessionLease(parts, randomId(parts.ports.random), shard, Math.ceil(ttl))
     const value = parts.bodies.write((writer) => {
       writer.u53(lease.id)
-      writer.u53(whole)
+      writer.u53(lease.ttl)
     })
-    await parts.router.submit(new Operation(GRANT, { shard, value }), options)
-    parts.router.subscribers.add(lease)
-    lease.#keep()
-    return lease
+    const granted = parts.router.submit(new Operation(GRANT, { shard, value }), options).then(() => {
+      if (lease.#isEnded) return
+      parts.router.subscribers.add(lease)
+      lease.#keepLater()
+    })
+    return { lease, granted }
   }
 
   /** The others need not wait until it has run out. */
@@ -93,6 +106,11 @@ export class SessionLease implements Subscriber {
     return this.#parts.bodies.write((writer: ByteWriter) => writer.u53(this.id))
   }
 
+  #keepLater(): void {
+    const { clock, scheduler } = this.#parts.ports
+    this.#timer = scheduler.at(Math.min(clock.now() + this.ttl / 3, this.#validUntil), () => this.#keep())
+  }
+
   /** Three times in each time to live; a call gives up in time for the next. */
   #keep(): void {
     if (this.#isEnded) return
@@ -102,8 +120,7 @@ export class SessionLease implements Subscriber {
       this.#lose('was not kept alive in time')
       return
     }
-    const isKept = now + this.ttl / 3
-    this.#timer = scheduler.at(Math.min(isKept, this.#validUntil), () => this.#keep())
+    this.#keepLater()
     const asked = new Operation(KEEP_ALIVE, { shard: this.shard, value: this.#body() })
     this.#parts.router.submit(asked, { timeout: this.ttl / 3 }).then(
       (exists) => {

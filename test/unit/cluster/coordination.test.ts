@@ -73,6 +73,7 @@ describe('locks of a cluster', () => {
     void acquire(two)
     await cluster.run(3000)
     void acquire(one)
+    await cluster.run(100)
     void acquire(two)
     const releasedAt = cluster.queue.now()
     void holds[0]?.release({})
