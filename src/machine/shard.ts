@@ -36,6 +36,7 @@ const SHARD_LIMITS: ShardLimits = { changes: CHANGE_LIMITS, sessions: SESSION_LI
 /** `[status u8, revision u53]` */
 const REPLY_BYTES = 9
 const ANSWERS_BYTES = 65_536
+const NOTHING: Uint8Array = new Uint8Array(0)
 
 export class Shard implements Machine {
   readonly changes: ChangeLog
@@ -48,6 +49,14 @@ export class Shard implements Machine {
   // Filled again for every command, so that none allocates.
   readonly #head: CommandHead = { kind: 0, session: 0, sequence: 0, acknowledged: 0 }
   readonly #outcome: Outcome = { status: 0, revision: 0 }
+  readonly #nothing: ByteReader = new ByteReader(NOTHING)
+  readonly #task: { -readonly [Field in keyof Task]: Task[Field] } = {
+    kind: 0,
+    reader: this.#nothing,
+    end: 0,
+    time: 0,
+    outcome: this.#outcome,
+  }
   readonly #reply: ByteWriter = new ByteWriter(REPLY_BYTES)
   /** Answers are views of it, many to one buffer: allocating bytes costs more than answering. */
   readonly #answers: ByteWriter = new ByteWriter(ANSWERS_BYTES)
@@ -86,6 +95,8 @@ export class Shard implements Machine {
       reply(batch.position, this.#encodeReply())
     }
     this.changes.end()
+    // A task that is over must not keep the frame that its entry came in.
+    this.#task.reader = this.#nothing
     this.#fail(batch.supported ? STATUS.malformed : STATUS.unsupported)
     for (let position = batch.position + 1; position < batch.count; position++) reply(position, this.#encodeReply())
   }
@@ -175,12 +186,12 @@ export class Shard implements Machine {
   #run(kind: number, reader: ByteReader, end: number): void {
     if (kind === COMMAND.set) this.#keyValue.set(reader, end, this.#time, this.#outcome)
     else if (kind === COMMAND.delete) this.#keyValue.delete(reader, end, this.#time, this.#outcome)
-    else if (tableOf(kind) !== TABLE.machine) this.#tables.of(kind).run(this.#task(kind, reader, end))
+    else if (tableOf(kind) !== TABLE.machine) this.#tables.of(kind).run(this.#taskOf(kind, reader, end))
     else if (kind === COMMAND.transaction) this.#transact(reader, end)
     else if (kind === COMMAND.resolve) this.#resolve(reader, end)
     else if (kind === COMMAND.refuse) this.#fail(STATUS.fenced)
     else if (kind === COMMAND.relay) this.#relay(reader, end)
-    else this.#tables.outbox.run(this.#task(kind, reader, end))
+    else this.#tables.outbox.run(this.#taskOf(kind, reader, end))
   }
 
   /** See `transaction.ts`. */
@@ -190,7 +201,7 @@ export class Shard implements Machine {
     let passes = true
     forEachPart(reader, end, (kind, partEnd) => {
       if (!passes) return
-      const task = this.#task(kind, reader, partEnd)
+      const task = this.#taskOf(kind, reader, partEnd)
       if (kind === COMMAND.set || kind === COMMAND.delete) this.#keyValue.check(task)
       else this.#tables.of(kind).check(task)
       passes = isCommitted(outcome.status)
@@ -198,7 +209,7 @@ export class Shard implements Machine {
     if (!passes) return
     reader.at = start
     forEachPart(reader, end, (kind, partEnd) => {
-      const task = this.#task(kind, reader, partEnd)
+      const task = this.#taskOf(kind, reader, partEnd)
       if (kind === COMMAND.set || kind === COMMAND.delete) this.#keyValue.apply(task)
       else this.#tables.of(kind).apply(task)
     })
@@ -234,8 +245,14 @@ export class Shard implements Machine {
     }
   }
 
-  #task(kind: number, reader: ByteReader, end: number): Task {
-    return { kind, reader, end, time: this.#time, outcome: this.#outcome }
+  /** The command that is to be executed now. */
+  #taskOf(kind: number, reader: ByteReader, end: number): Task {
+    const task = this.#task
+    task.kind = kind
+    task.reader = reader
+    task.end = end
+    task.time = this.#time
+    return task
   }
 
   #resolve(reader: ByteReader, end: number): void {
