@@ -4,12 +4,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { defineQueue } from '../../src/message/queue.ts'
-import type { Troupe } from '../../src/runtime/troupe.ts'
-import { HashSharding } from '../../src/sharding/hash.ts'
 import type { ProcessCluster } from './cluster.ts'
 import { now } from './ledger-file.mjs'
 import { OsProcess, until } from './os-process.ts'
-import { checkKey, Findings, type Incidents, LedgerFiles } from './queue-ledger.ts'
+import { checkKey, Findings, LedgerFiles } from './queue-ledger.ts'
 
 const CLIENT = fileURLToPath(new URL('./queue-client.mjs', import.meta.url))
 const PRODUCERS = 2
@@ -18,7 +16,6 @@ const CONSUMERS = 2
 const KILLS_PER_CONSUMER = 3
 /** As the clients say. */
 const LEASE_MS = 5_000
-const LOOK_MS = 200
 /** A restart reads the log while others have the processors. */
 const RESTART_MS = 300_000
 const DRAIN_MS = 300_000
@@ -47,7 +44,6 @@ export class QueueCampaign {
   readonly #cluster: ProcessCluster
   readonly #options: CampaignOptions
   readonly #ledgers: string[] = []
-  readonly #leaders = new LeaderChanges()
   #nodeKills = 0
   readonly #restarts: number[] = []
   readonly #clientKills = new Map<number, number>()
@@ -59,7 +55,6 @@ export class QueueCampaign {
 
   async run(): Promise<CampaignResult> {
     const began = now()
-    const watching = this.#leaders.watch(await this.#cluster.client())
     const consumers = Array.from({ length: CONSUMERS }, () => this.#start('consume', 0))
     const producers = Array.from({ length: PRODUCERS }, (_, at) => this.#start('produce', at))
     let sentAt = Number.POSITIVE_INFINITY
@@ -70,7 +65,6 @@ export class QueueCampaign {
     await this.#drain()
     await Promise.all(consumers.map(({ client }) => finished(client, 'SIGTERM')))
     const drainedAt = now()
-    await watching()
     return {
       nodeKills: this.#nodeKills,
       consumerKills: this.#clientKills.size,
@@ -131,50 +125,10 @@ export class QueueCampaign {
   }
 
   #check(): Findings {
-    const incidents: Incidents = {
-      leaseMs: LEASE_MS,
-      hasNewLeader: (key, from, until) => this.#leaders.hasNew(`key-${key}`, from, until),
-      clientKills: this.#clientKills,
-    }
+    const incidents = { leaseMs: LEASE_MS, clientKills: this.#clientKills }
     const findings = new Findings()
     for (const events of new LedgerFiles(this.#ledgers).keys()) checkKey(events, incidents, findings)
     return findings
-  }
-}
-
-/** When the leaders of shards changed, as the cluster's status shows it. */
-class LeaderChanges {
-  /** Of each shard: the newest term, when it was last seen, and between which times it was new. */
-  readonly #shards = new Map<number, { term: number; seenAt: number; changes: { from: number; until: number }[] }>()
-
-  /** Looks until the function that it returns is called. */
-  watch(client: Troupe): () => Promise<void> {
-    let isOn = true
-    const watch = async (): Promise<void> => {
-      for (; isOn; await sleep(LOOK_MS)) {
-        const status = await client.status({ timeout: 1_000 }).catch(() => undefined)
-        for (const { shard, term } of status?.groups ?? []) if (shard !== 'meta') this.#see(shard, term)
-      }
-    }
-    const watched = watch()
-    return () => {
-      isOn = false
-      return watched
-    }
-  }
-
-  hasNew(key: string, from: number, until: number): boolean {
-    const shard = new HashSharding(this.#shards.size).shardOf(work.name, key)
-    return this.#shards.get(shard)?.changes.some((change) => change.until > from && change.from < until) ?? false
-  }
-
-  #see(shard: number, term: number): void {
-    const at = now()
-    const known = this.#shards.get(shard) ?? { term, seenAt: at, changes: [] }
-    this.#shards.set(shard, known)
-    if (term > known.term) known.changes.push({ from: known.seenAt, until: at })
-    known.term = Math.max(known.term, term)
-    known.seenAt = at
   }
 }
 

@@ -15,7 +15,9 @@ import { LedgerFile, now } from './ledger-file.mjs'
  */
 
 /** @type {typeof import('../../src/index.ts')} */
-const { defineQueue, isTroupeError, open } = await import(new URL('../../dist/index.js', import.meta.url).href)
+const { defineQueue, isTroupeError, open } = await built('index')
+/** @type {typeof import('../../src/base/codec.ts')} */
+const { ValueCodec } = await built('base/codec')
 
 const CALL_MS = 3_000
 const WINDOW_MS = 120_000
@@ -31,13 +33,18 @@ const SLOW_MS = 100
 /** @type {import('../../src/index.ts').QueueDefinition<{ key: number, serial: number, filling: string }>} */
 const work = defineQueue('work', { lease: 5_000, maxAttempts: 1_000 })
 const filling = 'x'.repeat(200)
+const NOTHING = new Uint8Array(0)
 
 /** @type {Task} */
 const task = JSON.parse(String(process.argv[2]))
 const ledger = new LedgerFile(task.ledger)
-const troupe = await open({ connect: task.addresses })
+const driver = await connect(task.addresses)
+const codec = new ValueCodec()
+const troupe = await open({ driver })
 const queue = troupe.queue(work)
 const ending = new AbortController()
+// Timers of Troupe keep no process alive.
+const alive = setInterval(() => {}, 2 ** 30)
 let deliveries = 0
 process.on('SIGTERM', () => ending.abort())
 
@@ -45,7 +52,35 @@ if (task.role === 'produce') await produce()
 else await consume()
 ledger.flush()
 await troupe.close()
+clearInterval(alive)
 console.log('done')
+
+/** @param {string} module of the built package */
+function built(module) {
+  return import(new URL(`../../dist/${module}.js`, import.meta.url).href)
+}
+
+/**
+ * What `open({ connect })` makes, with the driver in hand: the front does not show the tokens of leases.
+ * @param {readonly string[]} seeds
+ */
+async function connect(seeds) {
+  /** @type {typeof import('../../src/driver/native/native.ts')} */
+  const { nativeDriver } = await built('driver/native/native')
+  /** @type {typeof import('../../src/platform/clock.ts')} */
+  const { RealClock, RealScheduler } = await built('platform/clock')
+  /** @type {typeof import('../../src/base/random.ts')} */
+  const { SeededRandom } = await built('base/random')
+  /** @type {typeof import('../../src/platform/random.ts')} */
+  const { randomSeed } = await built('platform/random')
+  /** @type {typeof import('../../src/platform/tcp-channel.ts')} */
+  const { connectChannel } = await built('platform/tcp-channel')
+  const clock = new RealClock()
+  const ports = { clock, scheduler: new RealScheduler(clock), random: new SeededRandom(randomSeed()) }
+  /** @param {string} address */
+  const dial = async (address) => (await connectChannel(address, { secret: undefined, cluster: '' })).channel
+  return nativeDriver({ ...ports, connect: dial, seeds, direct: true })
+}
 
 /** One message of a key is under way at a time, so that the order in which they are accepted is known. */
 async function produce() {
@@ -76,21 +111,25 @@ async function send(key, serial) {
   for (;;) {
     try {
       const { id } = await queue.send({ key, serial, filling }, isRecognized ? { ...options, deduplicate } : options)
-      ledger.note('sent', { key, serial, id: numberOf(id), delivery: 0, attempt: 0 })
+      ledger.note('sent', { key, serial, id: numberOf(id), delivery: 0, attempt: 0, token: 0 })
       void ledger.written()
       return
     } catch (error) {
       if (!isTroupeError(error) || !(error.retryable || error.outcome === 'unknown')) throw error
       const isRisky = isRecognized ? now() - began > WINDOW_MS - 2 * CALL_MS : error.outcome === 'unknown'
-      if (isRisky) ledger.note('unsure', { key, serial, id: 0, delivery: 0, attempt: 0 })
+      if (isRisky) ledger.note('unsure', { key, serial, id: 0, delivery: 0, attempt: 0, token: 0 })
       await sleep(PAUSE_MS)
     }
   }
 }
 
 async function consume() {
+  const options = { consumer: 'consumer', credit: PREFETCH, signal: ending.signal }
+  const messages = /** @type {import('../../src/index.ts').QueueFacet} */ (driver.queue).consume(work, options)
   try {
-    for await (const message of queue.receive({ prefetch: PREFETCH, signal: ending.signal })) void handle(message)
+    for await (const message of messages) {
+      void handle(/** @type {import('../../src/driver/native/delivered.ts').DeliveredMessage} */ (message))
+    }
   } catch (error) {
     if (!ending.signal.aborted) throw error
   }
@@ -98,12 +137,12 @@ async function consume() {
 
 /**
  * What it is about to do is written down before anybody else can know of it.
- * @param {import('../../src/index.ts').ReceivedMessage<{ key: number, serial: number }>} message
+ * @param {import('../../src/driver/native/delivered.ts').DeliveredMessage} message
  */
 async function handle(message) {
-  const { key, serial } = message.value
-  const { attempt } = message
-  const subject = { key, serial, id: numberOf(message.id), delivery: ++deliveries, attempt }
+  const { key, serial } = /** @type {{ key: number, serial: number }} */ (codec.decode(message.payload))
+  const { attempt, token } = message
+  const subject = { key, serial, id: numberOf(message.id), delivery: ++deliveries, attempt, token }
   ledger.note('delivered', subject)
   if ((serial + key) % SLOW === 0) await sleep(SLOW_MS)
   const fails = (serial * 31 + key) % FAILING === 0 && attempt === 1
@@ -114,7 +153,7 @@ async function handle(message) {
     return
   }
   try {
-    if (fails) await message.retry(new Error('not now'), { delay: RETRY_MS, timeout: CALL_MS })
+    if (fails) await message.retry(RETRY_MS, NOTHING, { timeout: CALL_MS })
     else await message.acknowledge({ timeout: CALL_MS })
     ledger.note(fails ? 'retried' : 'acknowledged', subject)
   } catch (error) {

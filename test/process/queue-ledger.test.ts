@@ -4,13 +4,13 @@ import { type Cause, checkKey, Findings, type Incidents, type LedgerEvent } from
 
 type Step = readonly [kind: EventKind, id: number, more?: Partial<LedgerEvent>]
 
-const CALM: Incidents = { leaseMs: 5_000, hasNewLeader: () => false, clientKills: new Map() }
+const CALM: Incidents = { leaseMs: 5_000, clientKills: new Map() }
 
 /** A step a second; a message's serial is its id, and its deliveries are the first of process 1 unless it says otherwise. */
 function check(steps: readonly Step[], incidents: Incidents = CALM): Findings {
   const findings = new Findings()
   const events = steps.map(([kind, id, more], at): LedgerEvent => {
-    const subject = { key: 0, serial: id, id, delivery: id, attempt: 1, process: 1 }
+    const subject = { key: 0, serial: id, id, delivery: id, attempt: 1, token: 1, process: 1 }
     return { kind, at: at * 1_000, ...subject, ...more }
   })
   checkKey(events, incidents, findings)
@@ -78,10 +78,8 @@ describe('a duplicate is explained', () => {
   })
 
   test('by the death of a leader', () => {
-    const killed = { ...CALM, hasNewLeader: () => true }
-    expect(duplicates(check([...first, ['refused', 1], ...done(1, AGAIN)], killed))).toEqual([
-      'lease lost with a leader',
-    ])
+    const nextTerm = { ...AGAIN, token: 2 ** 32 + 1 }
+    expect(duplicates(check([...first, ['refused', 1], ...done(1, nextTerm)]))).toEqual(['lease lost with a leader'])
   })
 
   test('by a lease that has run out', () => {

@@ -13,17 +13,17 @@ export interface LedgerEvent {
   /** Which of its process's deliveries; 0 when it is about none. */
   readonly delivery: number
   readonly attempt: number
+  /** Of the lease; 0 when it is about none. */
+  readonly token: number
   /** Milliseconds of the machine's monotonic clock. */
   readonly at: number
   /** Which process saw it. */
   readonly process: number
 }
 
-/** What happened to the processes, by the same clock. */
+/** What is known besides, by the same clock. */
 export interface Incidents {
   readonly leaseMs: number
-  /** Whether the leader of the key's shard changed between two times. */
-  readonly hasNewLeader: (key: number, from: number, until: number) => boolean
   /** When processes of clients were killed. */
   readonly clientKills: ReadonlyMap<number, number>
 }
@@ -69,8 +69,8 @@ export class Findings {
 
 type Subject = Pick<LedgerEvent, 'key' | 'serial' | 'id'>
 
-/** A process hears of a change of leader, and reads what the old one sent, this much later at most. */
-const HEARING_MS = 10_000
+/** Tokens of a term lie between two multiples of it; see `cluster/deliveries`. */
+const TERM = 2 ** 32
 
 /** Events of all processes in a few bytes each, for there are millions. */
 export class LedgerFiles {
@@ -114,6 +114,7 @@ export class LedgerFiles {
       id: file.getFloat64(offset + 16, true),
       attempt: file.getUint8(offset + 1),
       at: file.getFloat64(offset + 24, true),
+      token: file.getFloat64(offset + 32, true),
       process,
     }
   }
@@ -248,17 +249,17 @@ function explain(previous: Delivery, again: LedgerEvent, incidents: Incidents, f
     findings.retried++
     return
   }
-  const cause = causeOf(previous, again.at, incidents)
+  const cause = causeOf(previous, again, incidents)
   if (cause !== undefined) findings.explain(cause)
   else findings.violate('unexplained', again, `delivered again after '${previous.end?.kind ?? 'nothing'}'`)
 }
 
-function causeOf({ event, end }: Delivery, at: number, incidents: Incidents): Cause | undefined {
+function causeOf({ event, end }: Delivery, { at, token }: LedgerEvent, incidents: Incidents): Cause | undefined {
   if (end?.kind === 'unanswered' || end?.kind === 'failed') return 'acknowledgement unanswered'
   const killed = incidents.clientKills.get(event.process) ?? Number.POSITIVE_INFINITY
   if (end === undefined && killed < at) return 'consumer killed'
   if (at - event.at >= incidents.leaseMs) return 'lease ran out'
-  return incidents.hasNewLeader(event.key, event.at - HEARING_MS, at) ? 'lease lost with a leader' : undefined
+  return Math.floor(event.token / TERM) === Math.floor(token / TERM) ? undefined : 'lease lost with a leader'
 }
 
 function checkEnd({ subject, deliveries, isSent }: Message, findings: Findings): void {
