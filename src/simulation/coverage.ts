@@ -24,6 +24,9 @@ export const STATES = {
   'message-dead': 'a message became a dead letter',
   'settlement-fenced': 'a consumer settled a message whose lease was over, and was refused',
   'send-deduplicated': 'a message was sent again under its deduplication id',
+  'group-rebalanced': 'the members of a group shared its partitions anew',
+  'commit-fenced': 'a member committed what another one owned by then, and was refused',
+  'handler-failed': 'a handler failed after it had emitted',
   'lock-lost': 'a holder lost its lock before it released it',
   'write-fenced': 'a holder that had lost its lock wrote, and was refused',
 } as const

@@ -35,6 +35,9 @@ interface Stage {
   readonly program: Program
   readonly beside: readonly NodeId[]
   computer: Computer | undefined
+  /** Of this start: a program that was killed hears nothing any more. */
+  closing: AbortController
+  ending: AbortController
   starts: number
   isRunning: boolean
 }
@@ -43,8 +46,7 @@ interface Stage {
 export class Programs {
   readonly #cluster: SimulatedCluster
   readonly #stages: readonly Stage[]
-  readonly #closing = new AbortController()
-  readonly #ending = new AbortController()
+  #isClosing = false
 
   /** Every second one is embedded beside one node and sees the cluster through it alone; the others talk to each leader. */
   constructor(cluster: SimulatedCluster, programs: readonly Program[]) {
@@ -54,6 +56,8 @@ export class Programs {
       program,
       beside: at % 2 === 1 ? nodes.slice(at % nodes.length, (at % nodes.length) + 1) : nodes,
       computer: undefined,
+      closing: new AbortController(),
+      ending: new AbortController(),
       starts: 0,
       isRunning: false,
     }))
@@ -73,11 +77,12 @@ export class Programs {
   }
 
   close(): void {
-    this.#closing.abort(new Error('nothing new is to be begun'))
+    this.#isClosing = true
+    for (const { closing } of this.#stages) closing.abort(new Error('nothing new is to be begun'))
   }
 
   end(): void {
-    this.#ending.abort(new Error('all work is done'))
+    for (const { ending } of this.#stages) ending.abort(new Error('all work is done'))
   }
 
   /** It ends in the middle of whatever it was doing. */
@@ -97,6 +102,9 @@ export class Programs {
     const computer = new Computer(queue, `${name}-${++stage.starts}`)
     stage.computer = computer
     stage.isRunning = true
+    stage.closing = new AbortController()
+    stage.ending = new AbortController()
+    if (this.#isClosing) stage.closing.abort(new Error('nothing new is to be begun'))
     const random = this.#cluster.fork()
     const driver = this.#cluster.connect(computer, stage.beside)
     const troupe = createTroupe({ driver, clock: computer, scheduler: computer, random: random.fork() })
@@ -104,8 +112,8 @@ export class Programs {
       name: computer.name,
       driver,
       random,
-      closing: this.#closing.signal,
-      ending: this.#ending.signal,
+      closing: stage.closing.signal,
+      ending: stage.ending.signal,
       now: () => queue.now(),
       sleep: (duration) => new Promise((resolve) => void computer.at(computer.now() + duration, resolve)),
     }

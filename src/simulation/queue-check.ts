@@ -70,6 +70,8 @@ export interface QueuePromises {
 const TERM = 2 ** 32
 /** Clocks are slewed by 1/256 at most. */
 const TOLERANCE = 0.98
+/** The lease of a delivery that was long on its way had begun before it came. */
+const ON_ITS_WAY_MS: Millis = 500
 
 /** Everything about one message. */
 interface Life {
@@ -162,7 +164,7 @@ function isExplained(one: DeliveryRecord, next: DeliveryRecord, isQuiet: boolean
   if (!isQuiet || one.end === 'retried' || one.end === 'released' || one.end === 'unknown') return true
   // A consumer that ends gives back what it has not settled, without a word for each.
   if (one.end === 'abandoned' && Number.isFinite(one.settledAt)) return true
-  return next.at - one.at >= one.leaseMs * TOLERANCE
+  return next.at - one.at >= one.leaseMs * TOLERANCE - ON_ITS_WAY_MS
 }
 
 /** One message of a key at a time, the oldest first, through all retries: then all tokens of one lie before all of the next. */

@@ -11,15 +11,21 @@ import { Programs } from './program.ts'
 import { ProgramNemesis } from './program-nemesis.ts'
 import { queueWorkload } from './queue-workload.ts'
 import { drawScenario, type FaultKind, PROGRAM_FAULTS, QUIET, type Scenario, type ScenarioChoice } from './scenario.ts'
+import { scheduleWorkload } from './schedule-workload.ts'
+import { topicWorkload } from './topic-workload.ts'
+import { transactionWorkload } from './transaction-workload.ts'
 import type { Workload, WorkloadPorts } from './workload.ts'
 
 /** The workloads besides the registers of `simulate`. */
-export const WORKLOADS = ['queue', 'lock'] as const
+export const WORKLOADS = ['queue', 'topic', 'lock', 'schedule', 'transaction'] as const
 export type WorkloadName = (typeof WORKLOADS)[number]
 
 const MAKERS: Readonly<Record<WorkloadName, (ports: WorkloadPorts) => Workload>> = {
   queue: queueWorkload,
+  topic: topicWorkload,
   lock: lockWorkload,
+  schedule: scheduleWorkload,
+  transaction: transactionWorkload,
 }
 
 export interface WorkloadOptions extends ScenarioChoice {

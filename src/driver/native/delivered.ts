@@ -192,7 +192,11 @@ export class DeliveredMessage implements Delivered {
     if (isTroupeError(error, 'FENCED')) {
       this.lose()
       this.#holder.settled(this)
-    } else if (this.#state === 'settling') this.#state = 'open'
+    } else if (this.#state === 'settling') {
+      this.#state = 'open'
+      // Its time ran out while it waited for an answer that did not come.
+      if (this.deadline === undefined) this.expire()
+    }
     return error
   }
 

@@ -39,6 +39,7 @@ export interface LinkHandler {
 
 /** Where the events of one watch on one shard go. */
 export interface WatchSink {
+  readonly group: number
   event(event: WatchEvent): void
   /** The watch does not stand here any more: ask another node. */
   lost(): void
@@ -46,6 +47,7 @@ export interface WatchSink {
 
 /** Where the events of a consumer or a subscription go. */
 export interface StreamSink {
+  readonly group: number
   /** The bytes of one event, a view. */
   event(bytes: Uint8Array): void
   /** The stream has ended there: ask another node. */
@@ -159,6 +161,15 @@ export class Link implements Carrier {
     const start = this.#open(this.#nextId(), OPERATION.end, group)
     this.#writer.u32(id)
     this.#seal(start)
+  }
+
+  /** The leaders of these groups have changed: what stands at an earlier one, which may hang, ends and is opened again. */
+  move(groups: ReadonlySet<number>): void {
+    for (const [id, sink] of [...this.#watches, ...this.#streams]) {
+      if (!groups.has(sink.group)) continue
+      this.end(sink.group, id)
+      sink.lost()
+    }
   }
 
   close(): void {

@@ -58,6 +58,11 @@ export class Links {
     for (const address of addresses) this.#dial(address)
   }
 
+  /** Dials an address once, if there is no link to it. */
+  try(address: string): void {
+    this.#dial(address)
+  }
+
   byNode(node: string): Link | undefined {
     return node === '' ? undefined : this.#open.find((link) => link.node === node)
   }

@@ -82,9 +82,10 @@ export class Router implements LinkHandler {
   constructor(options: RouterOptions) {
     this.#options = options
     this.#links = new Links({ ...options, handler: this })
-    this.#deadlines = new Deadlines(options.clock, options.scheduler, (operation) =>
-      this.#reject(operation, timeoutError(operation, this.#links)),
-    )
+    this.#deadlines = new Deadlines(options.clock, options.scheduler, (operation) => {
+      this.#doubt()
+      this.#reject(operation, timeoutError(operation, this.#links))
+    })
     this.#dial()
   }
 
@@ -125,7 +126,9 @@ export class Router implements LinkHandler {
 
   /** A link by which the group's leader, or a node that knows it, is reached now. */
   linkTo(group: number): Link | undefined {
-    return this.#lanes.get(group)?.openLink ?? this.#links.any()
+    const link = this.#lanes.get(group)?.openLink
+    if (link === undefined) this.#doubt()
+    return link ?? this.#links.any()
   }
 
   /** Whatever is under way ends at once, but for what gives back leases: that has a second for its answers. */
@@ -290,7 +293,10 @@ export class Router implements LinkHandler {
   /** A node that does not lead the group says who does, as far as it knows. */
   #redirect(link: Link, operation: Operation<unknown>, leader: string): void {
     const lane = this.#laneOf(operation.group)
-    if (leader === '') operation.isLeaderless = true
+    if (leader === '') {
+      operation.isLeaderless = true
+      this.#doubt()
+    }
     if (lane.link === link) lane.link = undefined
     const next = this.#options.direct && leader !== link.node ? this.#links.byNode(leader) : undefined
     if (next === undefined || operation.hops >= HOPS_LIMIT) {
@@ -384,6 +390,7 @@ export class Router implements LinkHandler {
   #resend(groups: readonly TopologyGroup[]): void {
     const renewed = new Set(groups.map(({ group }) => group))
     if (renewed.size === 0) return
+    for (const link of this.#links.open) link.move(renewed)
     for (const operation of this.#links.open.flatMap((link) => link.operations())) {
       const lane = this.#laneOf(operation.group)
       if (operation.maxAge >= 0 || !renewed.has(operation.group)) continue
@@ -412,6 +419,16 @@ export class Router implements LinkHandler {
       if (address !== '' && isNeeded && this.#links.byNode(node) === undefined) wanted.add(address)
     }
     this.#links.want(wanted)
+  }
+
+  /** Whoever we talk to may be cut off from the others, or hang: one node more is tried each time. */
+  #doubt(): void {
+    const { direct, seeds, random } = this.#options
+    if (!direct || this.#isClosed) return
+    const nodes = this.#topology?.nodes.filter(({ node }) => this.#links.byNode(node) === undefined)
+    const addresses = nodes?.map(({ address }) => address).filter((address) => address !== '') ?? seeds
+    const address = addresses[random.below(addresses.length)]
+    if (address !== undefined) this.#links.try(address)
   }
 }
 

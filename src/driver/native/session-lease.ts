@@ -114,7 +114,7 @@ export class SessionLease implements Subscriber {
   /** Three times in each time to live; a call gives up in time for the next. */
   #keep(): void {
     if (this.#isEnded) return
-    const { clock, scheduler } = this.#parts.ports
+    const { clock } = this.#parts.ports
     const now = clock.now()
     if (now >= this.#validUntil) {
       this.#lose('was not kept alive in time')

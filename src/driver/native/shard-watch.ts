@@ -80,6 +80,10 @@ export class ShardWatch implements WatchSink {
     this.#through = place.after
   }
 
+  get group(): number {
+    return this.#place.group
+  }
+
   /** Where the watch begins or has come to; 0 before it has stood. */
   get through(): number {
     return this.#through ?? 0
