@@ -14,8 +14,11 @@ import type { Router } from './router.ts'
 import { ShardStream, type StreamHandler } from './shard-stream.ts'
 import type { WatchPorts } from './shard-watch.ts'
 
-/** Credit that was given less long ago may be in use already, by messages that are on their way. */
-const ON_ITS_WAY_MS: Millis = 100
+/**
+ * Credit that was given less long ago may be in use already, by messages that are on their way. Over a longer way some of it is
+ * used twice; with 100 ms, shards that had messages waited for what others had just been given and had no use for.
+ */
+const ON_ITS_WAY_MS: Millis = 10
 /** A shard keeps its credit for as long, although another has less: each move is two requests and an event. */
 const TURN_MS: Millis = 100
 /** Credit that comes back is passed on when it is as much, or all that was asked for, or a shard has none. */
