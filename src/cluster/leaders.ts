@@ -18,6 +18,7 @@ export class Leaders {
   readonly #hints = new Map<GroupId, NodeId>()
   readonly #ledSince = new Map<GroupId, Millis>()
   readonly #transferredAt = new Map<GroupId, Millis>()
+  #turn = 0
   /** This node is about to stop and takes no office. */
   isDraining = false
 
@@ -38,12 +39,16 @@ export class Leaders {
     const leader = this.leaderOf(id)
     if (leader !== undefined && leader !== this.#self && this.#liveness.isConnected(leader)) return leader
     if (this.#groups.get(id) !== undefined) return undefined
-    return this.#groups.placed(id)?.replicas.find((node) => this.#liveness.isConnected(node))
+    const replicas = this.#groups.placed(id)?.replicas.filter((node) => this.#liveness.isConnected(node)) ?? []
+    return replicas[this.#turn % replicas.length]
   }
 
   hinted(id: GroupId, leader: string): void {
-    if (leader === '') this.#hints.delete(id)
-    else this.#hints.set(id, leader as NodeId)
+    if (leader === '') {
+      // Whoever was asked may be cut off from the leader: the next one is asked then.
+      this.#hints.delete(id)
+      this.#turn++
+    } else this.#hints.set(id, leader as NodeId)
   }
 
   /**

@@ -36,6 +36,7 @@ describe('bugs that were found by a seed', () => {
     ['a client of a node that was cut off tried no other', 'queue', 125],
     ['a client of a node that hung tried no other', 'queue', 168],
     ['a consumer that a leader had hung on did not go to the next leader', 'queue', 231],
+    ['an outbox asked only a replica that was cut off where its target is led', 'transaction', 160],
     ['a process that slept was given a lock that it had lost meanwhile', 'lock', 41],
   ]
   test.each(seeds)(
