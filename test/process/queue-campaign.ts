@@ -90,8 +90,9 @@ export class QueueCampaign {
       const [unlucky] = consumers.splice(Math.floor(Math.random() * consumers.length), 1)
       if (unlucky === undefined) continue
       if (!unlucky.client.isRunning) throw new Error(`a consumer has ended: ${unlucky.client.stderr}`)
-      await unlucky.client.end('SIGKILL')
+      // What it had is delivered again before this process hears of its end.
       this.#clientKills.set(unlucky.number, now())
+      await unlucky.client.end('SIGKILL')
       consumers.push(this.#start('consume', 0))
     }
   }

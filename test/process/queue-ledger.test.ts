@@ -87,6 +87,10 @@ describe('a duplicate is explained', () => {
     expect(duplicates(check([...first, ['lost', 1], ...done(1, AGAIN)], short))).toEqual(['lease ran out'])
   })
 
+  test('by a stream that ended before it could be settled', () => {
+    expect(duplicates(check([...first, ['lost', 1], ...done(1, AGAIN)]))).toEqual(['stream lost'])
+  })
+
   test('by a send that had no answer and was made again', () => {
     const copy = { serial: 1, delivery: 2 }
     const findings = check([['unsure', 0, { serial: 1 }], ['sent', 2, { serial: 1 }], ...done(1), ...done(2, copy)])
@@ -153,7 +157,7 @@ describe('a violation is', () => {
     [
       'a duplicate without a cause',
       { unexplained: 1 },
-      [['sent', 1], ['delivered', 1], ['lost', 1], ...done(1, AGAIN)],
+      [['sent', 1], ['delivered', 1], ['refused', 1], ...done(1, AGAIN)],
     ],
     ['a copy that no send has made', { unexplained: 1 }, [['sent', 1], ...done(1), ...done(2, { serial: 1 })]],
   ]

@@ -33,6 +33,7 @@ export const CAUSES = [
   'sent again without an answer',
   'acknowledgement unanswered',
   'lease lost with a leader',
+  'stream lost',
   'lease ran out',
   'consumer killed',
 ] as const
@@ -259,7 +260,9 @@ function causeOf({ event, end }: Delivery, { at, token }: LedgerEvent, incidents
   const killed = incidents.clientKills.get(event.process) ?? Number.POSITIVE_INFINITY
   if (end === undefined && killed < at) return 'consumer killed'
   if (at - event.at >= incidents.leaseMs) return 'lease ran out'
-  return Math.floor(event.token / TERM) === Math.floor(token / TERM) ? undefined : 'lease lost with a leader'
+  if (Math.floor(event.token / TERM) !== Math.floor(token / TERM)) return 'lease lost with a leader'
+  // Its consumer was told by its own driver, before it tried to settle: the stream to the leader had ended.
+  return end?.kind === 'lost' ? 'stream lost' : undefined
 }
 
 function checkEnd({ subject, deliveries, isSent }: Message, findings: Findings): void {
