@@ -234,6 +234,8 @@ export class Member implements Spring, BatchHandler {
     const iterator = changes[Symbol.asyncIterator]()
     // The watch stands before the join, so that no generation is missed.
     const first = iterator.next()
+    // The join may fail before anybody waits for this: a lease whose grant took as long as it lives is lost at once.
+    first.catch(() => {})
     const value = bodies.write((writer) => encodeJoin(writer, this.#me(lease), this.#partitions))
     await router.submit(new Operation(JOIN, { shard, value }), { signal, timeout: MEMBER_TTL_MS })
     for (let next = await first; next.done !== true; next = await iterator.next()) {
