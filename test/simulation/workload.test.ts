@@ -38,6 +38,7 @@ describe('bugs that were found by a seed', () => {
     ['a consumer that a leader had hung on did not go to the next leader', 'queue', 231],
     ['an outbox asked only a replica that was cut off where its target is led', 'transaction', 160],
     ['a process that slept was given a lock that it had lost meanwhile', 'lock', 41],
+    ['who only listens does not wait for a node that hangs', 'schedule', 220],
   ]
   test.each(seeds)(
     '%s: %s, seed %i',

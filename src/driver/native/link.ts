@@ -24,6 +24,8 @@ import { RequestTable } from './request-table.ts'
 const FRAME_BYTES = 1024 * 1024
 /** How soon a frame is offered again that the channel had no room for. */
 const OFFER_AGAIN_MS: Millis = 5
+/** How often a link on which a watch or a stream stands is looked at. */
+const LOOK_MS: Millis = 5000
 /** The request for the topology is the first and keeps its id, as the answer comes again with every change. */
 const TOPOLOGY_REQUEST = 0
 
@@ -62,6 +64,8 @@ export interface StreamRequest {
 }
 
 export interface LinkPorts {
+  /** There may be other nodes to talk to, if this one hangs. */
+  readonly direct: boolean
   readonly clock: Clock
   readonly scheduler: Scheduler
   readonly handler: LinkHandler
@@ -82,6 +86,11 @@ export class Link implements Carrier {
   /** Frames that the channel had no room for, oldest first. */
   #unsent: Uint8Array[] = []
   #offer: Timer | undefined
+  #look: Timer | undefined
+  /** Since the last look. */
+  #isHeard = false
+  /** The node was asked for a word at the last look. */
+  #isAsked = false
   /** Requests up to this id have left; compared as serial numbers, for ids begin again after 2^32. */
   #lastSent = TOPOLOGY_REQUEST
   #isOpen = true
@@ -130,6 +139,7 @@ export class Link implements Carrier {
   watch(group: number, request: WatchRequest, sink: WatchSink): number {
     const id = this.#nextId()
     this.#watches.set(id, sink)
+    this.#lookAfter()
     const start = this.#open(id, OPERATION.watch, group)
     writeWatchRequest(this.#writer, request)
     this.#seal(start)
@@ -140,6 +150,7 @@ export class Link implements Carrier {
   stream(request: StreamRequest, sink: StreamSink): number {
     const id = this.#nextId()
     this.#streams.set(id, sink)
+    this.#lookAfter()
     const start = this.#open(id, request.operation, request.group)
     request.encode(this.#writer)
     this.#seal(start)
@@ -228,8 +239,30 @@ export class Link implements Carrier {
     })
   }
 
+  /**
+   * Who only listens sees no call fail: a node that hangs, with its connections open, is found by asking it for a word when it
+   * has said nothing, and taking no answer for the end.
+   */
+  #lookAfter(): void {
+    if (!this.#ports.direct || this.#look !== undefined) return
+    const { clock, scheduler } = this.#ports
+    this.#look = scheduler.at(clock.now() + LOOK_MS, () => {
+      this.#look = undefined
+      if (!this.#isOpen || this.#watches.size + this.#streams.size === 0) return
+      if (!this.#isHeard && this.#isAsked) {
+        this.close()
+        return
+      }
+      this.#isAsked = !this.#isHeard
+      if (this.#isAsked) this.#seal(this.#open(TOPOLOGY_REQUEST, OPERATION.topology, 0))
+      this.#isHeard = false
+      this.#lookAfter()
+    })
+  }
+
   #receive(frame: Uint8Array): void {
     if (!this.#isOpen) return
+    this.#isHeard = true
     try {
       const reader = new ByteReader(frame)
       if (reader.u8() !== FRAME.replies) throw malformed('an engine sends replies only')
@@ -286,6 +319,7 @@ export class Link implements Carrier {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.#offer?.cancel()
+    this.#look?.cancel()
     const operations = this.operations()
     const streams = [...this.#watches.values(), ...this.#streams.values()]
     for (const { requestId } of operations) this.#operations.delete(requestId)
