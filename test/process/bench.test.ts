@@ -4,13 +4,16 @@ import { endAll, OsProcess, root } from './os-process.ts'
 
 afterEach(endAll)
 
+/** Runs the bench to its end; `rows` are what it printed, each line as JSON. */
+async function bench(words: readonly string[]) {
+  const { code, stdout, stderr } = await new OsProcess(process.execPath, [join(root, 'bench/main.mjs'), ...words]).ended
+  const lines = stdout === '' ? [] : stdout.trimEnd().split('\n')
+  return { code, stderr, rows: lines.map((line) => JSON.parse(line)) }
+}
+
 test('the bench prints a row for each cell, and how Troupe compares', async () => {
   const words = ['--json', '--system', 'troupe,floor', '--workload', 'map.set', '--inflight', '16', '--seconds', '1']
-  const { code, stdout } = await new OsProcess(process.execPath, [join(root, 'bench/main.mjs'), ...words]).ended
-  const rows = stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line))
+  const { code, rows } = await bench(words)
   expect(code).toBe(0)
   const row = { workload: 'map.set', inflight: 16, opsPerSecond: expect.any(Number), p50Ms: expect.any(Number) }
   expect(rows).toEqual([
@@ -30,12 +33,8 @@ test('the bench prints a row for each cell, and how Troupe compares', async () =
 
 test('every workload of the bench runs', async () => {
   const words = ['--json', '--inflight', '4', '--seconds', '0.2']
-  const { code, stdout, stderr } = await new OsProcess(process.execPath, [join(root, 'bench/main.mjs'), ...words]).ended
+  const { code, rows, stderr } = await bench(words)
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  const rows = stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line))
   expect(rows.map(({ workload }) => workload)).toEqual([
     'map.set',
     'map.get linearizable',
@@ -51,11 +50,7 @@ test('every workload of the bench runs', async () => {
 
 test('embedded, the bench measures beside what the disk can do', async () => {
   const words = ['--json', '--embedded', '--inflight', '8', '--seconds', '0.2']
-  const { code, stdout } = await new OsProcess(process.execPath, [join(root, 'bench/main.mjs'), ...words]).ended
-  const rows = stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line))
+  const { code, rows } = await bench(words)
   expect(code).toBe(0)
   expect(rows.map(({ system, ratio, workload }) => `${system ?? ratio} ${workload}`)).toEqual([
     'embedded queue.send',
@@ -69,11 +64,7 @@ test('embedded, the bench measures beside what the disk can do', async () => {
 
 test('the bench prints what memory waiting messages take', async () => {
   const words = ['--json', '--waiting', '2000']
-  const { code, stdout } = await new OsProcess(process.execPath, [join(root, 'bench/main.mjs'), ...words]).ended
-  const rows = stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line))
+  const { code, rows } = await bench(words)
   expect(code).toBe(0)
   expect(rows.map(({ node, waiting }) => [node, waiting])).toEqual([
     ['n1', 2000],
@@ -83,8 +74,7 @@ test('the bench prints what memory waiting messages take', async () => {
 })
 
 test('the bench refuses what it does not know, and says what it does', async () => {
-  const { code, stderr } = await new OsProcess(process.execPath, [join(root, 'bench/main.mjs'), '--workload', 'x'])
-    .ended
+  const { code, stderr } = await bench(['--workload', 'x'])
   expect(code).toBe(2)
   expect(stderr).toContain("there is no workload 'x'")
   expect(stderr).toContain('--inflight')
