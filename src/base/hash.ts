@@ -1,28 +1,22 @@
 /** A hash turns bytes or text into a number that looks random and is the same on every machine. */
 
-import type { Span } from './span.ts'
-
 const TEXT = new TextEncoder()
 
-/** MurmurHash3 (x86, 32 bit; Austin Appleby). For placement and chains, not for secrets or damage detection. */
+/** MurmurHash3 (x86, 32 bit; Austin Appleby). For placement and chains, not for secrets, damage detection, or
+ * tables whose keys come from outside. */
 export function hashBytes(bytes: Uint8Array, seed = 0): number {
-  return hashSpan({ bytes, start: 0, end: bytes.length }, seed)
-}
-
-/** {@link hashBytes} of a part of some bytes. */
-export function hashSpan({ bytes, start, end }: Span, seed = 0): number {
   let hash = seed | 0
-  const words = end - ((end - start) & 3)
-  for (let at = start; at < words; at += 4) {
+  const words = bytes.length & ~3
+  for (let at = 0; at < words; at += 4) {
     const word =
       at32(bytes, at) | (at32(bytes, at + 1) << 8) | (at32(bytes, at + 2) << 16) | (at32(bytes, at + 3) << 24)
     hash ^= scramble(word)
     hash = Math.imul((hash << 13) | (hash >>> 19), 5) + 0xe6546b64
   }
   let tail = 0
-  for (let at = end - 1; at >= words; at--) tail = (tail << 8) | at32(bytes, at)
-  if (end > words) hash ^= scramble(tail)
-  return avalanche(hash ^ (end - start))
+  for (let at = bytes.length - 1; at >= words; at--) tail = (tail << 8) | at32(bytes, at)
+  if (bytes.length > words) hash ^= scramble(tail)
+  return avalanche(hash ^ bytes.length)
 }
 
 /** {@link hashBytes} of the text as UTF-8. */

@@ -6,7 +6,8 @@ import { type GroupId, META_GROUP, type NodeId } from '../base/identity.ts'
 import type { Random } from '../base/random.ts'
 import type { Host } from '../host/host.ts'
 import type { RecoveredGroup, SnapshotHeader, SnapshotStore, StoredSnapshot } from '../host/log-device.ts'
-import { Shard } from '../machine/shard.ts'
+import { type HashSecret, KeyHash } from '../machine/key-hash.ts'
+import { SHARD_LIMITS, Shard } from '../machine/shard.ts'
 import type { LogPosition } from '../protocol/core.ts'
 import type { RaftLimits, RaftTiming } from '../protocol/raft/config.ts'
 import type { RaftEvent, RaftMessage, RaftOutput, RaftRequest, RaftWrite } from '../protocol/raft/message.ts'
@@ -35,6 +36,7 @@ interface Handlers extends Pick<GroupPorts, 'send' | 'sendSnapshot' | 'leadershi
 interface GroupSettings {
   readonly node: NodeId
   readonly shards: number
+  readonly hashSecret: HashSecret
   readonly timing: RaftTiming
   readonly limits: RaftLimits
 }
@@ -48,6 +50,7 @@ export class Groups {
   readonly #resources: Resources
   readonly #settings: GroupSettings
   readonly #handlers: Handlers
+  readonly #hash: KeyHash
   readonly #all = new Map<GroupId, Group>()
   readonly #placed = new Map<GroupId, Placed>()
   #members: readonly NodeId[] = []
@@ -58,6 +61,7 @@ export class Groups {
     this.#resources = resources
     this.#settings = settings
     this.#handlers = handlers
+    this.#hash = new KeyHash(settings.hashSecret)
   }
 
   get all(): ReadonlyMap<GroupId, Group> {
@@ -111,7 +115,7 @@ export class Groups {
     const { group: id, replicas } = placed
     this.#placed.set(id, placed)
     if (!replicas.includes(this.#settings.node) || this.#all.has(id)) return
-    const machine = new Shard()
+    const machine = new Shard(SHARD_LIMITS, this.#hash)
     const snapshot = this.#resources.snapshots.newest(id)
     if (snapshot !== undefined) machine.restore(chunksOf(snapshot))
     const core = this.#newCore(id, replicas, snapshot?.header)

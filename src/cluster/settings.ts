@@ -1,6 +1,7 @@
 /** The settings of a node: who it is, whom it meets, and how it keeps time and bounds. */
 
 import type { NodeId } from '../base/identity.ts'
+import type { HashSecret } from '../machine/key-hash.ts'
 import type { RaftLimits, RaftTiming } from '../protocol/raft/config.ts'
 import type { CompactionLimits } from './snapshotter.ts'
 
@@ -16,6 +17,7 @@ export interface NodeSettings {
   readonly join: readonly string[]
   readonly shards: number
   readonly durability: 'disk' | 'os' | 'memory'
+  readonly hashSecret: HashSecret
   readonly timing: RaftTiming
   readonly limits: RaftLimits
   readonly compaction?: CompactionLimits

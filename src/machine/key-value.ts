@@ -2,13 +2,13 @@
 
 import { assert } from '../base/assert.ts'
 import { type ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
-import { hashSpan } from '../base/hash.ts'
 import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../base/limit.ts'
 import { isEqualSpan, type Span, spanOf } from '../base/span.ts'
 import type { LeaderMicros } from './batch.ts'
 import type { ChangeLog, NewChange } from './changes.ts'
 import { COMMAND, type Outcome, readCondition, STATUS } from './command.ts'
 import { emptyKey, type Key, keyOf, readKey } from './key.ts'
+import type { KeyHash } from './key-hash.ts'
 import { compareKeys } from './key-order.ts'
 import { Memtable } from './memtable.ts'
 import { NONE, type RecordNumber } from './record-store.ts'
@@ -35,6 +35,7 @@ export class KeyValue {
   /** Those that have a table. */
   readonly #maps: Map<string, NamedMap> = new Map()
   readonly #changes: ChangeLog
+  readonly #hash: KeyHash
   #revision = 0
   #isChecked = false
   /** The map that was named last: most often it is the next that is named. */
@@ -44,8 +45,9 @@ export class KeyValue {
   readonly #value: Span = spanOf(NO_BYTES)
   readonly #change: NewChange = { kind: 0, map: '', revision: 0, bytes: NO_BYTES, start: 0, end: 0 }
 
-  constructor(changes: ChangeLog) {
+  constructor(changes: ChangeLog, hash: KeyHash) {
     this.#changes = changes
+    this.#hash = hash
   }
 
   get revision(): number {
@@ -81,7 +83,7 @@ export class KeyValue {
     const demanded = this.#condition(reader)
     const map = this.#readMap(reader)
     const start = reader.at
-    readKey(reader, this.#key)
+    readKey(reader, this.#key, this.#hash)
     if (reader.at !== end) throw malformed('a command is longer than its content')
     const present = revisionIn(map, this.#key)
     if (present === 0 || (demanded >= 0 && present !== demanded)) {
@@ -102,7 +104,7 @@ export class KeyValue {
     const demanded = readCondition(reader)
     const map = this.#readMap(reader)
     if (kind === COMMAND.set) this.#readKeyAndValue(reader, end)
-    else readKey(reader, this.#key)
+    else readKey(reader, this.#key, this.#hash)
     if (reader.at !== end) throw malformed('a command is longer than its content')
     const present = demanded < 0 ? demanded : revisionIn(map, this.#key)
     outcome.status = present === demanded ? STATUS.ok : STATUS.conflict
@@ -120,7 +122,7 @@ export class KeyValue {
   /** See `Neighbours.deleteKey`. */
   deleteKey(map: string, key: string, time: LeaderMicros): void {
     const table = this.#maps.get(map)?.table
-    const record = table?.find(keyOf(ENCODER.encode(key))) ?? NONE
+    const record = table?.find(keyOf(ENCODER.encode(key), this.#hash)) ?? NONE
     if (table === undefined || record === NONE) return
     const revision = this.revise(time)
     table.delete(record, revision)
@@ -147,7 +149,7 @@ export class KeyValue {
   /** Answers the body of a `get`; false when it is none. */
   get(reader: ByteReader, reply: ByteWriter): boolean {
     const { table } = this.#readMap(reader)
-    readKey(reader, this.#key)
+    readKey(reader, this.#key, this.#hash)
     if (reader.remaining > 0) return false
     const record = table?.find(this.#key) ?? NONE
     if (table === undefined || record === NONE) {
@@ -163,7 +165,7 @@ export class KeyValue {
 
   /** Answers the body of a `scan`; false when it is none. */
   scan(reader: ByteReader, reply: ByteWriter): boolean {
-    const { table = new Memtable() } = this.#readMap(reader)
+    const { table = new Memtable(this.#hash) } = this.#readMap(reader)
     const range = { from: readSpan(reader), until: readSpan(reader) }
     const reverse = reader.u8()
     const limit = Math.max(1, Math.min(reader.u32(), MOST_PAGE_ENTRIES))
@@ -201,7 +203,7 @@ export class KeyValue {
   load(map: string, key: Span, revision: number, value: Uint8Array): void {
     assert(revision <= this.#revision, 'no record is newer than its shard')
     if (map !== this.#last.name) this.#last = this.#named(map)
-    this.#tableOf(this.#last).set({ ...key, hash: hashSpan(key) }, spanOf(value), revision)
+    this.#tableOf(this.#last).set({ ...key, hash: this.#hash.of(key) }, spanOf(value), revision)
   }
 
   #condition(reader: ByteReader): number {
@@ -226,13 +228,13 @@ export class KeyValue {
   /** The table of the map, which has one from now on. It was the last to be named. */
   #tableOf(map: NamedMap): Memtable {
     if (map.table !== undefined) return map.table
-    map.table = new Memtable()
+    map.table = new Memtable(this.#hash)
     this.#maps.set(map.name, map)
     return map.table
   }
 
   #readKeyAndValue(reader: ByteReader, end: number): void {
-    readKey(reader, this.#key)
+    readKey(reader, this.#key, this.#hash)
     const value = this.#value
     value.bytes = reader.bytes
     value.start = reader.skipBlob(VALUE_LIMIT_BYTES)

@@ -1,9 +1,9 @@
 /** A key names a record of a map; the machine knows it by its UTF-8 bytes where they stand, and builds no text of it. */
 
 import type { ByteReader } from '../base/bytes.ts'
-import { hashSpan } from '../base/hash.ts'
 import { KEY_LIMIT_BYTES } from '../base/limit.ts'
-import type { Span } from '../base/span.ts'
+import { type Span, spanOf } from '../base/span.ts'
+import type { KeyHash } from './key-hash.ts'
 
 export interface Key extends Span {
   /** Of the bytes; never leaves the node. */
@@ -15,16 +15,15 @@ export function emptyKey(): Key {
   return { bytes: new Uint8Array(0), start: 0, end: 0, hash: 0 }
 }
 
-export function keyOf(bytes: Uint8Array): Key {
-  const key = { bytes, start: 0, end: bytes.length, hash: 0 }
-  key.hash = hashSpan(key)
-  return key
+export function keyOf(bytes: Uint8Array, hash: KeyHash): Key {
+  const span = spanOf(bytes)
+  return { ...span, hash: hash.of(span) }
 }
 
 /** Reads a text as a key, with the errors of `ByteReader.text`. */
-export function readKey(reader: ByteReader, key: Key): void {
+export function readKey(reader: ByteReader, key: Key, hash: KeyHash): void {
   key.bytes = reader.bytes
   key.start = reader.skipText(KEY_LIMIT_BYTES)
   key.end = reader.at
-  key.hash = hashSpan(key)
+  key.hash = hash.of(key)
 }

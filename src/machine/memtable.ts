@@ -1,10 +1,10 @@
 /** A memtable is an ordered map from keys to values in memory, which can be frozen while writes go on. */
 
 import { assert } from '../base/assert.ts'
-import { hashSpan } from '../base/hash.ts'
 import { copySpan, isEqualSpan, type Span } from '../base/span.ts'
 import { FrozenMemtable } from './frozen-memtable.ts'
 import type { Key } from './key.ts'
+import type { KeyHash } from './key-hash.ts'
 import { KeyIndex } from './key-index.ts'
 import { KeyTable } from './key-table.ts'
 import { ABSENT, NONE, type RecordNumber, RecordStore } from './record-store.ts'
@@ -26,6 +26,7 @@ export interface Range {
  * Values are copied, because a view would keep the whole log entry (and the network's buffer around it) for its smallest value.
  */
 export class Memtable {
+  readonly #hash: KeyHash
   readonly #records: RecordStore = new RecordStore()
   readonly #values: ValueArena = new ValueArena()
   readonly #table: KeyTable = new KeyTable((record, key) => isEqualSpan(this.#keyOf(record), key))
@@ -39,6 +40,11 @@ export class Memtable {
   #size = 0
   // Filled again for every key that is looked at.
   readonly #key: Span = { bytes: new Uint8Array(0), start: 0, end: 0 }
+
+  /** @param hash that of all keys here */
+  constructor(hash: KeyHash) {
+    this.#hash = hash
+  }
 
   /** Keys that are present. */
   get size(): number {
@@ -200,7 +206,7 @@ export class Memtable {
 
   #remove(record: RecordNumber): void {
     const key = this.#keyOf(record)
-    this.#table.remove(hashSpan(key), record)
+    this.#table.remove(this.#hash.of(key), record)
     this.#index.remove({ ...key })
     const length = this.#records.keyLength(record) + Math.max(this.#records.valueLength(record), 0)
     this.#values.free(this.#records.address(record), length)

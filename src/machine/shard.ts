@@ -16,6 +16,7 @@ import {
   readHead,
   STATUS,
 } from './command.ts'
+import { KeyHash } from './key-hash.ts'
 import { KeyValue } from './key-value.ts'
 import type { LeaderView } from './leader-view.ts'
 import type { FrozenState, Machine, ReplySink } from './machine.ts'
@@ -31,7 +32,8 @@ export interface ShardLimits {
   readonly sessions: SessionLimits
 }
 
-const SHARD_LIMITS: ShardLimits = { changes: CHANGE_LIMITS, sessions: SESSION_LIMITS }
+const NO_SECRET: KeyHash = new KeyHash({ low: 0, high: 0 })
+export const SHARD_LIMITS: ShardLimits = { changes: CHANGE_LIMITS, sessions: SESSION_LIMITS }
 
 /** `[status u8, revision u53]` */
 const REPLY_BYTES = 9
@@ -41,6 +43,7 @@ const NOTHING: Uint8Array = new Uint8Array(0)
 export class Shard implements Machine {
   readonly changes: ChangeLog
   readonly #limits: ShardLimits
+  readonly #hash: KeyHash
   #keyValue: KeyValue
   #sessions: Sessions
   #tables: Tables
@@ -61,10 +64,12 @@ export class Shard implements Machine {
   /** Answers are views of it, many to one buffer: allocating bytes costs more than answering. */
   readonly #answers: ByteWriter = new ByteWriter(ANSWERS_BYTES)
 
-  constructor(limits: ShardLimits = SHARD_LIMITS) {
+  /** @param hash of keys; one with a secret where those who choose keys may mean ill */
+  constructor(limits: ShardLimits = SHARD_LIMITS, hash: KeyHash = NO_SECRET) {
     this.#limits = limits
+    this.#hash = hash
     this.changes = new ChangeLog(limits.changes)
-    this.#keyValue = new KeyValue(this.changes)
+    this.#keyValue = new KeyValue(this.changes, this.#hash)
     this.#sessions = new Sessions(limits.sessions)
     this.#tables = new Tables(this.#keyValue)
   }
@@ -140,7 +145,7 @@ export class Shard implements Machine {
   }
 
   restore(chunks: Iterable<Uint8Array>): void {
-    const keyValue = new KeyValue(this.changes)
+    const keyValue = new KeyValue(this.changes, this.#hash)
     const sessions = new Sessions(this.#limits.sessions)
     const tables = new Tables(keyValue)
     let time = 0

@@ -11,7 +11,7 @@ import type { Channel } from '../wire/channel.ts'
 import { directChannels } from '../wire/direct-channel.ts'
 import { RealClock, RealScheduler } from './clock.ts'
 import type { Engine, EngineSettings } from './engine.ts'
-import { randomSeed } from './random.ts'
+import { randomSecret, randomSeed } from './random.ts'
 import { openStorage, type Storage } from './storage.ts'
 import { TcpNetwork } from './tcp-network.ts'
 
@@ -131,6 +131,7 @@ function nodeSettings(settings: EngineSettings, { identity }: Storage, address: 
     join: join.map(formatAddress),
     shards,
     durability,
+    hashSecret: randomSecret(),
     timing: { ...DEFAULT_TIMING, electionTimeoutMs, heartbeatMs },
     limits: DEFAULT_LIMITS,
   }

@@ -1,6 +1,7 @@
 /** A simulated cluster is the engine as it runs in production, on virtual computers, disks and a virtual network. */
 
 import { TroupeError } from '../base/error.ts'
+import { hashText } from '../base/hash.ts'
 import type { NodeId } from '../base/identity.ts'
 import { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
@@ -243,6 +244,7 @@ export class SimulatedCluster implements Victim {
       join: this.nodes.length > 1 ? this.nodes.map(addressOf) : [],
       shards: this.scenario.shards,
       durability: 'disk',
+      hashSecret: { low: hashText(id), high: generation },
       timing: DEFAULT_TIMING,
       limits: { ...DEFAULT_LIMITS, appendBytes: this.scenario.appendBytes },
     })

@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { hashBytes, hashSpan } from '../../../src/base/hash.ts'
 import { commonLength, compareSpans, copySpan, isEqualSpan } from '../../../src/base/span.ts'
 
 const content = fc.uint8Array({ max: 2, maxLength: 6 })
@@ -22,14 +21,6 @@ describe('a span', () => {
         const common = commonLength(amid(a, beforeA), amid(b, beforeB))
         expect(Buffer.compare(a.subarray(0, common), b.subarray(0, common))).toBe(0)
         expect(a[common] === undefined || a[common] !== b[common]).toBe(true)
-      }),
-    )
-  })
-
-  test('has the hash of its bytes', () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 20 }), margin, fc.nat(), (bytes, before, seed) => {
-        expect(hashSpan(amid(bytes, before), seed)).toBe(hashBytes(bytes, seed))
       }),
     )
   })

@@ -71,6 +71,7 @@ export class TestCluster {
         join: names.map((other) => `${other}:7400`),
         shards,
         durability: 'memory',
+        hashSecret: { low: this.nodes.length, high: 0 },
         timing: DEFAULT_TIMING,
         limits: DEFAULT_LIMITS,
       },

@@ -3,9 +3,11 @@ import { describe, expect, test } from 'vitest'
 import { spanOf } from '../../../src/base/span.ts'
 import type { FrozenMemtable } from '../../../src/machine/frozen-memtable.ts'
 import { keyOf } from '../../../src/machine/key.ts'
+import { KeyHash } from '../../../src/machine/key-hash.ts'
 import { Memtable } from '../../../src/machine/memtable.ts'
 import { NONE } from '../../../src/machine/record-store.ts'
 
+const HASH = new KeyHash({ low: 1, high: 2 })
 /** Pieces so large have slabs of their own, so that the bytes taken tell how many are kept. */
 const LARGE = 20_000
 /** In the order of their bytes, which is not that of UTF-16. One is as large as a value. */
@@ -20,17 +22,17 @@ const step = fc.record({
 
 /** A memtable beside its model, whose values hold their revision. */
 class Pair {
-  readonly table = new Memtable()
+  readonly table = new Memtable(HASH)
   readonly model = new Map<string, readonly [revision: number, length: number]>()
   readonly frozen: { readonly generation: FrozenMemtable; readonly content: readonly unknown[] }[] = []
 
   run({ type, which, length }: { type: string; which: number; length: number }, revision: number): void {
     const key = KEYS[which] ?? ''
     if (type === 'set') {
-      this.table.set(keyOf(bytesOf(key)), spanOf(new Uint8Array(length).fill(revision)), revision)
+      this.table.set(keyOf(bytesOf(key), HASH), spanOf(new Uint8Array(length).fill(revision)), revision)
       this.model.set(key, [revision, length])
     } else if (type === 'delete' && this.model.delete(key)) {
-      this.table.delete(this.table.find(keyOf(bytesOf(key))), revision)
+      this.table.delete(this.table.find(keyOf(bytesOf(key), HASH)), revision)
     } else if (type === 'freeze') {
       this.frozen.push({ generation: this.table.freeze(revision), content: this.content() })
     } else if (type === 'release') {
@@ -76,7 +78,7 @@ describe('a memtable', () => {
             const part = pair.content().filter(([key]) => KEYS.indexOf(key) >= from && KEYS.indexOf(key) < until)
             expect(pair.scanned(false, from, until)).toEqual(part)
             expect(pair.scanned(true, from, until)).toEqual(part.reverse())
-            const found = KEYS.filter((key) => pair.table.find(keyOf(bytesOf(key))) !== NONE)
+            const found = KEYS.filter((key) => pair.table.find(keyOf(bytesOf(key), HASH)) !== NONE)
             expect(found).toEqual(pair.content().map(([key]) => key))
             for (const { generation, content: kept } of pair.frozen) expect(contentOf(generation)).toEqual(kept)
           })
@@ -110,10 +112,10 @@ describe('a memtable', () => {
   })
 
   test('grows by thousands of keys while it is frozen, and its generation is read meanwhile', () => {
-    const table = new Memtable()
+    const table = new Memtable(HASH)
     const name = (number: number) => `key-${String(number).padStart(5, '0')}`
     const put = (number: number, revision: number) =>
-      table.set(keyOf(bytesOf(name(number))), spanOf(Uint8Array.of(number)), revision)
+      table.set(keyOf(bytesOf(name(number)), HASH), spanOf(Uint8Array.of(number)), revision)
     for (let number = 0; number < 4000; number += 2) put(number, number + 1)
     const generation = table.freeze(4000)
     const seen: string[] = []
@@ -123,7 +125,7 @@ describe('a memtable', () => {
       expect(value[0]).toBe(number & 0xff)
       seen.push(textOf(key))
       for (const other of [number + 1, 3999 - number, (number * 7) % 4000]) put(other, ++revision)
-      table.delete(table.find(keyOf(bytesOf(name((number * 7) % 4000)))), ++revision)
+      table.delete(table.find(keyOf(bytesOf(name((number * 7) % 4000)), HASH)), ++revision)
     }
     expect(seen).toEqual(Array.from({ length: 2000 }, (_, at) => name(2 * at)))
     generation.release()
