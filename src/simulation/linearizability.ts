@@ -61,23 +61,27 @@ function checkKey(key: string, ofKey: readonly Operation[], stepLimit: number): 
  * state is tried once (Lowe 2017, "Testing for linearizability").
  *
  * At each place of the order the choices are the calls before the first return, then the first unused of each row of
- * spares. Spares of one row can stand in for each other, so that none but the first need be tried.
+ * spares. Spares of one row can stand in for each other, so that none but the first need be tried, and an order that has
+ * used more of them than another is no better.
  */
 function search(key: string, register: Register, stepLimit: number): Verdict {
   const timeline = new Timeline(register)
-  const placed = new PlacedSet(register.operations.length)
+  const reached = new ReachedSet(register.operations.length)
   const path: { readonly choice: number; readonly operation: number; readonly before: State }[] = []
   let state: State = { write: INITIAL, revision: 0 }
   let steps = 0
   let stuck: Stuck = { explained: -1, state: undefined, candidates: [] }
   let choice = timeline.firstChoice()
+  const undo = (operation: number): void => {
+    if (register.hasHappened(operation)) reached.remove(operation)
+    timeline.unlift(operation)
+  }
   while (timeline.unreturned > 0) {
     if (choice === NO_CHOICE) {
       if (path.length > stuck.explained) stuck = describe(register, timeline, { explained: path.length, state })
       const last = path.pop()
       if (last === undefined) return { verdict: 'not-linearizable', key, stuck, steps }
-      placed.remove(last.operation)
-      timeline.unlift(last.operation)
+      undo(last.operation)
       // What changed nothing could stand nowhere better: without it the search fails as well.
       choice = state === last.before ? NO_CHOICE : timeline.choiceAfter(last.choice)
       state = last.before
@@ -86,14 +90,21 @@ function search(key: string, register: Register, stepLimit: number): Verdict {
     if (++steps > stepLimit) return { verdict: 'gave-up', key, steps }
     const operation = timeline.operationAt(choice)
     const after = register.step(state, operation)
-    if (after === undefined || !placed.add(operation, after.write)) {
+    if (after === undefined) {
       choice = timeline.choiceAfter(choice)
       continue
     }
-    path.push({ choice, operation, before: state })
-    state = after
     timeline.lift(operation)
-    choice = timeline.firstChoice()
+    // Any other operation than these is a spare, or has met the only revision that it fits: it cannot be placed again.
+    if (register.hasHappened(operation)) reached.place(operation)
+    if (reached.isNew(register.likeness(after), timeline.used)) {
+      path.push({ choice, operation, before: state })
+      state = after
+      choice = timeline.firstChoice()
+    } else {
+      undo(operation)
+      choice = timeline.choiceAfter(choice)
+    }
   }
   return { verdict: 'linearizable', steps }
 }
@@ -106,34 +117,47 @@ function describe(register: Register, timeline: Timeline, at: { explained: numbe
   return { explained: at.explained, state: register.operations[at.state.write], candidates }
 }
 
-/** The operations placed so far as bits, and every (bits, state) pair that was ever reached. */
-class PlacedSet {
+/** Placed operations and the state after them, with the least of spares that it took. */
+interface Reached {
+  readonly bits: Uint32Array
+  readonly state: number
+  /** None of them is at least another one in each row. */
+  used: readonly (readonly number[])[]
+}
+
+/** The operations placed so far as bits, and all that was ever reached. */
+class ReachedSet {
   readonly #bits: Uint32Array
   /** Sum of the placed operations' marks: equal sets have equal sums, whatever the order. */
   #sum = 0
-  readonly #seen = new Map<number, { readonly bits: Uint32Array; readonly state: number }[]>()
+  readonly #seen = new Map<number, Reached[]>()
 
   constructor(size: number) {
     this.#bits = new Uint32Array((size + 31) >> 5)
   }
 
-  /** Adds an operation and returns true, or changes nothing when that set with that last write was reached before. */
-  add(operation: number, state: number): boolean {
+  place(operation: number): void {
     this.#flip(operation, 1)
-    const hash = (this.#sum ^ Math.imul(state + 2, 0x9e3779b1)) >>> 0
-    const bucket = this.#seen.get(hash)
-    if (bucket?.some((seen) => seen.state === state && this.#equals(seen.bits))) {
-      this.remove(operation)
-      return false
-    }
-    const reached = { bits: this.#bits.slice(), state }
-    if (bucket === undefined) this.#seen.set(hash, [reached])
-    else bucket.push(reached)
-    return true
   }
 
   remove(operation: number): void {
     this.#flip(operation, -1)
+  }
+
+  /** Whether this state was not reached yet with what is placed, or not with so few spares; notes that it is now. */
+  isNew(state: number, used: readonly number[]): boolean {
+    const hash = (this.#sum ^ Math.imul(state + 3, 0x9e3779b1)) >>> 0
+    const bucket = this.#seen.get(hash)
+    const known = bucket?.find((reached) => reached.state === state && this.#equals(reached.bits))
+    if (known === undefined) {
+      const reached = { bits: this.#bits.slice(), state, used: [[...used]] }
+      if (bucket === undefined) this.#seen.set(hash, [reached])
+      else bucket.push(reached)
+      return true
+    }
+    if (known.used.some((less) => isAtMost(less, used))) return false
+    known.used = [...known.used.filter((more) => !isAtMost(used, more)), [...used]]
+    return true
   }
 
   #flip(operation: number, sign: number): void {
@@ -147,4 +171,8 @@ class PlacedSet {
     for (let word = 0; word < bits.length; word++) if (bits[word] !== this.#bits[word]) return false
     return true
   }
+}
+
+function isAtMost(less: readonly number[], more: readonly number[]): boolean {
+  return less.every((count, row) => count <= (more[row] ?? 0))
 }

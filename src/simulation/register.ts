@@ -6,6 +6,9 @@ import type { Operation } from './history.ts'
 /** Stands for "no write yet": the key is absent. */
 export const INITIAL = -1
 
+/** Interchangeable operations; see {@link Register.spareRow}. */
+export type SpareRow = 0 | 1 | 2 | 3
+
 /** Because no two writes carry the same value, the state is which write came last, and how far revisions have grown. */
 export interface State {
   /** The number of the last write that changed the key, or {@link INITIAL}. */
@@ -15,6 +18,8 @@ export interface State {
 }
 
 const UNKNOWN = undefined
+/** Stands for any present value that nobody read. */
+const UNREAD = -2
 
 /**
  * Explains replies. The revision of an unknown write is learned from whoever read its value. One that nobody read stays
@@ -55,16 +60,26 @@ export class Register {
   }
 
   /**
-   * Operations of unknown outcome that nothing tells from one another, by rows: deletes, writes that nobody read, and
-   * those of them that need an absent key. Undefined for all others.
+   * Operations of unknown outcome that nothing tells from one another, by rows: deletes, writes that nobody read, those of
+   * them that need an absent key, and deletes that need a revision which nobody learned. Undefined for all others.
    */
-  spareRow(number: number): 0 | 1 | 2 | undefined {
-    const { call, outcome } = this.#at(number)
-    if (outcome === 'ok' || call.type === 'get') return undefined
-    if (call.type === 'delete') return call.expected === UNKNOWN ? 0 : undefined
-    if (this.#revisions[number] !== UNKNOWN) return undefined
-    if (call.expected === UNKNOWN) return 1
-    return call.expected === 0 ? 2 : undefined
+  spareRow(number: number): SpareRow | undefined {
+    const { call } = this.#at(number)
+    if (this.hasHappened(number) || call.type === 'get') return undefined
+    if (call.type === 'set') return call.expected === UNKNOWN ? 1 : call.expected === 0 ? 2 : undefined
+    if (call.expected === UNKNOWN) return 0
+    return this.#known.has(call.expected) ? undefined : 3
+  }
+
+  /** Whether the operation has a place in every order: it was answered, or its value was read. */
+  hasHappened(number: number): boolean {
+    return this.#at(number).outcome === 'ok' || this.#revisions[number] !== UNKNOWN
+  }
+
+  /** Equal for states that explain the same: all absent ones, and all whose write nobody read. */
+  likeness({ write }: State): number {
+    if (!this.#isPresent(write)) return INITIAL
+    return this.#revisions[write] === UNKNOWN ? UNREAD : write
   }
 
   /** The state after the operation, or undefined when it can't have happened here with the reply it got. */
@@ -84,9 +99,10 @@ export class Register {
     ) {
       return undefined
     }
-    // Where it changes nothing, an operation of unknown outcome need not have happened.
     if (!changes) return reply === undefined ? undefined : state
-    return { write: number, revision: revision ?? state.revision }
+    const after = { write: number, revision: revision ?? state.revision }
+    // Where it changes nothing that could be told, an operation of unknown outcome need not have happened.
+    return this.hasHappened(number) || this.likeness(after) !== this.likeness(state) ? after : undefined
   }
 
   #explainsRead(write: number, reply: Operation['reply']): boolean {

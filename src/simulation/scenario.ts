@@ -76,8 +76,7 @@ export function drawScenario(seed: number, choice: ScenarioChoice, random: Seede
     logBytes: segmentBytes * pick(random, [2, 4, 64]),
     appendBytes: pick(random, [1, 1000, DEFAULT_LIMITS.appendBytes]),
     workload: {
-      // Many operations at once on one key, with many unknown outcomes, are more than the checker can untangle.
-      keys: (concurrency > 2 ? 3 : 1) + random.below(5),
+      keys: 1 + random.below(5),
       pauseMs: ((choice.clients ?? clients) * concurrency * 1000) / pick(random, [5, 20, 50, 100]),
       timeoutMs: pick(random, [500, 2000, 5000]),
       paddingBytes: pick(random, [0, 50, 2000]),

@@ -2,16 +2,14 @@
 
 import { required } from '../base/assert.ts'
 import type { Operation } from './history.ts'
-import type { Register } from './register.ts'
+import type { Register, SpareRow } from './register.ts'
 
 /** No further operation may come next. */
 export const NO_CHOICE = 0
 
-type Row = 0 | 1 | 2
-
 /**
  * A doubly linked list of entries: 2i+1 is the call of operation i, 2i+2 its return, 0 the head and the end. Choices are
- * the calls before the first return, then -1 to -3 for the rows of spares, which stand outside the list.
+ * the calls before the first return, then -1 to -4 for the rows of spares, which stand outside the list.
  */
 export class Timeline {
   /** Operations with a known outcome that are still in the list. */
@@ -19,9 +17,9 @@ export class Timeline {
   readonly #operations: readonly Operation[]
   readonly #next: Int32Array
   readonly #previous: Int32Array
-  readonly #spares: readonly [number[], number[], number[]] = [[], [], []]
-  readonly #used: [number, number, number] = [0, 0, 0]
-  readonly #rowOf: readonly (Row | undefined)[]
+  readonly #spares: Readonly<Record<SpareRow, number[]>> & readonly number[][] = [[], [], [], []]
+  readonly #used: Record<SpareRow, number> & number[] = [0, 0, 0, 0]
+  readonly #rowOf: readonly (SpareRow | undefined)[]
 
   constructor(register: Register) {
     const { operations } = register
@@ -41,6 +39,11 @@ export class Timeline {
       last = entry
     }
     this.#previous[0] = last
+  }
+
+  /** How many spares of each row are placed. */
+  get used(): readonly number[] {
+    return this.#used
   }
 
   firstChoice(): number {
