@@ -6,13 +6,12 @@ import type { Millis } from '../base/time.ts'
 import type { HeldMessage } from '../machine/leader-view.ts'
 import { type ConsumeRequest, type ConsumerFacts, writeDelivery } from '../wire/delivery.ts'
 import { REPLY } from '../wire/request.ts'
+import type { Allowance, Member } from './allowance.ts'
 import type { Settlement } from './settlement.ts'
 import type { Source } from './source.ts'
 
 /** An event is complete when it is this long. */
 const EVENT_BYTES = 64 * 1024
-/** Payloads that one consumer may have unsettled; beyond, one more message goes out only when there is none. */
-const UNSETTLED_BYTES = 16 * 1024 * 1024
 const CREDIT_LIMIT = 65_535
 
 /** A message that a consumer has for a time. */
@@ -31,32 +30,46 @@ export interface Lease {
   settlement: Settlement<Lease> | undefined
 }
 
-export class Consumer {
+export interface ConsumerSettings {
+  readonly id: number
+  readonly request: ConsumeRequest
+  readonly now: Millis
+}
+
+export class Consumer implements Member {
   readonly source: Source
   readonly id: number
   readonly queue: string
   readonly #name: string
+  readonly #consumption: number
+  /** Of all streams of its consumption to this node. */
+  readonly allowance: Allowance
+  readonly #serve: () => void
   /** How many messages it has under lease. */
-  unsettled = 0
-  #credit: number
+  #unsettled = 0
   #bytes = 0
+  /** Its part of the allowance. */
+  #credit: number
   #lastPoll: Millis
   readonly #event = new ByteWriter(1024)
-  /** It has been told that more waits, and it still does. */
-  #isTold = false
   isClosed = false
 
-  constructor(source: Source, id: number, request: ConsumeRequest, now: Millis) {
+  /** @param serve hands it what its queue has */
+  constructor(source: Source, { id, request, now }: ConsumerSettings, serve: () => void) {
     this.source = source
     this.id = id
     this.queue = request.queue
     this.#name = request.consumer
+    this.#consumption = request.consumption
     this.#credit = Math.min(request.credit, CREDIT_LIMIT)
     this.#lastPoll = now
+    this.#serve = serve
+    this.allowance = source.allowance(request.consumption)
+    this.allowance.join(this.#credit)
   }
 
   get hasRoom(): boolean {
-    return this.unsettled < this.#credit && (this.#bytes < UNSETTLED_BYTES || this.unsettled === 0)
+    return this.allowance.hasRoomFor(this)
   }
 
   polled(now: Millis): void {
@@ -64,20 +77,39 @@ export class Consumer {
   }
 
   credit(messages: number): void {
-    this.#credit = Math.max(0, Math.min(CREDIT_LIMIT, this.#credit + messages))
-    if (messages > 0) this.#isTold = false
+    const before = this.#credit
+    this.#credit = Math.max(0, Math.min(CREDIT_LIMIT, before + messages))
+    this.allowance.add(this.#credit - before)
   }
 
   begin(lease: Lease, message: HeldMessage): void {
-    this.unsettled++
+    this.#unsettled++
     this.#bytes += lease.bytes
+    this.allowance.begin(lease.bytes)
     writeDelivery(this.#event, message, lease)
     if (this.#event.length >= EVENT_BYTES) this.flush()
   }
 
   end(lease: Lease): void {
-    this.unsettled--
+    this.#unsettled--
     this.#bytes -= lease.bytes
+    this.allowance.end(1, lease.bytes)
+  }
+
+  /** Nothing more goes out; what is still to be settled counts until it is. */
+  close(): void {
+    this.isClosed = true
+    this.allowance.leave(this, this.#credit)
+    this.#credit = 0
+    this.source.leave(this.#consumption)
+  }
+
+  /** What it has is not its any more. */
+  abandon(): void {
+    this.close()
+    this.allowance.end(this.#unsettled, this.#bytes)
+    this.#unsettled = 0
+    this.#bytes = 0
   }
 
   flush(): void {
@@ -86,22 +118,16 @@ export class Consumer {
     this.#event.length = 0
   }
 
-  /** Says once that more waits than it has credit for. */
+  serve(): void {
+    this.#serve()
+  }
+
   tell(): void {
-    if (this.#isTold || this.unsettled < this.#credit) return
-    this.#isTold = true
     this.source.reply(this.id, REPLY.event, MORE_WAITS)
   }
 
-  /** Nothing waits any more for which it has credit. */
   untell(): void {
-    if (!this.#isTold || !this.hasRoom) return
-    this.#isTold = false
     this.source.reply(this.id, REPLY.event, NOTHING_WAITS)
-  }
-
-  get wantsTelling(): boolean {
-    return !this.#isTold && this.unsettled >= this.#credit
   }
 
   /** @param oldest of what it has not settled */
@@ -109,7 +135,7 @@ export class Consumer {
     return {
       consumer: this.#name,
       lastPollMs: now - this.#lastPoll,
-      unsettled: this.unsettled,
+      unsettled: this.#unsettled,
       oldestUnsettledMs: oldest === undefined ? 0 : now - oldest.since,
     }
   }

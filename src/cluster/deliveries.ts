@@ -8,6 +8,7 @@ import type { HeldMessage, QueueView } from '../machine/leader-view.ts'
 import { QUEUE_COMMAND } from '../machine/queue-command.ts'
 import { type ConsumeRequest, type ConsumersRequest, type ExtendRequest, readSettleRequest } from '../wire/delivery.ts'
 import { REPLY } from '../wire/request.ts'
+import type { Allowance } from './allowance.ts'
 import { Consumer, type Lease } from './consumer.ts'
 import type { LeaderTime } from './leader-time.ts'
 import { Settlement } from './settlement.ts'
@@ -61,6 +62,8 @@ export class Deliveries {
   /** Filled again for every settlement. */
   readonly #head: CommandHead = { kind: 0, session: 0, sequence: 0, acknowledged: 0 }
   #dirty: Line[] = []
+  /** Allowances in which room was made. */
+  readonly #freed = new Set<Allowance>()
   #version = -1
   #count = 0
   #countTerm = 0
@@ -79,8 +82,11 @@ export class Deliveries {
     }
     this.#consumers++
     const line = this.#line(request.queue)
-    line.consumers.push(new Consumer(source, id, request, this.#ports.clock.now()))
+    const now = this.#ports.clock.now()
+    const consumer = new Consumer(source, { id, request, now }, () => this.#serve(line))
+    line.consumers.push(consumer)
     this.#serve(line)
+    consumer.allowance.pass()
   }
 
   /** Lets a consumer have more messages at once, or fewer. */
@@ -91,6 +97,7 @@ export class Deliveries {
       consumer.polled(this.#ports.clock.now())
       consumer.credit(messages)
       this.#serve(line)
+      consumer.allowance.pass()
       return
     }
   }
@@ -162,7 +169,11 @@ export class Deliveries {
 
   /** Hands out what the entries that were just applied have made available. */
   advance(): void {
-    if (this.#lines.size === 0 || !this.#ports.isActive()) return
+    if (this.#lines.size > 0 && this.#ports.isActive()) this.#advance()
+    this.#pass()
+  }
+
+  #advance(): void {
     const { version } = this.#ports.queues()
     if (version !== this.#version) {
       this.#version = version
@@ -179,7 +190,8 @@ export class Deliveries {
     for (const { consumers, opening } of this.#lines.values()) {
       opening.set(Number.POSITIVE_INFINITY)
       for (const consumer of consumers) {
-        consumer.isClosed = true
+        consumer.abandon()
+        this.#freed.add(consumer.allowance)
         consumer.source.reply(consumer.id, REPLY.ended, textOf('moved'))
       }
     }
@@ -192,6 +204,7 @@ export class Deliveries {
     this.#timer?.cancel()
     this.#timer = undefined
     this.#firesAt = Number.POSITIVE_INFINITY
+    this.#pass()
   }
 
   #line(queue: string): Line {
@@ -213,20 +226,17 @@ export class Deliveries {
     const now = this.#ports.time.now()
     const since = this.#ports.clock.now()
     for (let consumer = nextWithRoom(line); ; consumer = nextWithRoom(line)) {
-      const message = consumer === undefined && !wantsTelling(line) ? undefined : view.hold(line.queue, now)
+      const message = consumer === undefined && !wantsMore(line) ? undefined : view.hold(line.queue, now)
       if (message === undefined) break
       if (consumer === undefined) {
         view.unhold(line.queue, message.id)
-        for (const each of line.consumers) each.tell()
+        for (const each of line.consumers) each.allowance.wait(each)
         break
       }
       this.#deliver(consumer, message, since)
     }
-    for (const consumer of line.consumers) {
-      consumer.flush()
-      consumer.untell()
-    }
-    line.opening.set(nextWithRoom(line) === undefined ? Number.POSITIVE_INFINITY : view.nextAt(line.queue, now))
+    for (const consumer of line.consumers) consumer.flush()
+    line.opening.set(wantsMore(line) ? view.nextAt(line.queue, now) : Number.POSITIVE_INFINITY)
     this.#arm()
   }
 
@@ -290,6 +300,7 @@ export class Deliveries {
     this.#leases.delete(countOf(lease.token))
     if (lease.deadline !== undefined) this.#deadlines.remove(lease.deadline)
     consumer.end(lease)
+    this.#freed.add(consumer.allowance)
     this.#ports.queues().unhold(consumer.queue, lease.message)
     const line = this.#lines.get(consumer.queue)
     if (line === undefined || line.isDirty) return
@@ -341,11 +352,21 @@ export class Deliveries {
       if (kept.length > 0) this.#serve(line)
       else this.#forget(line)
     }
+    this.#pass()
+  }
+
+  /** The room that was made goes to whichever of the node's shards waits for it. */
+  #pass(): void {
+    if (this.#freed.size === 0) return
+    for (const allowance of this.#freed) {
+      this.#freed.delete(allowance)
+      allowance.pass()
+    }
   }
 
   /** What is about to be settled stays held until the log has decided. */
   #forsake(consumers: readonly Consumer[]): void {
-    for (const consumer of consumers) consumer.isClosed = true
+    for (const consumer of consumers) consumer.close()
     for (const lease of this.#leases.values()) {
       if (lease.consumer.isClosed && lease.settlement === undefined) this.#release(lease)
     }
@@ -373,8 +394,9 @@ function nextWithRoom(line: Line): Consumer | undefined {
   return undefined
 }
 
-function wantsTelling(line: Line): boolean {
-  return line.consumers.some((consumer) => consumer.wantsTelling)
+/** Whether somebody has room, or does not wait for it yet. */
+function wantsMore(line: Line): boolean {
+  return line.consumers.some((consumer) => !consumer.allowance.isWaiting(consumer))
 }
 
 /** The same head, so that a session answers it as it would answer the command, or settles it as refused. */

@@ -2,6 +2,7 @@
 
 import { ByteWriter } from '../base/bytes.ts'
 import { FRAME, writeReply } from '../wire/request.ts'
+import { Allowance } from './allowance.ts'
 
 /** Where an answer goes: a source, or somebody on this node. The bytes are only valid during the call. */
 export interface ReplyTarget {
@@ -15,6 +16,7 @@ export class Source implements ReplyTarget {
   readonly #send: (frame: Uint8Array) => boolean
   readonly #dirty: Source[]
   readonly #writer = new ByteWriter(1024)
+  readonly #allowances = new Map<number, Allowance>()
   #isClosed = false
 
   /** `dirty` collects the sources that have something to flush at the end of the turn. */
@@ -26,6 +28,20 @@ export class Source implements ReplyTarget {
 
   get isClosed(): boolean {
     return this.#isClosed
+  }
+
+  /** What the streams of a consumption may have here together. */
+  allowance(consumption: number): Allowance {
+    const known = this.#allowances.get(consumption)
+    if (known !== undefined) return known
+    const allowance = new Allowance()
+    this.#allowances.set(consumption, allowance)
+    return allowance
+  }
+
+  /** A stream of the consumption has left. */
+  leave(consumption: number): void {
+    if (this.#allowances.get(consumption)?.isEmpty === true) this.#allowances.delete(consumption)
   }
 
   reply(id: number, status: number, bytes: Uint8Array): void {

@@ -7,23 +7,30 @@ export interface ConsumeRequest {
   readonly queue: string
   /** Names the worker for people. */
   readonly consumer: string
-  /** How many messages may be under lease to this consumer at once; settled ones make room by themselves, `credit` adds to it, or takes from it when it is negative as an i32. */
+  /** A random number: what the streams of one consumption may have of a node's shards is one number. */
+  readonly consumption: number
+  /**
+   * How many messages more may be under lease at once to the consumption's streams at the leader's node; settled ones make room
+   * by themselves, `credit` adds to it, or takes from it when it is negative as an i32. It ends with the stream.
+   */
   readonly credit: number
 }
 
 export function writeConsumeRequest(writer: ByteWriter, request: ConsumeRequest): void {
   writer.text(request.queue)
   writer.text(request.consumer)
+  writer.u53(request.consumption)
   writer.u32(request.credit)
 }
 
 export function readConsumeRequest(reader: ByteReader): ConsumeRequest {
-  return { queue: reader.text(), consumer: reader.text(), credit: reader.u32() }
+  return { queue: reader.text(), consumer: reader.text(), consumption: reader.u53(), credit: reader.u32() }
 }
 
 /**
- * An `event` of a consumer's stream holds these, oldest first. One that holds none says that more waits than the consumer's
- * credit allows; it is not said again before there was more credit, or an event of one byte has said that nothing waits any more.
+ * An `event` of a consumer's stream holds these, oldest first. One that holds none says that more waits than the credit
+ * at this node allows; no stream of the consumption there says it again before there was more credit, or an event of one byte
+ * has said that nothing waits any more.
  */
 export interface Delivery {
   /** Of the lease; unique for a shard's leadership and never used again after it: `term * 2^32 + count`, so at most 2^21 terms. */

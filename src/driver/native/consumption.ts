@@ -1,4 +1,4 @@
-/** A consumption takes messages from all shards of a queue, and moves its credit to where the messages are. */
+/** A consumption takes messages from all shards of a queue, and moves its credit to the nodes where the messages are. */
 
 import { ByteReader, type ByteWriter } from '../../base/bytes.ts'
 import { Heap } from '../../base/heap.ts'
@@ -6,6 +6,7 @@ import type { Millis, Timer } from '../../base/time.ts'
 import { readDelivery, writeConsumeRequest } from '../../wire/delivery.ts'
 import { OPERATION } from '../../wire/request.ts'
 import type { ConsumeOptions, Delivered } from '../contract.ts'
+import { Allowance, type Member } from './allowance.ts'
 import type { Bodies } from './body.ts'
 import { DeliveredMessage, type Holder } from './delivered.ts'
 import type { EffectParts } from './effects.ts'
@@ -16,12 +17,12 @@ import type { WatchPorts } from './shard-watch.ts'
 
 /**
  * Credit that was given less long ago may be in use already, by messages that are on their way. Over a longer way some of it is
- * used twice; with 100 ms, shards that had messages waited for what others had just been given and had no use for.
+ * used twice; with 100 ms, nodes that had messages waited for what others had just been given and had no use for.
  */
 const ON_ITS_WAY_MS: Millis = 10
-/** A shard keeps its credit for as long, although another has less: each move is two requests and an event. */
+/** A node keeps its credit for as long, although another has less: each move is two requests and an event. */
 const TURN_MS: Millis = 100
-/** Credit that comes back is passed on when it is as much, or all that was asked for, or a shard has none. */
+/** Credit that comes back is passed on when it is as much, or all that was asked for, or a node has none. */
 const WORTH_MOVING = 16
 
 export interface ConsumptionParts {
@@ -34,8 +35,10 @@ export interface ConsumptionParts {
 }
 
 /**
- * Each shard has a part of the credit; those that have more messages than credit say so, and get what others do not use,
- * in turn. Credit on its way between two shards may be used by both, so that for a moment there are a few messages more.
+ * Each node has a part of the credit, for all shards that it leads; those that have more messages than credit say so, and get
+ * what others do not use, in turn. Credit on its way between two nodes may be used by both, so that for a moment there are a few
+ * messages more. The parts are kept shard by shard, as each stream brings its part along to whichever node it stands at: which
+ * that is need only be guessed, to know between whom moving credit makes a difference.
  */
 export class Consumption implements Spring {
   readonly feed: Feed<Delivered>
@@ -45,13 +48,17 @@ export class Consumption implements Spring {
   readonly #deadlines = new Heap<DeliveredMessage>()
   #timer: Timer | undefined
   #firesAt: Millis = Number.POSITIVE_INFINITY
+  readonly id: number
   #shards: ShardConsumer[] = []
-  readonly #hungry = new Set<ShardConsumer>()
-  /** Credit that no shard has. */
+  /** By the node. */
+  readonly #allowances = new Map<string, Allowance>()
+  /** Those that want more, with the shard that said so. */
+  readonly #hungry = new Map<Allowance, ShardConsumer>()
+  /** Credit that no node has. */
   #spare = 0
   /** Credit that comes back when what is under way is settled. */
   #owed = 0
-  /** Runs while a shard waits for credit that others may not need. */
+  /** Runs while a node waits for credit that others may not need. */
   #sharing: Timer | undefined
   #isEnded = false
 
@@ -60,6 +67,8 @@ export class Consumption implements Spring {
     this.#options = options
     this.#parts = parts
     this.feed = new Feed(parts.router, options.signal, this)
+    const { random } = parts.ports
+    this.id = random.below(2 ** 26) * 2 ** 26 + random.below(2 ** 26)
   }
 
   begin(): void {
@@ -94,32 +103,42 @@ export class Consumption implements Spring {
     message.deadline = undefined
   }
 
-  /** A shard has more than its credit. */
+  /** Where a stream of the group is about to stand, as far as is known. */
+  allowanceOf(group: number): Allowance {
+    const node = this.#parts.router.leaderOf(group)
+    const known = this.#allowances.get(node)
+    if (known !== undefined) return known
+    const allowance = new Allowance(this.#parts.ports.clock.now())
+    this.#allowances.set(node, allowance)
+    return allowance
+  }
+
+  /** The shard's node has more than its credit. */
   hungry(shard: ShardConsumer): void {
-    this.#hungry.add(shard)
+    this.#hungry.set(shard.allowance, shard)
     this.#share()
   }
 
-  /** A shard has less than its credit, for whoever has more. */
-  sated(shard: ShardConsumer): void {
-    this.#hungry.delete(shard)
-    if (this.#hungry.size === 0 || shard.idle <= 0) return
-    this.#spare += shard.giveIdle()
+  /** The shard's node has less than its credit, for whoever has more. */
+  sated({ allowance }: ShardConsumer): void {
+    this.#hungry.delete(allowance)
+    if (this.#hungry.size === 0 || allowance.idle <= 0) return
+    this.#spare += allowance.giveIdle()
     this.#share()
   }
 
-  /** A shard whose turn is over gives half of what it has more than the poorest that wants more. */
-  settling(shard: ShardConsumer): void {
-    if (this.#hungry.size === 0 || shard.credit === 0 || shard.grantedAt + TURN_MS > shard.now()) return
-    const poorest = this.#poorest(shard)
-    if (poorest === undefined) return
-    const excess = shard.credit - poorest.credit
+  /** A node whose turn is over gives half of what it has more than the poorest that wants more. */
+  settling({ allowance }: ShardConsumer): void {
+    if (this.#hungry.size === 0 || allowance.credit === 0) return
+    const poorest = this.#poorest(allowance)
+    if (poorest === undefined || allowance.grantedAt + TURN_MS > this.#parts.ports.clock.now()) return
+    const excess = allowance.credit - poorest.credit
     if (excess < (poorest.credit === 0 ? 1 : 2)) return
-    this.#owed += shard.owe(Math.ceil(excess / 2))
+    this.#owed += allowance.owe(Math.ceil(excess / 2))
   }
 
-  settled(shard: ShardConsumer): void {
-    if (shard.pay()) {
+  settled({ allowance }: ShardConsumer): void {
+    if (allowance.pay()) {
       this.#owed--
       this.#spare++
     }
@@ -131,8 +150,9 @@ export class Consumption implements Spring {
 
   /** What a shard had is not coming back. */
   lost(shard: ShardConsumer, messages: ReadonlySet<DeliveredMessage>): void {
-    this.#hungry.delete(shard)
-    for (; shard.pay(); this.#owed--) this.#spare++
+    const { allowance } = shard
+    if (this.#hungry.get(allowance) === shard) this.#hungry.delete(allowance)
+    for (; allowance.isInsolvent && allowance.pay(); this.#owed--) this.#spare++
     this.feed.drop((message) => messages.has(message as DeliveredMessage))
     for (const message of messages) {
       this.forget(message)
@@ -164,29 +184,31 @@ export class Consumption implements Spring {
 
   #share(): void {
     while (this.#hungry.size > 0 && !this.#isEnded && !this.#isDraining) {
-      const shard = this.#poorest()
-      if (shard === undefined) return
-      const found = this.#spare > 0 ? this.#takeSpare() : this.#takeIdle(shard)
+      const poorest = this.#poorest()
+      if (poorest === undefined) return
+      const found = this.#spare > 0 ? this.#takeSpare() : this.#takeIdle()
       if (found === 0) {
         this.#shareLater()
         return
       }
-      this.#hungry.delete(shard)
-      shard.grant(found)
+      poorest.grantedAt = this.#parts.ports.clock.now()
+      const shard = this.#hungry.get(poorest)
+      this.#hungry.delete(poorest)
+      shard?.grant(found)
     }
   }
 
   /** The one with the least credit of those that want more, and of those who has waited for longest. */
-  #poorest(except?: ShardConsumer): ShardConsumer | undefined {
-    let poorest: ShardConsumer | undefined
-    for (const shard of this.#hungry) {
-      if (shard !== except && shard.credit < (poorest?.credit ?? Number.POSITIVE_INFINITY)) poorest = shard
+  #poorest(except?: Allowance): Allowance | undefined {
+    let poorest: Allowance | undefined
+    for (const allowance of this.#hungry.keys()) {
+      if (allowance !== except && allowance.credit < (poorest?.credit ?? Number.POSITIVE_INFINITY)) poorest = allowance
     }
     return poorest
   }
 
   #shareLater(): void {
-    if (this.#sharing !== undefined || !this.#shards.some((shard) => shard.idle > 0)) return
+    if (this.#sharing !== undefined || this.#richest() === undefined) return
     const { clock, scheduler } = this.#parts.ports
     this.#sharing = scheduler.at(clock.now() + ON_ITS_WAY_MS, () => {
       this.#sharing = undefined
@@ -200,15 +222,19 @@ export class Consumption implements Spring {
     return share
   }
 
-  /** From the shard that uses its credit least, half of what it does not use. */
-  #takeIdle(except: ShardConsumer): number {
-    const now = this.#parts.ports.clock.now()
-    let richest: ShardConsumer | undefined
-    for (const shard of this.#shards) {
-      if (shard === except || this.#hungry.has(shard) || shard.grantedAt + ON_ITS_WAY_MS > now) continue
-      if (shard.idle > (richest?.idle ?? 0)) richest = shard
+  /** From the node that uses its credit least, half of what it does not use. */
+  #takeIdle(): number {
+    return this.#richest(this.#parts.ports.clock.now() - ON_ITS_WAY_MS)?.giveIdle() ?? 0
+  }
+
+  /** Of those that do not want more and were given nothing since, the one that uses its credit least. */
+  #richest(since = Number.POSITIVE_INFINITY): Allowance | undefined {
+    let richest: Allowance | undefined
+    for (const allowance of this.#allowances.values()) {
+      if (this.#hungry.has(allowance) || allowance.grantedAt > since) continue
+      if (allowance.idle > (richest?.idle ?? 0)) richest = allowance
     }
-    return richest?.giveIdle() ?? 0
+    return richest
   }
 
   #arm(): void {
@@ -242,7 +268,7 @@ interface ConsumerPlace {
 }
 
 /** The part of a consumption that one shard serves. */
-class ShardConsumer implements StreamHandler, Holder {
+class ShardConsumer implements StreamHandler, Holder, Member {
   readonly router: Router
   readonly bodies: Bodies
   readonly effects: EffectParts
@@ -252,11 +278,9 @@ class ShardConsumer implements StreamHandler, Holder {
   readonly #parts: ConsumptionParts
   readonly #consumption: Consumption
   readonly #stream: ShardStream
-  #unsettled = new Set<DeliveredMessage>()
+  #messages = new Set<DeliveredMessage>()
   credit: number
-  grantedAt: Millis
-  /** Credit that it has given up, and that comes back with what is settled next. */
-  #owes = 0
+  allowance: Allowance
 
   constructor(place: ConsumerPlace, parts: ConsumptionParts, consumption: Consumption) {
     this.router = parts.router
@@ -265,17 +289,17 @@ class ShardConsumer implements StreamHandler, Holder {
     this.queue = place.queue
     this.shard = place.shard
     this.credit = place.credit
-    this.grantedAt = parts.ports.clock.now()
     this.#place = place
     this.#parts = parts
     this.#consumption = consumption
     const at = { operation: OPERATION.consume, group: place.group }
     this.#stream = new ShardStream(at, parts.router, parts.ports, this)
+    this.allowance = consumption.allowanceOf(place.group)
+    this.allowance.join(this)
   }
 
-  /** Credit that is not in use. */
-  get idle(): number {
-    return this.credit - this.#unsettled.size
+  get unsettled(): number {
+    return this.#messages.size
   }
 
   begin(): void {
@@ -284,31 +308,8 @@ class ShardConsumer implements StreamHandler, Holder {
 
   grant(credit: number): void {
     this.credit += credit
-    if (credit > 0) this.grantedAt = this.now()
+    this.allowance.credit += credit
     this.#stream.credit(credit)
-  }
-
-  /** Gives up half of what it does not use. Returns how much. */
-  giveIdle(): number {
-    const share = Math.max(0, Math.ceil(this.idle / 2))
-    this.grant(-share)
-    return share
-  }
-
-  /** Gives up credit, as far as there is something whose settlement brings it back. Returns how much. */
-  owe(credit: number): number {
-    const owed = Math.min(credit, this.#unsettled.size - this.#owes)
-    if (owed <= 0) return 0
-    this.#owes += owed
-    this.grant(-owed)
-    return owed
-  }
-
-  /** Whether some of what it owes has come back. */
-  pay(): boolean {
-    if (this.#owes === 0) return false
-    this.#owes--
-    return true
   }
 
   end(): void {
@@ -317,8 +318,9 @@ class ShardConsumer implements StreamHandler, Holder {
   }
 
   encode(writer: ByteWriter): void {
+    this.#follow()
     const { queue, consumer } = this.#place
-    writeConsumeRequest(writer, { queue, consumer, credit: this.credit })
+    writeConsumeRequest(writer, { queue, consumer, consumption: this.#consumption.id, credit: this.credit })
   }
 
   event(bytes: Uint8Array): void {
@@ -330,7 +332,8 @@ class ShardConsumer implements StreamHandler, Holder {
     }
     while (reader.remaining > 0) {
       const message = new DeliveredMessage(this, readDelivery(reader))
-      this.#unsettled.add(message)
+      this.#messages.add(message)
+      this.allowance.unsettled++
       this.#consumption.delivered(message)
     }
   }
@@ -349,7 +352,7 @@ class ShardConsumer implements StreamHandler, Holder {
 
   settled(message: DeliveredMessage): void {
     this.#consumption.forget(message)
-    this.#unsettled.delete(message)
+    if (this.#messages.delete(message)) this.allowance.unsettled--
     this.#consumption.settled(this)
   }
 
@@ -357,9 +360,17 @@ class ShardConsumer implements StreamHandler, Holder {
     this.#consumption.prolong(message, until)
   }
 
+  /** The credit goes where the stream goes. */
+  #follow(): void {
+    this.allowance.leave(this)
+    this.allowance = this.#consumption.allowanceOf(this.#place.group)
+    this.allowance.join(this)
+  }
+
   #loseAll(): void {
-    const lost = this.#unsettled
-    this.#unsettled = new Set()
+    const lost = this.#messages
+    this.#messages = new Set()
+    this.allowance.unsettled -= lost.size
     this.#consumption.lost(this, lost)
   }
 }

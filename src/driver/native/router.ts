@@ -124,6 +124,11 @@ export class Router implements LinkHandler {
     this.#admit(operation, { timeout: Number.POSITIVE_INFINITY })
   }
 
+  /** Who leads the group, as far as is known; `''` when nobody is known to. */
+  leaderOf(group: number): string {
+    return this.#lanes.get(group)?.leader ?? ''
+  }
+
   /** A link by which the group's leader, or a node that knows it, is reached now. */
   linkTo(group: number): Link | undefined {
     const link = this.#lanes.get(group)?.openLink
