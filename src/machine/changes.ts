@@ -31,7 +31,8 @@ export interface ChangeLimits {
   readonly bytes: number
 }
 
-export const CHANGE_LIMITS: ChangeLimits = { count: 65_536, bytes: 16 * 1024 * 1024 }
+/** Every group of a node has its own: what all of them keep should not be more than what they serve. */
+export const CHANGE_LIMITS: ChangeLimits = { count: 16_384, bytes: 4 * 1024 * 1024 }
 
 /** Changes are forgotten in as many parts. */
 const SEGMENTS = 16
@@ -175,7 +176,7 @@ class Segment {
 
   /** With room for entries of `bytes` and for `changes`; it grows beyond when need be. */
   constructor(bytes = 0, changes = 0) {
-    this.#bytes = new Uint8Array(bytes)
+    this.#bytes = lastingBytes(bytes)
     this.#kinds = new Uint8Array(changes)
     this.#revisions = new Float64Array(changes)
     this.#bounds = new Uint32Array(2 * changes)

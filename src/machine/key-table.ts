@@ -1,6 +1,7 @@
 /** A key table finds the record of a key by the key's hash. */
 
 import { required } from '../base/assert.ts'
+import { lastingBytes } from '../base/lasting.ts'
 import type { Key } from './key.ts'
 import { NONE, type RecordNumber } from './record-store.ts'
 
@@ -94,7 +95,7 @@ class Segment {
 
   constructor(size: number, depth: number) {
     this.depth = depth
-    this.slots = new Uint32Array(2 * size)
+    this.slots = new Uint32Array(lastingBytes(2 * size * Uint32Array.BYTES_PER_ELEMENT).buffer)
     this.mask = size - 1
   }
 

@@ -3,6 +3,7 @@
 import { assert, required } from '../base/assert.ts'
 import { ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
 import { HEADERS_LIMIT_BYTES } from '../base/headers.ts'
+import { lastingBytes } from '../base/lasting.ts'
 import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../base/limit.ts'
 import type { LeaderMicros } from './batch.ts'
 import type { RecordStore } from './topic-command.ts'
@@ -39,7 +40,7 @@ class Segment {
   #last = 0
 
   constructor(capacity: number) {
-    this.bytes = new Uint8Array(capacity)
+    this.bytes = lastingBytes(capacity)
     this.view = new DataView(this.bytes.buffer)
   }
 
@@ -81,7 +82,7 @@ class Segment {
     const position = this.length
     const needed = position + bytes
     if (needed > this.bytes.length) {
-      const grown = new Uint8Array(Math.max(needed, Math.min(this.bytes.length * 2, SEGMENT_BYTES)))
+      const grown = lastingBytes(Math.max(needed, Math.min(this.bytes.length * 2, SEGMENT_BYTES)))
       grown.set(this.bytes.subarray(0, position))
       this.bytes = grown
       this.view = new DataView(grown.buffer)

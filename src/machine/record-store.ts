@@ -1,5 +1,6 @@
 /** A record is the present state of one key in a memtable: a number, by which its fields are found in columns. */
 
+import { lastingBytes } from '../base/lasting.ts'
 import type { Address } from './value-arena.ts'
 
 export type RecordNumber = number
@@ -79,9 +80,9 @@ export class RecordStore {
   }
 
   #allocate(chunk: number, records: number): void {
-    const words = new Int32Array(records * RECORD_WORDS)
-    this.#words[chunk] = words
-    this.#doubles[chunk] = new Float64Array(words.buffer)
+    const { buffer } = lastingBytes(records * RECORD_WORDS * Int32Array.BYTES_PER_ELEMENT)
+    this.#words[chunk] = new Int32Array(buffer)
+    this.#doubles[chunk] = new Float64Array(buffer)
   }
 
   #field(record: RecordNumber, field: number): number {

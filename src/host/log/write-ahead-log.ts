@@ -24,7 +24,7 @@ export interface LogOptions {
   readonly durability: 'disk' | 'os'
   /** Bytes of a segment, at least 4 KiB; default 64 MiB. */
   readonly segmentBytes?: number
-  /** Bytes of payload kept in memory; default 64 MiB. */
+  /** Bytes of payload kept in memory, for state machines and for followers that are a little behind; default 16 MiB. */
   readonly cacheBytes?: number
   /** Bytes of segments beyond which `groupsToCompact` asks for snapshots; default 512 MiB. */
   readonly limitBytes?: number
@@ -41,7 +41,7 @@ const MEBIBYTE = 1024 * 1024
  * Throws `DATA_DAMAGED` (nothing was changed), `VERSION_SKEW`, `DISK_FAILED`.
  */
 export async function openLog(options: LogOptions): Promise<LogDevice> {
-  const cacheBytes = options.cacheBytes ?? 64 * MEBIBYTE
+  const cacheBytes = options.cacheBytes ?? 16 * MEBIBYTE
   const recovered = recoverLog(options.disk, cacheBytes)
   if (recovered.torn !== undefined) options.dropped?.(recovered.torn)
   const log = new WriteAheadLog(options, recovered)
