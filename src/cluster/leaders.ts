@@ -34,21 +34,35 @@ export class Leaders {
     return group === undefined ? this.#hints.get(id) : group.leader
   }
 
-  /** Another node to ask about the group. */
+  /**
+   * Another node to ask about the group: its leader, or any replica while that is unknown or cannot be reached from here,
+   * which may have heard of one that this node cannot hear.
+   */
   nodeFor(id: GroupId): NodeId | undefined {
     const leader = this.leaderOf(id)
     if (leader !== undefined && leader !== this.#self && this.#liveness.isConnected(leader)) return leader
-    if (this.#groups.get(id) !== undefined) return undefined
-    const replicas = this.#groups.placed(id)?.replicas.filter((node) => this.#liveness.isConnected(node)) ?? []
-    return replicas[this.#turn % replicas.length]
+    const isReplica = this.#groups.get(id) !== undefined
+    const others = this.#groups.placed(id)?.replicas.filter((node) => node !== this.#self) ?? []
+    // A replica that hears nobody must say so at once, rather than ask one that hangs.
+    const asked = others.filter((node) => (isReplica ? this.#liveness.isHeard(node) : this.#liveness.isConnected(node)))
+    return asked[this.#turn % asked.length]
+  }
+
+  /**
+   * Whom to pass on to what another node asks of this one: only the leader that its own replica follows. Terms grow from
+   * each who passes on to the next, so that nothing goes round.
+   */
+  relayFor(id: GroupId): NodeId | undefined {
+    const leader = this.#groups.get(id)?.leader
+    return leader !== undefined && leader !== this.#self && this.#liveness.isHeard(leader) ? leader : undefined
   }
 
   hinted(id: GroupId, leader: string): void {
-    if (leader === '') {
-      // Whoever was asked may be cut off from the leader: the next one is asked then.
-      this.#hints.delete(id)
-      this.#turn++
-    } else this.#hints.set(id, leader as NodeId)
+    const hint = leader as NodeId
+    if (leader === '') this.#hints.delete(id)
+    else this.#hints.set(id, hint)
+    // Whoever was asked may be cut off from the leader, or this node is: the next one is asked then.
+    if (leader === '' || !this.#liveness.isConnected(hint)) this.#turn++
   }
 
   /**

@@ -6,6 +6,8 @@ import type { Liveness } from '../protocol/core.ts'
 
 /** How often a node makes sure that each peer hears of it. */
 const NODE_HEARTBEAT_MS: Millis = 100
+/** Whoever was silent for longer hangs, is cut off, or is very busy. */
+const SILENCE_MS: Millis = 3 * NODE_HEARTBEAT_MS
 
 interface Peer {
   lastHeard: Millis
@@ -52,6 +54,11 @@ export class NodeLiveness implements Liveness {
 
   isConnected(node: NodeId): boolean {
     return this.#peers.has(node)
+  }
+
+  /** Connected, and not silent. */
+  isHeard(node: NodeId): boolean {
+    return this.#clock.now() - this.lastHeard(node) <= SILENCE_MS
   }
 
   stop(): void {

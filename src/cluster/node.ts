@@ -185,6 +185,8 @@ export class ClusterNode {
       group: (id) => this.#groups.get(id),
       groups: () => this.#groups.all.values(),
       nodeFor: (group) => this.#leaders.nodeFor(group),
+      leaderOf: (group) => this.#leaders.leaderOf(group),
+      relayFor: (group) => this.#leaders.relayFor(group),
       hinted: (group, leader) => this.#leaders.hinted(group, leader),
       sendFrame: (to, frame) => this.#transport.sendFrame(to, frame),
       disconnect: (node) => this.#ports.network.disconnect(node),

@@ -18,6 +18,10 @@ export interface RouterPorts {
   groups(): Iterable<Group>
   /** A node to ask about a group that this node does not lead; undefined when none is known. */
   nodeFor(group: GroupId): NodeId | undefined
+  /** Who leads the group as far as this node knows. */
+  leaderOf(group: GroupId): NodeId | undefined
+  /** A leader to pass on to what another node, which may not reach it, asks of this one. */
+  relayFor(group: GroupId): NodeId | undefined
   /** A node that was asked says who leads. */
   hinted(group: GroupId, leader: string): void
   sendFrame(to: NodeId, frame: Uint8Array): boolean
@@ -235,11 +239,12 @@ export class Router {
     else group?.credit(source, stream, reader.u32())
   }
 
-  /** A request that was forwarded once comes back to who forwarded it, with the best hint there is. */
+  /** A request that nobody can be asked about comes back to who sent it, with the best hint there is. */
   #forward(source: Source, request: Request): void {
-    const node = this.#ports.nodeFor(request.group as GroupId)
-    if (node === undefined || source.isPeer) source.reply(request.id, REPLY.notLeader, leaderHint(node))
-    else this.#forwards.forward(source, request, node)
+    const group = request.group as GroupId
+    const node = source.isPeer ? this.#ports.relayFor(group) : this.#ports.nodeFor(group)
+    if (node !== undefined) this.#forwards.forward(source, request, node)
+    else source.reply(request.id, REPLY.notLeader, leaderHint(this.#ports.leaderOf(group)))
   }
 
   /** Replies cannot be kept for somebody who does not take them; a new connection starts afresh. */
@@ -250,6 +255,7 @@ export class Router {
 
   #close(source: Source): void {
     source.close()
+    this.#forwards.abandon(source)
     for (const group of this.#ports.groups()) group.duties.sourceClosed(source)
   }
 
@@ -257,7 +263,6 @@ export class Router {
     if (!this.#channels.delete(channel)) return
     this.#close(source)
     this.#subscribers.delete(source)
-    this.#forwards.abandon(source)
     channel.close()
     this.#ports.schedule()
   }

@@ -11,7 +11,7 @@ export interface ReplyTarget {
 
 /** Replies gather here during a turn and leave as one frame. */
 export class Source implements ReplyTarget {
-  /** A forwarded request is not forwarded again. */
+  /** A forwarded request is passed on only to a leader that this node follows. */
   readonly isPeer: boolean
   readonly #send: (frame: Uint8Array) => boolean
   readonly #dirty: Source[]

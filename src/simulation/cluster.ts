@@ -174,6 +174,7 @@ export class SimulatedCluster implements Victim {
 
   pause(node: NodeId): void {
     this.#site(node).computer.pause()
+    this.network.paused(node)
   }
 
   resume(node: NodeId): void {

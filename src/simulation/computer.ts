@@ -7,6 +7,8 @@ export class Computer implements Clock, Scheduler, EventOwner {
   readonly name: string
   /** What runs here uses promises: the world waits for them after each event. */
   hasPromises = false
+  /** How often it has stalled. */
+  pauses = 0
   readonly #queue: EventQueue
   /** Seconds of its own in a true second. */
   readonly #rate: number
@@ -60,7 +62,9 @@ export class Computer implements Clock, Scheduler, EventOwner {
 
   /** Nothing runs until `resume`, while time goes on: SIGSTOP, a stalled virtual machine, a long garbage collection. */
   pause(): void {
-    this.#held ??= []
+    if (this.isPaused) return
+    this.#held = []
+    this.pauses++
   }
 
   /** Everything that became due meanwhile runs now, in order. */

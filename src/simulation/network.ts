@@ -12,6 +12,8 @@ import type { Trace } from './trace.ts'
 
 /** How soon a lost connection is noticed, at most: at once when the other side says so, much later when nothing comes at all. */
 const NOTICE_MS = { told: 5, silent: 8000 }
+/** Whoever has heard nothing for so long gives a connection up. */
+const SILENCE_MS: Millis = 10_000
 /** Between two attempts to connect. */
 const RETRY_MS: readonly [Millis, Millis] = [20, 500]
 
@@ -69,12 +71,22 @@ export class SimulatedNetwork {
     if (link.isCut) return
     link.isCut = true
     const pair = this.#pair(from, to)
-    const { connection } = pair
-    // Half of the silent connections are given up while the silence lasts, the others live on.
-    if (connection === 0 || this.#ports.random.next() < 0.5) return
-    this.#ports.queue.at(this.#soon([0, NOTICE_MS.silent]), () => {
-      if (link.isCut && pair.connection === connection) this.#lose(pair, NOTICE_MS.silent)
-    })
+    if (pair.connection === 0) return
+    const { queue, random } = this.#ports
+    // For many reasons half of them end sooner.
+    if (random.next() < 0.5) this.#giveUp(pair, queue.now() + SILENCE_MS, () => link.isCut)
+    else this.#giveUp(pair, this.#soon([0, NOTICE_MS.silent]), () => link.isCut)
+  }
+
+  /** Nothing comes from a node that stands still. */
+  paused(node: NodeId): void {
+    const computer = this.#stations.get(node)?.computer
+    const pauses = computer?.pauses
+    const lasts = (): boolean => computer?.isPaused === true && computer.pauses === pauses
+    for (const pair of this.#pairs.values()) {
+      const isOurs = pair.connection !== 0 && pair.ends.some((end) => end.node === node)
+      if (isOurs) this.#giveUp(pair, this.#ports.queue.now() + SILENCE_MS, lasts)
+    }
   }
 
   heal(from: NodeId, to: NodeId): void {
@@ -122,6 +134,13 @@ export class SimulatedNetwork {
       endOf(pair, node).connection = 0
       if (pair.connection !== 0) this.#lose(pair, this.#isCut(pair) ? NOTICE_MS.silent : NOTICE_MS.told)
     }
+  }
+
+  #giveUp(pair: Pair, at: Millis, isSilent: () => boolean): void {
+    const { connection } = pair
+    this.#ports.queue.at(at, () => {
+      if (isSilent() && pair.connection === connection) this.#lose(pair, NOTICE_MS.silent)
+    })
   }
 
   #lose(pair: Pair, noticeMs: Millis): void {
