@@ -191,6 +191,8 @@ function messageText({ id, key, value, attempts, death, lastError }: InspectedQu
 
 function factsOf(message: InspectedQueueMessage): readonly string[][] {
   const { id, key, state, value, headers, attempts, priority, death, firstError, lastError } = message
+  const result = message.result === undefined ? undefined : show(message.result)
+  if (state === 'done') return [['id', id], ['state', state], ...(result === undefined ? [] : [['result', result]])]
   const rows: readonly (readonly [string, string | undefined])[] = [
     ['id', id],
     ['state', state],
@@ -205,7 +207,7 @@ function factsOf(message: InspectedQueueMessage): readonly string[][] {
     ['last error', lastError?.message],
     ['stack', lastError?.stack],
     ['progress', message.progress === undefined ? undefined : show(message.progress)],
-    ['result', message.result === undefined ? undefined : show(message.result)],
+    ['result', result],
     ...Object.entries(headers).map(([name, text]) => [name, text] as const),
   ]
   return rows.flatMap(([name, text]) => (text === undefined ? [] : [[name, text]]))

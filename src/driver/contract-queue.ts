@@ -155,6 +155,7 @@ export interface ConsumerStatus {
 
 export type MessageState = 'waiting' | 'delayed' | 'leased' | 'dead' | 'done'
 
+/** Of a message that is done nothing is known but its id and its result; all else is empty or 0. */
 export interface InspectedMessage {
   readonly id: string
   readonly key: string

@@ -58,6 +58,7 @@ export class MemoryMessage {
   inspect(dueAt: WallMillis): InspectedMessage {
     const { id, key, state, headers, attempts, sentAt, priority, death } = this
     const { firstError, lastError, progress, result } = this
+    if (state === 'done') return { ...NOTHING_KNOWN, id, state, result }
     const payload = this.payload.slice()
     return {
       id,
@@ -77,6 +78,20 @@ export class MemoryMessage {
     }
   }
 }
+
+const NOTHING_KNOWN = {
+  key: '',
+  payload: new Uint8Array(0),
+  headers: {},
+  attempts: 0,
+  sentAt: 0,
+  dueAt: 0,
+  priority: 0,
+  death: undefined,
+  firstError: undefined,
+  lastError: undefined,
+  progress: undefined,
+} as const
 
 /** The number in a message's id; undefined for a text that is none. */
 export function numberOf(id: string): number | undefined {

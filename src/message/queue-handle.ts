@@ -277,7 +277,7 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
     const { codec } = this.#parts
     return {
       ...rest,
-      value: codec.decode(payload),
+      value: payload.length === 0 ? undefined : codec.decode(payload),
       firstError: decodeFailure(firstError),
       lastError: decodeFailure(lastError),
       progress: progress === undefined ? undefined : codec.decode(progress),

@@ -25,7 +25,10 @@ export interface ReceivedMessage<Value> extends QueueMessage<Value> {
   progress(value: unknown, options?: CallOptions): Promise<void>
 }
 
-/** A message as it lies in the queue. Its value is shown as it is, also where it no longer fits the schema. */
+/**
+ * A message as it lies in the queue. Its value is shown as it is, also where it no longer fits the schema. Of a message that is
+ * done nothing is known but its id and its result: its value is undefined, times and numbers are 0.
+ */
 export interface InspectedQueueMessage {
   readonly id: string
   readonly key: string

@@ -43,6 +43,11 @@ export class SimulatedCluster implements Victim {
   failure: unknown
   /** Called when a node runs, and when it does no longer. */
   onNode: { started(node: NodeId): void; stopped(node: NodeId): void } = { started() {}, stopped() {} }
+  /**
+   * Called before every step: an event anywhere (`node` is undefined), an operation of a node on its disk, a frame from a
+   * node to another one. What crashes in here takes the step no more.
+   */
+  onStep: (node: NodeId | undefined) => void = () => {}
   readonly #random: SeededRandom
   readonly #invariants: Invariants
   readonly #sites = new Map<NodeId, Site>()
@@ -59,7 +64,10 @@ export class SimulatedCluster implements Victim {
     this.#invariants = new Invariants(this.coverage)
     const { queue, trace } = this
     this.network = new SimulatedNetwork(scenario.network, { queue, trace, random: this.#random.fork() })
-    this.network.onSend((from, to, frame) => this.#guard(() => this.#invariants.sent(from, to, frame)))
+    this.network.onSend((from, to, frame) => {
+      this.#step(this.#site(from))
+      this.#guard(() => this.#invariants.sent(from, to, frame))
+    })
     for (let number = 0; number < scenario.nodes; number++) this.#addSite(number)
   }
 
@@ -77,13 +85,29 @@ export class SimulatedCluster implements Victim {
    */
   async run(until: Millis, isDone: () => boolean = () => false): Promise<void> {
     await this.#microtasks.pass()
-    while (this.failure === undefined && !isDone() && this.queue.step(until)) {
+    while (this.failure === undefined && !isDone() && this.#next(until)) {
       const owner = this.queue.lastOwner
       if (!(owner instanceof Computer)) continue
       const site = this.#owners.get(owner)
       if (site !== undefined) this.#guard(() => this.#invariants.check(site.id))
       if (owner.hasPromises) await this.#microtasks.pass()
     }
+  }
+
+  #next(until: Millis): boolean {
+    this.onStep(undefined)
+    try {
+      return this.queue.step(until)
+    } catch (error) {
+      if (!(error instanceof PowerCut)) throw error
+      return true
+    }
+  }
+
+  /** A node is about to do something that others can see. */
+  #step(site: Site): void {
+    this.onStep(site.id)
+    if (site.computer.isOff) throw new PowerCut(`${site.id} has no power`)
   }
 
   /** A driver on a computer of its own: one node's, or with several nodes a client's that talks to each leader itself. */
@@ -162,13 +186,15 @@ export class SimulatedCluster implements Victim {
     const { computer } = site
     computer.hasPromises = true
     computer.defer(() => {
-      site.storage.open(site.id, computer).then(
-        (storage) => {
-          computer.hasPromises = false
-          if (!computer.isOff) this.#guard(() => this.#begin(site, storage))
-        },
-        (error: unknown) => this.#stopped(site, error),
-      )
+      site.storage
+        .open(site.id, computer, () => this.#step(site))
+        .then(
+          (storage) => {
+            computer.hasPromises = false
+            if (!computer.isOff) this.#guard(() => this.#begin(site, storage))
+          },
+          (error: unknown) => this.#stopped(site, error),
+        )
     })
   }
 
@@ -257,6 +283,7 @@ export class SimulatedCluster implements Victim {
 
   /** A node ends by itself only when its disk fails. */
   #stopped(site: Site, error: unknown): void {
+    if (error instanceof PowerCut) return
     if (!(error instanceof TroupeError && error.code === 'DISK_FAILED')) this.failure ??= error
     this.coverage.reached('disk-failed')
     this.crash(site.id)
@@ -294,6 +321,9 @@ export class SimulatedCluster implements Victim {
     }
   }
 }
+
+/** Ends what a node is doing at the moment of its crash. */
+class PowerCut extends Error {}
 
 /** The event loop goes round once: by then every promise that can be settled is. */
 class MacrotaskTurn {

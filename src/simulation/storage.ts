@@ -39,10 +39,13 @@ export class Storage {
     this.#random = random
   }
 
-  /** Opens what is there, as the next process does. */
-  async open(node: NodeId, computer: Computer): Promise<OpenStorage> {
+  /**
+   * Opens what is there, as the next process does.
+   * @param step called before every operation on the disk
+   */
+  async open(node: NodeId, computer: Computer, step: () => void): Promise<OpenStorage> {
     const { segmentBytes, logBytes } = this.#scenario
-    const disk = this.#reopen(computer)
+    const disk = this.#reopen(computer, step)
     const charter = new CharterFile(disk)
     const { generation } = await claimDirectory(disk, { cluster: CLUSTER, node })
     const snapshots = new SnapshotFiles(disk)
@@ -65,7 +68,7 @@ export class Storage {
     this.#failsNext = fails
   }
 
-  #reopen(computer: Computer): VirtualDisk {
+  #reopen(computer: Computer, step: () => void): VirtualDisk {
     const random = this.#random
     const [least, mean] = this.#scenario.syncMs
     const syncMillis = (): Millis => least - (mean - least) * Math.log(1 - random.next()) + this.#slowMs * random.next()
@@ -73,6 +76,7 @@ export class Storage {
       random,
       time: { clock: computer, scheduler: computer, syncMillis },
       before: (operation: string) => {
+        step()
         if (operation !== 'sync' || !this.#failsNext) return
         this.#failsNext = false
         throw new TroupeError('DISK_FAILED', 'the disk refuses to sync')

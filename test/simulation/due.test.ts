@@ -1,86 +1,38 @@
 import { describe, expect, test } from 'vitest'
 import type { NodeId } from '../../src/base/identity.ts'
-import { SeededRandom } from '../../src/base/random.ts'
-import { defineQueue } from '../../src/index.ts'
-import { createTroupe, type Troupe } from '../../src/runtime/troupe.ts'
-import { SimulatedCluster } from '../../src/simulation/cluster.ts'
-import { Computer } from '../../src/simulation/computer.ts'
-import { drawScenario, QUIET } from '../../src/simulation/scenario.ts'
+import { defineQueue, type Troupe } from '../../src/index.ts'
+import { Scene } from './scene.ts'
 
 const jobs = defineQueue<string>('jobs')
 const HOUR = 3_600_000
 
-/** Some nodes and a client, whose clocks and lives are in the hands of the test. */
-class Scene {
-  readonly cluster: SimulatedCluster
-  readonly troupe: Troupe
-
-  constructor(nodes = 3) {
-    const drawn = drawScenario(5, { nodes, shards: 1, faults: [] }, new SeededRandom(5))
-    this.cluster = new SimulatedCluster({ ...drawn, network: QUIET, syncMs: [0.1, 1] })
-    this.cluster.start()
-    const computer = new Computer(this.cluster.queue, 'client')
-    const driver = this.cluster.connect(computer, this.cluster.nodes)
-    const random = new SeededRandom(6)
-    this.troupe = createTroupe({ driver, clock: computer, scheduler: computer, random })
-  }
-
-  get leader(): NodeId {
-    const leader = this.cluster.leader()
-    if (leader === undefined) throw new Error('nobody leads')
-    return leader
-  }
-
-  get followers(): readonly NodeId[] {
-    return this.cluster.nodes.filter((node) => node !== this.leader)
-  }
-
-  async pass(duration: number): Promise<void> {
-    await this.cluster.run(this.cluster.queue.now() + duration)
-    if (this.cluster.failure !== undefined) throw this.cluster.failure
-  }
-
-  async restart(node: NodeId, downMs: number): Promise<void> {
-    this.cluster.crash(node)
-    await this.pass(downMs)
-    this.cluster.restart(node)
-    await this.pass(1500)
-  }
-
-  /** Sends with this delay; how late it came, once `meanwhile` has happened and the time is over. */
-  async lateness(delay: number, meanwhile: () => Promise<void>): Promise<number> {
-    const { queue } = this.cluster
-    let sentAt = 0
-    let deliveredAt = Number.POSITIVE_INFINITY
-    void this.troupe
-      .queue(jobs)
-      .send('later', { delay, key: 'k' })
-      .then(() => {
-        sentAt = queue.now()
-      })
-    this.troupe.queue(jobs).work(() => {
-      deliveredAt = queue.now()
+/** Sends with this delay; how late it came, once `meanwhile` has happened and the time is over. */
+async function lateness(scene: Scene, delay: number, meanwhile: (troupe: Troupe) => Promise<void>): Promise<number> {
+  const { troupe } = scene.application()
+  let sentAt = 0
+  let deliveredAt = Number.POSITIVE_INFINITY
+  void troupe
+    .queue(jobs)
+    .send('later', { delay, key: 'k' })
+    .then(() => {
+      sentAt = scene.now
     })
-    await this.pass(500)
-    await meanwhile()
-    await this.cluster.run(sentAt + 2 * delay)
-    this.cluster.close()
-    return deliveredAt - sentAt - delay
-  }
-}
-
-async function ready(nodes?: number): Promise<Scene> {
-  const scene = new Scene(nodes)
-  await scene.pass(5000)
-  return scene
+  troupe.queue(jobs).work(() => {
+    deliveredAt = scene.now
+  })
+  await scene.pass(500)
+  await meanwhile(troupe)
+  await scene.until(sentAt + 2 * delay, () => false)
+  scene.close()
+  return deliveredAt - sentAt - delay
 }
 
 // The group is idle meanwhile: nothing but what is done for it tells a replica what time it is.
 describe('a message that is due in 30 s comes within 250 ms of its time', () => {
   test('though its leader was killed, came back and leads again', async () => {
-    const scene = await ready()
+    const scene = await Scene.begin()
     const first = scene.leader
-    const late = await scene.lateness(30_000, async () => {
+    const late = await lateness(scene, 30_000, async () => {
       await scene.pass(8000)
       await scene.restart(first, 1000)
       await scene.pass(8000)
@@ -92,8 +44,8 @@ describe('a message that is due in 30 s comes within 250 ms of its time', () => 
   test.each([0, HOUR, -HOUR])(
     'though it is led by who was restarted, by a calendar that is %d ms away',
     async (away) => {
-      const scene = await ready()
-      const late = await scene.lateness(30_000, async () => {
+      const scene = await Scene.begin()
+      const late = await lateness(scene, 30_000, async () => {
         await scene.pass(8000)
         for (const node of scene.followers) {
           await scene.restart(node, 300)
@@ -107,13 +59,13 @@ describe('a message that is due in 30 s comes within 250 ms of its time', () => 
   )
 
   test('though a batch came to who was restarted only later', async () => {
-    const scene = await ready()
-    const late = await scene.lateness(30_000, async () => {
+    const scene = await Scene.begin()
+    const late = await lateness(scene, 30_000, async (troupe) => {
       const { followers } = scene
       // The log goes on while this one is down, and then stands still.
       scene.cluster.crash(followers[0] as NodeId)
       await scene.pass(1000)
-      void scene.troupe.queue(jobs).send('another', { delay: 3_600_000, key: 'k' })
+      void troupe.queue(jobs).send('another', { delay: 3_600_000, key: 'k' })
       await scene.pass(9000)
       scene.cluster.restart(followers[0] as NodeId)
       await scene.pass(1500)
@@ -124,8 +76,9 @@ describe('a message that is due in 30 s comes within 250 ms of its time', () => 
 })
 
 test('a cron that fires each second on five nodes whose leader is killed again and again fires once for each second, or lists it as missed', async () => {
-  const scene = await ready(5)
-  const { cluster, troupe } = scene
+  const scene = await Scene.begin({ nodes: 5 })
+  const { cluster } = scene
+  const { troupe } = scene.application()
   /** The messages of each firing. */
   const fired = new Map<string, Set<string>>()
   const missed = new Set<number>()

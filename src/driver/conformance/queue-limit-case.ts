@@ -356,7 +356,8 @@ export const EFFECT_CASES: readonly TimedConformanceCase[] = [
       const message = only(await scene.take(scene.consume(), 1))
       await message.commit([{ type: 'result', value: bytes('42'), keep: 60_000 }], {})
       const found = await scene.facet.inspect(context.name, id, {})
-      checkEqual([found?.state, found?.result], ['done', bytes('42')], 'state and result')
+      checkEqual([found?.id, found?.state, found?.result], [id, 'done', bytes('42')], 'what is known')
+      checkEqual([found?.key, found?.payload, found?.sentAt, found?.dueAt], ['', bytes(''), 0, 0], 'what is not')
     },
   },
 ]

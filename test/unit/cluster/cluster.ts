@@ -22,6 +22,8 @@ interface Place {
   readonly computer: Computer
   readonly channels: SimulatedChannel[]
   isCutOff: boolean
+  /** Whether the next frame that comes is lost. */
+  loses: () => boolean
   receivedBytes: number
 }
 
@@ -94,7 +96,7 @@ export class TestCluster {
   /** An application on a computer of its own, connected to the first node only or to all. */
   application(direct: boolean): Driver {
     const computer = new Computer(this.queue, 'application')
-    const place: Place = { computer, channels: [], isCutOff: false, receivedBytes: 0 }
+    const place: Place = { computer, channels: [], isCutOff: false, loses: () => false, receivedBytes: 0 }
     const ports = { queue: this.queue, random: this.random, trace: this.trace }
     const driver = nativeDriver({
       clock: computer,
@@ -103,15 +105,15 @@ export class TestCluster {
       direct,
       seeds: ['n1:7400'],
       connect: (address) => {
-        if (place.isCutOff) return Promise.reject(new Error('cut off'))
         const at = this.nodes.findIndex(({ settings }) => settings.address === address)
+        if (place.isCutOff || this.computers[at]?.isOff) return Promise.reject(new Error('cut off'))
         const [near, far] = connectChannels([computer, this.computers[at] as Computer], () => QUALITY, ports)
         place.channels.push(near)
         const onFrame = near.onFrame.bind(near)
         near.onFrame = (received) =>
           onFrame((frame) => {
             place.receivedBytes += frame.length
-            received(frame)
+            if (!place.loses()) received(frame)
           })
         this.nodes[at]?.accept(far)
         return Promise.resolve(near)
@@ -131,11 +133,33 @@ export class TestCluster {
     return this.#place(driver).receivedBytes
   }
 
+  /** From now on frames to this driver come to nothing whenever `loses` says so. */
+  loseAnswers(driver: Driver, loses: () => boolean): void {
+    this.#place(driver).loses = loses
+  }
+
+  /** The connections of this driver break; it makes new ones. */
+  disconnect(driver: Driver): void {
+    for (const channel of this.#place(driver).channels.splice(0)) channel.close()
+  }
+
   /** No node can be reached by this driver from now on. */
   cutOff(driver: Driver): void {
-    const place = this.#place(driver)
-    place.isCutOff = true
-    for (const channel of place.channels.splice(0)) channel.close()
+    this.#place(driver).isCutOff = true
+    this.disconnect(driver)
+  }
+
+  /** The application of this driver is no more: the nodes notice, and it no longer can. */
+  kill(driver: Driver): void {
+    this.computerOf(driver).powerOff()
+    this.cutOff(driver)
+  }
+
+  /** A node is no more; without a disk, it is so for good. */
+  crash(node: string): void {
+    const at = this.nodes.findIndex(({ settings }) => settings.node === node)
+    this.computers[at]?.powerOff()
+    this.nodes[at]?.stop()
   }
 
   #place(driver: Driver): Place {
