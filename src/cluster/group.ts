@@ -4,7 +4,7 @@ import { ByteWriter } from '../base/bytes.ts'
 import type { GroupId, NodeId } from '../base/identity.ts'
 import type { Clock, Millis, Scheduler } from '../base/time.ts'
 import type { Hosted } from '../host/host.ts'
-import type { LogDevice } from '../host/log-device.ts'
+import type { LogDevice, StoredSnapshot } from '../host/log-device.ts'
 import type { Machine } from '../machine/machine.ts'
 import type { Liveness, LogIndex, LogPosition } from '../protocol/core.ts'
 import type { Entry, RaftEvent, RaftMessage, RaftOutput, RaftRequest, RaftWrite } from '../protocol/raft/message.ts'
@@ -17,6 +17,7 @@ import type { Carriage } from './outbox-carrier.ts'
 import { Proposals, replyToAll, type Waiters } from './proposals.ts'
 import { type Read, Reads } from './reads.ts'
 import { leaderHint, refusal } from './refusal.ts'
+import { Restorer } from './restorer.ts'
 import type { ReplyTarget, Source } from './source.ts'
 import { DueTimer } from './timers.ts'
 import { Watches } from './watches.ts'
@@ -34,26 +35,28 @@ export interface GroupPorts {
   leadershipChanged(group: Group): void
   /** A peer needs entries that the log no longer has. */
   sendSnapshot(group: Group, to: NodeId, term: number): void
-  /** Replaces the machine's state by the newest stored snapshot; returns where that ends. */
-  restore(group: Group): LogPosition
+  /** The group's newest snapshot. */
+  snapshot(group: GroupId): StoredSnapshot | undefined
   /** Entries were applied. */
   applied(group: Group): void
   observe(group: Group, event: RaftEvent): void
+  /** The replica contradicts itself, or lost its disk: the node must stop. */
+  fatal(error: unknown): void
 }
 
-/** A replica as it was found on disk: `machine` has executed everything up to `applied`. */
+/** A replica as it was found on disk; `machine` has executed nothing yet. */
 export interface GroupReplica {
   readonly core: Raft
   readonly machine: Machine
-  readonly applied: LogPosition
 }
 
 /** Bytes of commands in one entry; more begin another. */
 const ENTRY_BYTES = 1024 * 1024
-/** Bytes of entries applied without letting the network in between. */
-const APPLY_BYTES = 4 * 1024 * 1024
+/** Bytes of entries applied without letting the network in between: all groups of a node may do so at once. */
+const APPLY_BYTES = 256 * 1024
 /** In the place of an index: not placed yet. */
 const UNPLACED: LogIndex = Number.POSITIVE_INFINITY
+const RESTORING_MESSAGE = 'this replica is still reading its snapshot'
 const OVERLOADED_MESSAGE = 'too many writes of this shard wait for their majority; slow down and try again'
 
 export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftWrite, RaftEvent> {
@@ -68,11 +71,14 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
   readonly #dueTimer: DueTimer
   /** What this replica does while it leads. */
   readonly duties: Duties
-  #applied: LogPosition
-  #committed: LogIndex
+  #applied: LogPosition = { index: 0, term: 0 }
+  #committed: LogIndex = 0
+  /** Reads the machine's state, before which nothing is applied. */
+  #restorer: Restorer | undefined
   /** When this replica was first sent entries by the leader of this term, so much was committed: what is beyond is news. */
   #met = { term: 0, index: 0 }
   #isCatchingUp = false
+  #isStopped = false
   /** Numbers proposals and reads together, so that a refusal names one of them. */
   #requests = 0
   #isDue = false
@@ -86,8 +92,6 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     this.machine = replica.machine
     this.#ports = ports
     this.#watches = new Watches(replica.machine)
-    this.#applied = replica.applied
-    this.#committed = replica.applied.index
     this.#time = new LeaderTime(ports.clock, replica.machine.time)
     const { clock, scheduler } = ports
     const timing = { clock, scheduler, time: this.#time }
@@ -104,11 +108,18 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
       touch: () => this.#touch(),
       propose: (target, id, command) => this.#add(target, id, command),
     })
+    this.#restore()
   }
 
   /** `touch` tells the host that the core has heard something. */
   onTouch(touch: () => void): void {
     this.#touch = touch
+  }
+
+  /** Nothing is read or executed any more. */
+  stop(): void {
+    this.#isStopped = true
+    this.#restorer?.cancel()
   }
 
   /** The last position that the machine has executed. */
@@ -124,8 +135,9 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     return this.core.leader
   }
 
-  /** Milliseconds since this replica was in touch with its group; see `replicaAge`. */
+  /** Milliseconds since this replica was in touch with its group; see `replicaAge`. Infinity while it has no state yet. */
   get ageMs(): Millis {
+    if (this.#restorer !== undefined) return Number.POSITIVE_INFINITY
     const { role, leader, configuration } = this.core
     const view = { self: this.#ports.self, role, leader, configuration }
     return replicaAge(view, this.#ports.liveness, this.#ports.clock.now())
@@ -169,6 +181,10 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     request: { readonly id: number; readonly ageLimit: Millis; readonly query: Uint8Array },
   ): void {
     const age = this.ageMs
+    if (this.#restorer !== undefined) {
+      source.reply(request.id, REPLY.refused, refusal('NO_QUORUM', RESTORING_MESSAGE))
+      return
+    }
     if (age > request.ageLimit) {
       const message = `this replica was last in touch with its leader ${age} ms ago, over the allowed ${request.ageLimit} ms`
       source.reply(request.id, REPLY.refused, refusal('NO_QUORUM', message))
@@ -310,17 +326,33 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     this.send(output.to, { type: 'append', term, previous, entries, commit })
   }
 
+  /** Brings the machine to the newest snapshot. It may have come after the one that was installed: what it holds is decided all the same. */
   #restore(): void {
-    this.#applied = this.#ports.restore(this)
-    this.#committed = Math.max(this.#committed, this.#applied.index)
+    this.#restorer?.cancel()
+    this.#restorer = undefined
+    const snapshot = this.#ports.snapshot(this.id)
+    if (snapshot === undefined) return
+    this.#restorer = new Restorer(snapshot, this.machine, {
+      defer: (task) => this.#later(task),
+      restored: (position) => this.#restored(position),
+    })
+  }
+
+  #restored(position: LogPosition): void {
+    this.#restorer = undefined
+    this.#applied = position
+    this.#committed = Math.max(this.#committed, position.index)
     this.#watches.move()
     this.#time.observe(this.machine.time, false)
     this.#apply()
+    this.#answerReads()
+    if (this.isLeader) this.#lead()
+    this.#touch()
   }
 
   /** Executes what is decided, in portions, so that a long log does not keep the node from its heartbeats. */
   #apply(): void {
-    if (this.#isCatchingUp) return
+    if (this.#isCatchingUp || this.#restorer !== undefined) return
     if (this.#applied.index < this.#committed) {
       const range = { from: this.#applied.index + 1, until: this.#committed + 1, bytes: APPLY_BYTES }
       for (const entry of this.#ports.log.entries(this.id, range)) this.#applyEntry(entry)
@@ -331,10 +363,21 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     }
     if (this.#applied.index >= this.#committed) return
     this.#isCatchingUp = true
-    this.#ports.scheduler.defer(() => {
+    this.#later(() => {
       this.#isCatchingUp = false
       this.#apply()
       this.#touch()
+    })
+  }
+
+  #later(task: () => void): void {
+    this.#ports.scheduler.defer(() => {
+      if (this.#isStopped) return
+      try {
+        task()
+      } catch (error) {
+        this.#ports.fatal(error)
+      }
     })
   }
 

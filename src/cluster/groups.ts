@@ -5,7 +5,7 @@ import { TroupeError } from '../base/error.ts'
 import { type GroupId, META_GROUP, type NodeId } from '../base/identity.ts'
 import type { Random } from '../base/random.ts'
 import type { Host } from '../host/host.ts'
-import type { RecoveredGroup, SnapshotHeader, SnapshotStore, StoredSnapshot } from '../host/log-device.ts'
+import type { RecoveredGroup, SnapshotHeader, SnapshotStore } from '../host/log-device.ts'
 import { type HashSecret, KeyHash } from '../machine/key-hash.ts'
 import { SHARD_LIMITS, Shard } from '../machine/shard.ts'
 import type { LogPosition } from '../protocol/core.ts'
@@ -26,7 +26,8 @@ interface Resources extends Pick<GroupPorts, 'clock' | 'scheduler' | 'liveness' 
   readonly snapshots: SnapshotStore
 }
 
-interface Handlers extends Pick<GroupPorts, 'send' | 'sendSnapshot' | 'leadershipChanged' | 'applied' | 'observe'> {
+interface Handlers
+  extends Pick<GroupPorts, 'send' | 'sendSnapshot' | 'leadershipChanged' | 'applied' | 'observe' | 'fatal'> {
   /** Sends a command to the leader of a group, wherever it is. */
   carry(group: GroupId, command: Uint8Array, target: ReplyTarget, id: number): void
   /** The meta group has decided who owns what. */
@@ -115,22 +116,17 @@ export class Groups {
     const { group: id, replicas } = placed
     this.#placed.set(id, placed)
     if (!replicas.includes(this.#settings.node) || this.#all.has(id)) return
-    const machine = new Shard(SHARD_LIMITS, this.#hash)
-    const snapshot = this.#resources.snapshots.newest(id)
-    if (snapshot !== undefined) machine.restore(chunksOf(snapshot))
-    const core = this.#newCore(id, replicas, snapshot?.header)
-    const applied = snapshot?.header.position ?? BEGINNING
     const ports: GroupPorts = {
       ...this.#resources,
       ...this.#handlers,
       self: this.#settings.node,
       carriage: this.#carriageOf(id),
-      restore: (group) => this.#restore(group),
+      snapshot: (group) => this.#resources.snapshots.newest(group),
     }
-    const group = new Group(id, { core, machine, applied }, ports)
+    const machine = new Shard(SHARD_LIMITS, this.#hash)
+    const group = new Group(id, { core: this.#newCore(id, replicas), machine }, ports)
     this.#all.set(id, group)
     group.onTouch(this.#host.add(group))
-    snapshot?.close()
   }
 
   #carriageOf(id: GroupId): Carriage {
@@ -149,11 +145,13 @@ export class Groups {
     }
   }
 
-  #newCore(id: GroupId, replicas: readonly NodeId[], snapshot: SnapshotHeader = NO_SNAPSHOT): Raft {
+  #newCore(id: GroupId, replicas: readonly NodeId[]): Raft {
+    const snapshot = this.#resources.snapshots.newest(id)
+    snapshot?.close()
     const { log, random, liveness, clock } = this.#resources
     const { node, timing, limits } = this.#settings
     const recovered = log.recovered.get(id) ?? EMPTY
-    const { position: applied, chain } = snapshot
+    const { position: applied, chain } = snapshot?.header ?? NO_SNAPSHOT
     const isReplaced = !reaches(recovered, applied)
     if (isReplaced) log.stage(id, { type: 'snapshot', position: applied, chain })
     // Made of entries that this node's own disk had not yet, a snapshot may even be of a later term than the log.
@@ -175,14 +173,6 @@ export class Groups {
       now: clock.now(),
     })
   }
-
-  /** The newest may have come after the one that was installed: what it holds is decided all the same. */
-  #restore(group: Group): LogPosition {
-    const snapshot = required(this.#resources.snapshots.newest(group.id), 'an installed snapshot')
-    group.machine.restore(chunksOf(snapshot))
-    snapshot.close()
-    return snapshot.header.position
-  }
 }
 
 /**
@@ -199,12 +189,4 @@ function reaches({ start, log }: RecoveredGroup, applied: LogPosition): boolean 
 function snapshotMissing(start: LogPosition, applied: LogPosition): TroupeError {
   const message = `the log begins after entry ${start.index}, but the newest snapshot ends at ${applied.index}: a snapshot file is missing`
   return new TroupeError('DATA_DAMAGED', `${message}. Restore it, or let this node's place be taken by a new one.`)
-}
-
-const READ_BYTES = 64 * 1024
-
-function* chunksOf(snapshot: StoredSnapshot): Iterable<Uint8Array> {
-  for (let offset = 0; offset < snapshot.bytes; offset += READ_BYTES) {
-    yield snapshot.read(offset, Math.min(READ_BYTES, snapshot.bytes - offset))
-  }
 }

@@ -152,6 +152,7 @@ export class ClusterNode {
     this.#isStopped = true
     this.#host.stop()
     this.#snapshotter.stop()
+    for (const group of this.#groups.all.values()) group.stop()
     this.#reviewTimer?.cancel()
     this.#liveness.stop()
     this.#exchange.close()
@@ -177,6 +178,7 @@ export class ClusterNode {
         this.#remember({ ...this.#charter, shardMap }, () => {})
       },
       observe: (group, event) => this.#ports.observe({ type: 'raft', group: group.id, event }),
+      fatal: (error) => this.#fail(error),
     })
   }
 

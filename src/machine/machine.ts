@@ -17,16 +17,24 @@ export interface Machine {
   readonly time: LeaderMicros
   /** When something falls due: the leader then proposes a batch, which may be empty. Infinity when nothing does. */
   readonly dueAt: LeaderMicros
-  /** What only a leader looks at. Replaced by `restore`: do not keep it. */
+  /** What only a leader looks at. Replaced by a restoration: do not keep it. */
   readonly view: LeaderView
   /** The state as it is now, as chunks that stay the same while later entries are applied. Release it when done. */
   freeze(): FrozenState
-  /** Replaces the state by one that was written by `freeze`. Throws `DATA_DAMAGED` when it is none. */
-  restore(chunks: Iterable<Uint8Array>): void
+  /** Begins to read a state that was written by `freeze`; nothing may be applied before it has finished. */
+  beginRestore(): Restoration
   /** A hash of the whole state (walks all of it): equal on all replicas at the same index. */
   digest(): number
   /** See `Changes`: what watchers are served from. */
   readonly changes: Changes
+}
+
+/** A state that is being read, beside the present one. Throws `DATA_DAMAGED` when it is none. */
+export interface Restoration {
+  /** Takes the next part, however the whole is cut. */
+  push(chunk: Uint8Array): void
+  /** Puts the state, which must be whole, in the place of the present one. */
+  finish(): void
 }
 
 export interface FrozenState {

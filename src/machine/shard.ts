@@ -19,10 +19,10 @@ import {
 import { KeyHash } from './key-hash.ts'
 import { KeyValue } from './key-value.ts'
 import type { LeaderView } from './leader-view.ts'
-import type { FrozenState, Machine, ReplySink } from './machine.ts'
+import type { FrozenState, Machine, ReplySink, Restoration } from './machine.ts'
 import { laneNameOf } from './outbox.ts'
 import { SESSION_LIMITS, type SessionLimits, Sessions } from './session.ts'
-import { encodeBeginning, encodeSnapshot, readSnapshot } from './snapshot.ts'
+import { encodeBeginning, encodeSnapshot, SnapshotReader } from './snapshot.ts'
 import { TABLE, type Task, tableOf } from './table.ts'
 import { Tables } from './tables.ts'
 import { forEachPart } from './transaction.ts'
@@ -144,12 +144,19 @@ export class Shard implements Machine {
     }
   }
 
+  /** {@link beginRestore} in one go. */
   restore(chunks: Iterable<Uint8Array>): void {
+    const restoration = this.beginRestore()
+    for (const chunk of chunks) restoration.push(chunk)
+    restoration.finish()
+  }
+
+  beginRestore(): Restoration {
     const keyValue = new KeyValue(this.changes, this.#hash)
     const sessions = new Sessions(this.#limits.sessions)
     const tables = new Tables(keyValue)
     let time = 0
-    readSnapshot(chunks, {
+    const reader = new SnapshotReader({
       header(header) {
         time = header.time
         keyValue.begin(header.revision)
@@ -160,11 +167,17 @@ export class Shard implements Machine {
       record: (map, key, revision, value) => keyValue.load(map, key, revision, value),
       section: (type, section) => tables.load(type, section),
     })
-    this.#keyValue = keyValue
-    this.#sessions = sessions
-    this.#tables = tables
-    this.#time = time
-    this.changes.reset(keyValue.revision)
+    return {
+      push: (chunk) => reader.push(chunk),
+      finish: () => {
+        reader.finish()
+        this.#keyValue = keyValue
+        this.#sessions = sessions
+        this.#tables = tables
+        this.#time = time
+        this.changes.reset(keyValue.revision)
+      },
+    }
   }
 
   digest(): number {

@@ -167,13 +167,24 @@ function encodeSession(writer: ByteWriter, session: Session): void {
   writer.patchU32(count, replies)
 }
 
-/** Reads a snapshot from chunks, however they are cut, into `sink`. Throws `DATA_DAMAGED` when it is none. */
-export function readSnapshot(chunks: Iterable<Uint8Array>, sink: SnapshotSink): void {
-  const frames = new FrameReader(FRAME_LIMIT_BYTES)
-  const parser = new SnapshotParser(sink)
-  for (const chunk of chunks) frames.push(chunk, (frame) => parser.frame(frame))
-  if (frames.isMidFrame) throw malformed('the snapshot ends within a frame')
-  parser.finish()
+/** Reads a snapshot from chunks, however they are cut, into a sink. Throws `DATA_DAMAGED` when it is none. */
+export class SnapshotReader {
+  readonly #frames = new FrameReader(FRAME_LIMIT_BYTES)
+  readonly #parser: SnapshotParser
+
+  constructor(sink: SnapshotSink) {
+    this.#parser = new SnapshotParser(sink)
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#frames.push(chunk, (frame) => this.#parser.frame(frame))
+  }
+
+  /** There is no more. */
+  finish(): void {
+    if (this.#frames.isMidFrame) throw malformed('the snapshot ends within a frame')
+    this.#parser.finish()
+  }
 }
 
 class SnapshotParser {

@@ -6,6 +6,7 @@ import type { NodeId } from '../base/identity.ts'
 import { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
 import { ClusterNode, type NodeEvent } from '../cluster/node.ts'
+import { DEFAULT_COMPACTION } from '../cluster/snapshotter.ts'
 import type { Driver } from '../driver/contract.ts'
 import { nativeDriver } from '../driver/native/native.ts'
 import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../protocol/raft/config.ts'
@@ -274,6 +275,7 @@ export class SimulatedCluster implements Victim {
       hashSecret: { low: hashText(id), high: generation },
       timing: DEFAULT_TIMING,
       limits: { ...DEFAULT_LIMITS, appendBytes: this.scenario.appendBytes },
+      compaction: { ...DEFAULT_COMPACTION, bytesBetween: this.scenario.logBytes / 2 },
     })
     site.running = { node, log: storage.log }
     this.#invariants.started({ id, node, log: storage.log })

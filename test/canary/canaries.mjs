@@ -108,9 +108,9 @@ export const CANARIES = [
   },
   {
     name: 'apply an entry twice after a restart from a snapshot',
-    file: 'cluster/groups.js',
-    find: 'const group = new Group(id, { core, machine, applied }, ports);',
-    replace: 'const group = new Group(id, { core, machine, applied: core.first }, ports);',
+    file: 'cluster/group.js',
+    find: 'this.#applied = position;',
+    replace: 'this.#applied = this.core.first;',
     seeds: 200,
   },
   {

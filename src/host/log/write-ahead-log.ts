@@ -26,7 +26,7 @@ export interface LogOptions {
   readonly segmentBytes?: number
   /** Bytes of payload kept in memory, for state machines and for followers that are a little behind; default 16 MiB. */
   readonly cacheBytes?: number
-  /** Bytes of segments beyond which `groupsToCompact` asks for snapshots; default 512 MiB. */
+  /** Bytes of segments beyond which, and beyond twice what is still needed, `groupsToCompact` asks for snapshots; default 256 MiB. */
   readonly limitBytes?: number
 }
 
@@ -75,7 +75,7 @@ class WriteAheadLog implements LogDevice {
 
   constructor(options: LogOptions, recovered: RecoveredLog) {
     this.#durability = options.durability
-    this.#limitBytes = options.limitBytes ?? 512 * MEBIBYTE
+    this.#limitBytes = options.limitBytes ?? 256 * MEBIBYTE
     this.#checksum = (bytes, seed) => options.disk.crc32(bytes, seed)
     this.#content = recovered.content
     this.recovered = recovered.content.recovered()
@@ -153,9 +153,10 @@ class WriteAheadLog implements LogDevice {
   }
 
   groupsToCompact(): readonly GroupId[] {
-    if (this.#segments.bytes <= this.#limitBytes) return []
-    const oldest = this.#segments.oldest.number
     const groups = [...this.#content.groups.values()]
+    const needed = groups.reduce((bytes, { table }) => bytes + table.bytes, 0)
+    if (this.#segments.bytes <= Math.max(this.#limitBytes, 2 * needed)) return []
+    const oldest = this.#segments.oldest.number
     return groups
       .filter(({ table }) => table.has(table.first) && table.segment(table.first) === oldest)
       .map(({ id }) => id)

@@ -74,6 +74,11 @@ export class Raft implements Core<RaftMessage, RaftRequest, RaftOutput, RaftWrit
     return this.#replica.log.termAt(index)
   }
 
+  /** Bytes of the entries in (after, upTo], as far as the log still has them. */
+  bytes(after: LogIndex, upTo: LogIndex): number {
+    return this.#replica.log.bytes(after, upTo)
+  }
+
   /** Empty unless this replica leads. */
   progress(): readonly PeerProgress[] {
     const peers = this.#replica.leadership?.peers ?? []

@@ -4,6 +4,7 @@ import { crc32 } from 'node:zlib'
 import type { NodeId } from '../../../src/base/identity.ts'
 import { SeededRandom } from '../../../src/base/random.ts'
 import { ClusterNode } from '../../../src/cluster/node.ts'
+import { type CompactionLimits, DEFAULT_COMPACTION } from '../../../src/cluster/snapshotter.ts'
 import type { Driver } from '../../../src/driver/contract.ts'
 import { nativeDriver } from '../../../src/driver/native/native.ts'
 import { MemoryLog } from '../../../src/host/log/memory-log.ts'
@@ -17,6 +18,19 @@ import { SimulatedNetwork } from '../../../src/simulation/network.ts'
 import { Trace } from '../../../src/simulation/trace.ts'
 
 const QUALITY: LinkQuality = { mode: 'stream', loss: 0, duplicate: 0, delayMs: [0.2, 0.4], tail: 0, tailMs: 0 }
+
+const NO_SNAPSHOTS: SnapshotStore = {
+  newest: () => undefined,
+  begin: () => {
+    throw new Error('no snapshots here')
+  },
+}
+
+interface ClusterOptions {
+  /** Of its only node. */
+  readonly snapshots?: SnapshotStore
+  readonly compaction?: CompactionLimits
+}
 
 interface Place {
   readonly computer: Computer
@@ -39,19 +53,17 @@ export class TestCluster {
   /** Of the logs of all nodes; on a disk, each is one write and one sync. */
   commits = 0
 
-  constructor(names: readonly string[], shards = 4) {
+  readonly #options: ClusterOptions
+
+  constructor(names: readonly string[], shards = 4, options: ClusterOptions = {}) {
+    this.#options = options
     this.network = new SimulatedNetwork(QUALITY, { queue: this.queue, random: this.random, trace: this.trace })
     for (const name of names) this.#start(name, names, shards)
   }
 
   #start(name: string, names: readonly string[], shards: number): void {
     const computer = new Computer(this.queue, name)
-    const snapshots: SnapshotStore = {
-      newest: () => undefined,
-      begin: () => {
-        throw new Error('no snapshots here')
-      },
-    }
+    const { snapshots = NO_SNAPSHOTS, compaction = DEFAULT_COMPACTION } = this.#options
     const node = new ClusterNode(
       {
         clock: computer,
@@ -76,6 +88,7 @@ export class TestCluster {
         hashSecret: { low: this.nodes.length, high: 0 },
         timing: DEFAULT_TIMING,
         limits: DEFAULT_LIMITS,
+        compaction,
       },
     )
     this.nodes.push(node)
