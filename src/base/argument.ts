@@ -1,6 +1,12 @@
 /** An argument is what a caller handed in; a bad one is named, and a misspelt one is told its nearest known name. */
 
 import { TroupeError } from './error.ts'
+import type { Millis, WallMillis } from './time.ts'
+
+/** 139 years: longer is a mistake, and leaves no room for microseconds since 1970 in a safe integer. */
+export const LONGEST_MS: Millis = 2 ** 42
+/** In the year 2248. */
+const LATEST_MS: WallMillis = 2 ** 43
 
 export function invalidArgument(message: string, cause?: unknown): TroupeError {
   return new TroupeError('INVALID_ARGUMENT', message, cause === undefined ? {} : { cause })
@@ -12,6 +18,35 @@ export function refuseUnknownOptions(what: string, options: object, known: Reado
   for (const name in options) {
     if (!known.has(name)) throw invalidArgument(unknownName(`${what} knows no option`, name, known))
   }
+}
+
+export function checkDuration(what: string, value: Millis, least: Millis = 0): void {
+  if (typeof value === 'number' && value >= least && value <= LONGEST_MS) return
+  throw invalidArgument(`${what} is a number of milliseconds from ${least} to ${LONGEST_MS} (139 years)`)
+}
+
+export function checkTime(what: string, value: WallMillis): void {
+  if (typeof value === 'number' && Math.abs(value) <= LATEST_MS) return
+  throw invalidArgument(`${what} is a time in milliseconds since 1970, and before 2248`)
+}
+
+export function checkFlag(what: string, value: boolean): void {
+  if (typeof value !== 'boolean') throw invalidArgument(`${what} is true or false`)
+}
+
+/** A whole number of things that may be none, or Infinity. */
+export function checkLimit(what: string, value: number): void {
+  if (value === Number.POSITIVE_INFINITY || (Number.isSafeInteger(value) && value >= 0)) return
+  throw invalidArgument(`${what} is a whole number from 0, or Infinity`)
+}
+
+export function checkFunction(what: string, value: (...given: never) => unknown): void {
+  if (typeof value !== 'function') throw invalidArgument(`${what} is a function, not ${typeof value}`)
+}
+
+export function checkIterable(what: string, value: Iterable<unknown>): void {
+  if (typeof value !== 'object' || value === null || typeof value[Symbol.iterator] !== 'function')
+    throw invalidArgument(`${what} takes a list, or something else that can be iterated`)
 }
 
 /** A sentence about a name that is not known, with the nearest one that is, or else all of them. */

@@ -1,9 +1,10 @@
 /** Dev ports are where the nodes of one data directory listen: chosen once, and kept, because members know each other by them. */
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { TroupeError } from '../base/error.ts'
+import { makeDirectory } from '../platform/make-directory.ts'
 
 const FIRST_PORT = 7401
 const FILE = 'ports.json'
@@ -45,7 +46,7 @@ function parse(text: string): unknown {
 
 function keep(path: string, ports: readonly number[], directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    makeDirectory(directory)
     writeFileSync(path, `${JSON.stringify(ports)}\n`)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)

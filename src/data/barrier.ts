@@ -1,6 +1,6 @@
 /** A barrier, a latch and a once are meeting points of processes, kept in maps. */
 
-import { invalidArgument } from '../base/argument.ts'
+import { checkFunction, invalidArgument } from '../base/argument.ts'
 import { isTroupeError } from '../base/error.ts'
 import type { CallOptions } from '../driver/contract.ts'
 import { CALL_OPTIONS, checkCall, NO_OPTIONS } from './call.ts'
@@ -73,6 +73,7 @@ export async function once<Result>(
   options: CallOptions,
 ): Promise<Result> {
   checkCall('troupe.once', options, CALL_OPTIONS)
+  checkFunction('the task of a once', task)
   const map = new MapHandle(results, parts)
   const known = await map.get(name, options)
   if (known !== undefined) return known.value.result as Result

@@ -26,11 +26,13 @@ export function checkCall(call: string, options: CallOptions, known: ReadonlySet
   if (timeout !== undefined && !(typeof timeout === 'number' && timeout > 0 && timeout <= MOST_TIMEOUT_MS)) {
     throw invalidArgument(`timeout is a number of milliseconds above 0 and at most ${MOST_TIMEOUT_MS}`)
   }
-  if (signal === undefined) return
-  if (typeof signal !== 'object' || typeof signal.throwIfAborted !== 'function') {
-    throw invalidArgument('signal is an AbortSignal')
-  }
-  signal.throwIfAborted()
+  checkSignal(signal)
+  signal?.throwIfAborted()
+}
+
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined || (typeof signal === 'object' && typeof signal?.throwIfAborted === 'function')) return
+  throw invalidArgument('signal is an AbortSignal')
 }
 
 export function checkRead(call: string, options: ReadOptions, known: ReadonlySet<string> = READ_OPTIONS): void {

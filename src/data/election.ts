@@ -1,5 +1,6 @@
 /** An election gives an office to one of its candidates at a time, each with a token that no other has had. */
 
+import { checkFunction } from '../base/argument.ts'
 import { isTroupeError } from '../base/error.ts'
 import type { Millis } from '../base/time.ts'
 import type { CallOptions, Hold } from '../driver/contract.ts'
@@ -70,6 +71,7 @@ export async function runSingleton<Result>(
   task: (office: Office) => Result | Promise<Result>,
   options: CampaignOptions,
 ): Promise<Result> {
+  checkFunction('the task of a singleton', task)
   for (;;) {
     const office = await campaign(parts, name, options)
     try {

@@ -1,12 +1,12 @@
 /** A lock is held by one at a time, or by as many as it has permits; its token proves to others that it is still held. */
 
-import { invalidArgument } from '../base/argument.ts'
+import { checkDuration, checkFlag, invalidArgument } from '../base/argument.ts'
 import type { ValueCodec } from '../base/codec.ts'
 import { TroupeError } from '../base/error.ts'
 import type { Millis } from '../base/time.ts'
 import type { CallOptions, Driver, Hold, LeaseFacet, LockStatus } from '../driver/contract.ts'
 import { CALL_OPTIONS, checkCall, NO_OPTIONS } from './call.ts'
-import { checkKey } from './key.ts'
+import { checkBound, checkKey } from './key.ts'
 import { sequencerOf } from './sequencer.ts'
 
 export interface LockOptions extends CallOptions {
@@ -81,7 +81,7 @@ const LEASE_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'ttl'])
 export async function acquireLock(parts: LockParts, name: string, options: ReadWriteLockOptions): Promise<Lock> {
   checkCall('troupe.lock', options, READ_WRITE_OPTIONS)
   const { shared = false, ...rest } = options
-  if (typeof shared !== 'boolean') throw invalidArgument('shared is true or false')
+  checkFlag('shared', shared)
   const permits = shared ? 1 : SHARES
   return new HeldLock(await acquire(parts, name, { permits, of: SHARES }, rest))
 }
@@ -107,8 +107,8 @@ export async function acquire(
 ): Promise<Hold> {
   const { ttl = TTL_MS, lockDelay = 0, wait = true, value = null, signal, timeout } = options
   checkTtl(ttl)
-  if (!(typeof lockDelay === 'number' && lockDelay >= 0)) throw invalidArgument('lockDelay is a number of milliseconds')
-  if (typeof wait !== 'boolean') throw invalidArgument('wait is true or false')
+  checkDuration('lockDelay', lockDelay)
+  checkFlag('wait', wait)
   return leaseFacet(driver).acquire(lockName(name, options.with), {
     ...share,
     ttl,
@@ -122,7 +122,8 @@ export async function acquire(
 
 /** What everybody knows a lock by: its place is part of its name. */
 export function lockName(name: string, place: LockPlace | undefined): string {
-  checkKey(name)
+  if (name === '') throw invalidArgument('a lock has a name')
+  checkBound('the name of a lock', name)
   if (place === undefined) return name
   const { map, key } = place
   if (typeof map?.name !== 'string' || typeof key !== 'string') {
@@ -209,6 +210,5 @@ export class HeldLock implements Lock {
 }
 
 function checkTtl(ttl: Millis): void {
-  if (typeof ttl === 'number' && ttl >= LEAST_TTL_MS) return
-  throw invalidArgument(`ttl is a number of milliseconds from ${LEAST_TTL_MS}`)
+  checkDuration('ttl', ttl, LEAST_TTL_MS)
 }

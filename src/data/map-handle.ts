@@ -1,6 +1,6 @@
 /** The map handle turns calls on a map into calls of a driver: it checks arguments, validates, encodes and decodes. */
 
-import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import { checkFlag, checkFunction, checkLimit, invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import type { ValueCodec } from '../base/codec.ts'
 import { isTroupeError, TroupeError } from '../base/error.ts'
 import type { Clock } from '../base/time.ts'
@@ -114,6 +114,7 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
     given: UpdateOptions = NO_OPTIONS,
   ): Promise<Versioned<Value>> {
     checkKey(key)
+    checkFunction('what map.update takes', change)
     checkCall('map.update', given, FENCED_OPTIONS)
     checkFence(given.fence)
     const { fence, ...options } = given
@@ -137,10 +138,8 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
   scan(options: MapScanOptions = NO_OPTIONS): AsyncIterable<MapEntry<Value>> {
     checkRead('map.scan', options, SCAN_OPTIONS)
     const { prefix, from, until, reverse = false, limit = Number.POSITIVE_INFINITY, ...read } = options
-    if (typeof reverse !== 'boolean') throw invalidArgument('reverse is true or false')
-    if (!(limit === Number.POSITIVE_INFINITY || (Number.isSafeInteger(limit) && limit >= 0))) {
-      throw invalidArgument('limit is a whole number of entries, or Infinity')
-    }
+    checkFlag('reverse', reverse)
+    checkLimit('limit', limit)
     const range = rangeOf(prefix, from, until)
     return mapStream(
       () => this.#store.scan(this.name, range, { ...read, reverse, limit }),

@@ -1,7 +1,7 @@
 /** A batch run is several messages in a worker's hands that one call of a handler works off. */
 
 import { invalidArgument } from '../base/argument.ts'
-import type { BatchContext, HandlerContext } from './handler.ts'
+import type { BatchContext } from './handler.ts'
 import type { HandlerRun } from './handler-run.ts'
 import type { QueueMessage } from './queue.ts'
 
@@ -21,12 +21,14 @@ export class BatchRun<Value> implements BatchContext<Value> {
     return this.#signal
   }
 
-  of(message: QueueMessage<Value>): HandlerContext {
-    return this.#runOf(message)
+  get of(): BatchContext<Value>['of'] {
+    return (message) => this.#runOf(message)
   }
 
-  fail(message: QueueMessage<Value>, error: unknown): void {
-    this.#failures.set(this.#runOf(message), error)
+  get fail(): BatchContext<Value>['fail'] {
+    return (message, error) => {
+      this.#failures.set(this.#runOf(message), error)
+    }
   }
 
   /** What was said to be the matter with a message; `error` is undefined also when that was thrown. */

@@ -1,12 +1,12 @@
 /** Effects are what a handler wants to happen along with its message: nothing of it before the handler has succeeded. */
 
-import { invalidArgument } from '../base/argument.ts'
+import { checkDuration, invalidArgument } from '../base/argument.ts'
 import { PARENT_HEADER } from '../base/headers.ts'
 import type { Millis } from '../base/time.ts'
-import { checkKey } from '../data/key.ts'
+import { checkBound, checkKey } from '../data/key.ts'
 import type { MapDefinition } from '../data/map.ts'
 import type { Effect } from '../driver/contract.ts'
-import { checkHeaders, outgoingMessage, whenValid } from './outgoing.ts'
+import { checkHeaders, NO_HEADERS, outgoingMessage, whenValid } from './outgoing.ts'
 import type { MessageParts } from './parts.ts'
 import type { QueueDefinition, SendOptions } from './queue.ts'
 import type { PublishOptions, TopicDefinition } from './topic.ts'
@@ -35,8 +35,10 @@ export class EffectBuffer {
     this.#add(message instanceof Promise ? message.then(effect) : effect(message))
   }
 
-  set<Value, Input>({ name, schema }: MapDefinition<Value, Input>, key: string, value: Input): void {
+  set<Value, Input>(map: MapDefinition<Value, Input>, key: string, value: Input): void {
+    checkMap(map)
     checkKey(key)
+    const { name, schema } = map
     if (value === undefined) throw invalidArgument(`undefined is no value for '${key}': use null, or delete the key`)
     const effect = whenValid<Effect>(schema, value, `the value for '${key}'`, (valid) => ({
       type: 'set',
@@ -48,14 +50,18 @@ export class EffectBuffer {
     this.#changes.set(`${name}\0${key}`, effect)
   }
 
-  delete<Value, Input>({ name }: MapDefinition<Value, Input>, key: string): void {
+  delete<Value, Input>(map: MapDefinition<Value, Input>, key: string): void {
+    checkMap(map)
     checkKey(key)
+    const { name } = map
     this.#changes.set(`${name}\0${key}`, { type: 'delete', map: name, key })
   }
 
   publish<Value, Input>(topic: TopicDefinition<Value, Input>, value: Input, options: PublishOptions): void {
-    const { key = '', headers = {}, fence } = options
+    if (topic?.kind !== 'topic') throw invalidArgument('a record goes to a definition made by defineTopic')
+    const { key = '', headers = NO_HEADERS, fence } = options
     if (fence !== undefined) throw noFence()
+    checkBound('key', key)
     checkHeaders(headers)
     const { name, schema, rules } = topic
     const effect = (valid: unknown): Effect => ({
@@ -72,6 +78,7 @@ export class EffectBuffer {
   }
 
   result(value: unknown, keep: Millis): void {
+    checkDuration('keep', keep)
     this.#result = { type: 'result', value: this.#codec.encode(value), keep }
   }
 
@@ -94,6 +101,10 @@ export class EffectBuffer {
     if (effect instanceof Promise) effect.catch(() => undefined)
     this.#pending.push(effect)
   }
+}
+
+function checkMap(map: { readonly kind: 'map' }): void {
+  if (map?.kind !== 'map') throw invalidArgument('a change is of a definition made by defineMap')
 }
 
 function noFence(): Error {

@@ -16,7 +16,7 @@ export interface FlowOptions extends Omit<SendOptions, 'delay' | 'at' | 'dedupli
 
 /** The children that a flow is to have, 1 to 1,000 in all; their results come in this order. */
 export interface FlowChildren {
-  send<Value, Input>(queue: QueueDefinition<Value, Input>, value: Input, options?: SendOptions): void
+  send<Value, Input>(this: void, queue: QueueDefinition<Value, Input>, value: Input, options?: SendOptions): void
 }
 
 export class ChildList implements FlowChildren {
@@ -27,20 +27,24 @@ export class ChildList implements FlowChildren {
     this.#codec = codec
   }
 
-  send<Value, Input>(queue: QueueDefinition<Value, Input>, value: Input, options: SendOptions = {}): void {
-    if (options.fence !== undefined) throw invalidArgument('the child of a flow has no fence of its own')
-    if (this.#children.length === CHILDREN_LIMIT) throw invalidArgument(`a flow has at most ${CHILDREN_LIMIT} children`)
-    const { name, rules } = queue
-    const message = outgoingMessage(queue, value, options, this.#codec)
-    const child = (sent: Awaited<typeof message>): QueuedMessage => ({ queue: { name, rules }, message: sent })
-    const added = message instanceof Promise ? message.then(child) : Promise.resolve(child(message))
-    // Awaited together with the others.
-    added.catch(() => undefined)
-    this.#children.push(added)
+  get send(): FlowChildren['send'] {
+    return (queue, value, options = {}) => this.#add(queue, value, options)
   }
 
   async all(): Promise<OutgoingFlow['children']> {
     if (this.#children.length === 0) throw invalidArgument('a flow has children')
     return Promise.all(this.#children)
+  }
+
+  #add<Value, Input>(queue: QueueDefinition<Value, Input>, value: Input, options: SendOptions): void {
+    if (options.fence !== undefined) throw invalidArgument('the child of a flow has no fence of its own')
+    if (this.#children.length === CHILDREN_LIMIT) throw invalidArgument(`a flow has at most ${CHILDREN_LIMIT} children`)
+    const message = outgoingMessage(queue, value, options, this.#codec)
+    const { name, rules } = queue
+    const child = (sent: Awaited<typeof message>): QueuedMessage => ({ queue: { name, rules }, message: sent })
+    const added = message instanceof Promise ? message.then(child) : Promise.resolve(child(message))
+    // Awaited together with the others.
+    added.catch(() => undefined)
+    this.#children.push(added)
   }
 }

@@ -1,18 +1,16 @@
 /** A handler's run is one message in a worker's hands, with what its handler can do beside its work. */
 
-import { invalidArgument } from '../base/argument.ts'
+import { checkDuration, invalidArgument } from '../base/argument.ts'
 import { PARENT_HEADER, REQUEST_HEADER } from '../base/headers.ts'
 import type { Millis } from '../base/time.ts'
 import { NO_OPTIONS } from '../data/call.ts'
-import type { MapDefinition } from '../data/map.ts'
 import type { Delivered } from '../driver/contract.ts'
 import { EffectBuffer } from './effects.ts'
 import type { HandlerContext } from './handler.ts'
+import { NO_HEADERS } from './outgoing.ts'
 import { facetOf, type MessageParts } from './parts.ts'
-import type { QueueDefinition, QueueMessage, SendOptions } from './queue.ts'
-import type { PublishOptions, TopicDefinition } from './topic.ts'
+import type { QueueMessage } from './queue.ts'
 
-const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({})
 const RESULT_KEEP_MS: Millis = 24 * 3_600_000
 
 /** Each message makes one of these and no more: the signal and the effects are there once somebody asks for them. */
@@ -66,31 +64,52 @@ export class HandlerRun implements HandlerContext {
     this.keepAt = now + leaseMs / 2
   }
 
-  emit<Value, Input>(queue: QueueDefinition<Value, Input>, value: Input, options: SendOptions = NO_OPTIONS): void {
-    this.#open().send(queue, value, options)
+  // What a handler calls is made when it is looked up, and bound: `({ value }, { emit, set }) => …` is what people write.
+
+  get emit(): HandlerContext['emit'] {
+    return (queue, value, options = NO_OPTIONS) => this.#open().send(queue, value, options)
   }
 
-  set<Value, Input>(map: MapDefinition<Value, Input>, key: string, value: Input): void {
-    this.#open().set(map, key, value)
+  get set(): HandlerContext['set'] {
+    return (map, key, value) => this.#open().set(map, key, value)
   }
 
-  delete<Value, Input>(map: MapDefinition<Value, Input>, key: string): void {
-    this.#open().delete(map, key)
+  get delete(): HandlerContext['delete'] {
+    return (map, key) => this.#open().delete(map, key)
   }
 
-  publish<Value, Input>(
-    topic: TopicDefinition<Value, Input>,
-    value: Input,
-    options: PublishOptions = NO_OPTIONS,
-  ): void {
-    this.#open().publish(topic, value, options)
+  get publish(): HandlerContext['publish'] {
+    return (topic, value, options = NO_OPTIONS) => this.#open().publish(topic, value, options)
   }
 
-  result(value: unknown, { keep = RESULT_KEEP_MS }: { readonly keep?: Millis } = NO_OPTIONS): void {
-    this.#open().result(value, keep)
+  get result(): HandlerContext['result'] {
+    return (value, { keep = RESULT_KEEP_MS } = NO_OPTIONS) => this.#open().result(value, keep)
   }
 
-  async commit(): Promise<void> {
+  get commit(): HandlerContext['commit'] {
+    return () => this.#commit()
+  }
+
+  get children(): HandlerContext['children'] {
+    return async () => {
+      const { driver, codec } = this.#parts
+      const results = await facetOf(driver, 'queue').children(this.#queue, this.delivered.id, {})
+      return results.map((result) => (result === undefined ? undefined : codec.decode(result)))
+    }
+  }
+
+  get progress(): HandlerContext['progress'] {
+    return async (value) => this.delivered.progress(this.#parts.codec.encode(value), {})
+  }
+
+  get extend(): HandlerContext['extend'] {
+    return async (lease) => {
+      checkDuration('a lease', lease, 1)
+      return this.delivered.extend(lease, {})
+    }
+  }
+
+  async #commit(): Promise<void> {
     this.#demand()
     const { headers = NO_HEADERS } = this.message ?? {}
     const isAwaited = headers[PARENT_HEADER] !== undefined || headers[REQUEST_HEADER] !== undefined
@@ -99,20 +118,6 @@ export class HandlerRun implements HandlerContext {
     if (effects === undefined || effects.isEmpty) await this.delivered.acknowledge({})
     else await this.delivered.commit(await effects.all(), {})
     this.isCommitted = true
-  }
-
-  async children(): Promise<readonly unknown[]> {
-    const { driver, codec } = this.#parts
-    const results = await facetOf(driver, 'queue').children(this.#queue, this.delivered.id, {})
-    return results.map((result) => (result === undefined ? undefined : codec.decode(result)))
-  }
-
-  progress(value: unknown): Promise<void> {
-    return this.delivered.progress(this.#parts.codec.encode(value), {})
-  }
-
-  extend(lease: Millis): Promise<void> {
-    return this.delivered.extend(lease, {})
   }
 
   #open(): EffectBuffer {

@@ -9,25 +9,28 @@ import type { PublishOptions, TopicDefinition } from './topic.ts'
 /** Returning means done; what it throws is a failed attempt. */
 export type Handler<Value> = (message: QueueMessage<Value>, context: HandlerContext) => unknown
 
-/** What a handler can do beside its work. What it emits, sets and publishes happens with the acknowledgement, or not at all. */
+/**
+ * What a handler can do beside its work, also taken apart (`{ emit, signal }`). What it emits, sets and publishes happens with
+ * the acknowledgement, or not at all.
+ */
 export interface HandlerContext {
   /** Aborts when the lease is lost (`LEASE_LOST`), and when the worker or the Troupe ends before the handler does. */
   readonly signal: AbortSignal
   readonly attempt: number
-  emit<Value, Input>(queue: QueueDefinition<Value, Input>, value: Input, options?: SendOptions): void
-  set<Value, Input>(map: MapDefinition<Value, Input>, key: string, value: Input): void
-  delete<Value, Input>(map: MapDefinition<Value, Input>, key: string): void
-  publish<Value, Input>(topic: TopicDefinition<Value, Input>, value: Input, options?: PublishOptions): void
+  emit<Value, Input>(this: void, queue: QueueDefinition<Value, Input>, value: Input, options?: SendOptions): void
+  set<Value, Input>(this: void, map: MapDefinition<Value, Input>, key: string, value: Input): void
+  delete<Value, Input>(this: void, map: MapDefinition<Value, Input>, key: string): void
+  publish<Value, Input>(this: void, topic: TopicDefinition<Value, Input>, value: Input, options?: PublishOptions): void
   /** Results of a flow's children, in the order in which they were sent; none for a message that is no flow. */
-  children(): Promise<readonly unknown[]>
+  children(this: void): Promise<readonly unknown[]>
   /** Kept for `inspect` and for those who wait for it once the message is done; by default for a day. */
-  result(value: unknown, options?: { readonly keep?: Millis }): void
+  result(this: void, value: unknown, options?: { readonly keep?: Millis }): void
   /** Commits what there is and acknowledges now; the handler may go on, but whatever it does then is its own affair. */
-  commit(): Promise<void>
+  commit(this: void): Promise<void>
   /** Kept with the message for `inspect`. */
-  progress(value: unknown): Promise<void>
+  progress(this: void, value: unknown): Promise<void>
   /** From now on the lease lasts this long. Not needed to keep it: the worker extends it while the handler runs. */
-  extend(lease: Millis): Promise<void>
+  extend(this: void, lease: Millis): Promise<void>
 }
 
 /** Returning means done, but for the messages that were said to have failed; what it throws is a failed attempt of all. */
@@ -38,9 +41,9 @@ export interface BatchContext<Value> {
   /** Aborts when the lease of any of the messages is lost, and when the worker or the Troupe ends before the handler does. */
   readonly signal: AbortSignal
   /** This one has failed, whatever becomes of the others: the queue's retry policy says what follows. */
-  fail(message: QueueMessage<Value>, error: unknown): void
+  fail(this: void, message: QueueMessage<Value>, error: unknown): void
   /** What can be done for one of the messages, such as what happens with its acknowledgement. */
-  of(message: QueueMessage<Value>): HandlerContext
+  of(this: void, message: QueueMessage<Value>): HandlerContext
 }
 
 export interface BatchWorkOptions extends WorkOptions {
@@ -59,7 +62,7 @@ export interface WorkOptions {
   readonly consumer?: string
   /** Ends the worker as `close` does. */
   readonly signal?: AbortSignal
-  /** Called for each failed attempt, after it was recorded. */
+  /** Called for each failed attempt, after it was recorded. What it throws is ignored. */
   readonly onFailure?: (failure: FailureRecord, message: { readonly id: string; readonly attempt: number }) => void
 }
 

@@ -1,7 +1,9 @@
 /** An outgoing message is a value with all that its sender said about it, ready for a driver. */
 
-import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import { checkDuration, checkTime, invalidArgument, LONGEST_MS, refuseUnknownOptions } from '../base/argument.ts'
 import type { ValueCodec } from '../base/codec.ts'
+import { TroupeError } from '../base/error.ts'
+import { encodeHeaders, HEADERS_LIMIT_BYTES } from '../base/headers.ts'
 import { checkBound } from '../data/key.ts'
 import { type StandardSchema, validate } from '../data/schema.ts'
 import type { DeduplicationMode, OutgoingMessage } from '../driver/contract.ts'
@@ -10,15 +12,18 @@ import type { DeduplicateOptions, QueueDefinition, SendOptions } from './queue.t
 const DEDUPLICATE_OPTIONS: ReadonlySet<string> = new Set(['id', 'mode', 'window'])
 const MODES: readonly DeduplicationMode[] = ['drop', 'replace', 'debounce', 'requeue']
 const WINDOW_MS = 300_000
-const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({})
+const LEAST_TTL_MS = 1
+export const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({})
 
 /** Encodes a value that fits its schema; at once unless the schema is asynchronous. */
 export function outgoingMessage<Value, Input>(
-  { schema, name }: QueueDefinition<Value, Input>,
+  definition: QueueDefinition<Value, Input>,
   value: Input,
   options: SendOptions,
   codec: ValueCodec,
 ): OutgoingMessage | Promise<OutgoingMessage> {
+  if (definition?.kind !== 'queue') throw invalidArgument('a message goes to a definition made by defineQueue')
+  const { schema, name } = definition
   const envelope = envelopeOf(options)
   return whenValid(schema, value, `the message for '${name}'`, (valid) => ({
     ...envelope,
@@ -38,19 +43,24 @@ export function whenValid<Result>(
 }
 
 export function checkHeaders(headers: Readonly<Record<string, string>>): void {
+  if (headers === NO_HEADERS) return
+  if (typeof headers !== 'object' || headers === null) throw invalidArgument('headers is an object of texts')
   for (const [name, text] of Object.entries(headers)) {
     if (typeof text !== 'string') throw invalidArgument(`the header '${name}' is a text`)
   }
+  const { length } = encodeHeaders(headers)
+  if (length > HEADERS_LIMIT_BYTES)
+    throw new TroupeError('TOO_LARGE', `the headers take ${length} bytes; the limit is ${HEADERS_LIMIT_BYTES}`)
 }
 
 function envelopeOf(options: SendOptions): Omit<OutgoingMessage, 'payload'> {
   const { key = '', delay = 0, at, ttl = Number.POSITIVE_INFINITY, priority = 0, headers = NO_HEADERS } = options
   checkBound('key', key)
   checkHeaders(headers)
-  if (typeof delay !== 'number' || Number.isNaN(delay)) throw invalidArgument('delay is a number of milliseconds')
+  checkDuration('delay', delay, -LONGEST_MS)
   if (at !== undefined && options.delay !== undefined) throw invalidArgument('give either a delay or a time, not both')
-  if (at !== undefined && !Number.isFinite(at)) throw invalidArgument('at is a time in milliseconds since 1970')
-  if (!(typeof ttl === 'number' && ttl > 0)) throw invalidArgument('ttl is a number of milliseconds above 0')
+  if (at !== undefined) checkTime('at', at)
+  if (ttl !== Number.POSITIVE_INFINITY) checkDuration('ttl', ttl, LEAST_TTL_MS)
   if (!(Number.isInteger(priority) && priority >= 0 && priority <= 9)) throw invalidArgument('priority is 0 to 9')
   const deduplication = deduplicationOf(options.deduplicate)
   return { key, headers, delay: at === undefined ? Math.max(0, delay) : { at }, ttl, priority, deduplication }
@@ -64,8 +74,6 @@ function deduplicationOf(given: string | DeduplicateOptions | undefined): Outgoi
   if (typeof id !== 'string' || id === '') throw invalidArgument('the id of deduplicate is a text')
   checkBound('the id of deduplicate', id)
   if (!MODES.includes(mode)) throw invalidArgument(`mode is one of ${MODES.join(', ')}`)
-  if (!(typeof window === 'number' && window >= 0 && Number.isFinite(window))) {
-    throw invalidArgument('window is a number of milliseconds')
-  }
+  checkDuration('window', window)
   return { id, mode, window }
 }

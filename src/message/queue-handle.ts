@@ -1,10 +1,18 @@
 /** The queue handle turns calls on a queue into calls of a driver: it checks arguments, validates, encodes and decodes. */
 
-import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import {
+  checkDuration,
+  checkFunction,
+  checkIterable,
+  checkLimit,
+  checkTime,
+  invalidArgument,
+  refuseUnknownOptions,
+} from '../base/argument.ts'
 import { isTroupeError, TroupeError } from '../base/error.ts'
 import { PARENT_HEADER, REQUEST_HEADER } from '../base/headers.ts'
 import type { Millis, WallMillis } from '../base/time.ts'
-import { CALL_OPTIONS, checkCall, checkFence, NO_OPTIONS, plainFence } from '../data/call.ts'
+import { CALL_OPTIONS, checkCall, checkFence, checkSignal, NO_OPTIONS, plainFence } from '../data/call.ts'
 import { checkBound } from '../data/key.ts'
 import { mapStream } from '../data/stream.ts'
 import type {
@@ -21,7 +29,8 @@ import { ChildList, type FlowChildren, type FlowOptions } from './flow.ts'
 import type { BatchHandler, BatchWorkOptions, Handler, Worker, WorkOptions } from './handler.ts'
 import { outgoingMessage } from './outgoing.ts'
 import { facetOf, type MessageParts, pause } from './parts.ts'
-import type { QueueDefinition, SendOptions } from './queue.ts'
+import { type QueueDefinition, rateOf, type SendOptions } from './queue.ts'
+import { decide } from './retry.ts'
 import type {
   InspectedQueueMessage,
   PeekOptions,
@@ -48,6 +57,8 @@ const REQUEST_TIMEOUT_MS: Millis = 10_000
 const RECEIVE_OPTIONS: ReadonlySet<string> = new Set(['signal', 'prefetch', 'consumer'])
 const PEEK_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'state', 'limit'])
 const REDRIVE_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'reason', 'filter', 'limit', 'rate'])
+const STATES: ReadonlySet<string> = new Set(['waiting', 'delayed', 'dead'])
+const REASONS: ReadonlySet<string> = new Set(['attempts', 'rejected', 'expired', 'overflow', 'validation'])
 /** The engine takes no more at once: a redrive of more is several. */
 const MOST_REDRIVEN = 10_000
 const MOST_CHOSEN = 500
@@ -92,6 +103,7 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
     const { name = `${random.next()}${random.next()}`.replaceAll('0.', ''), ...sending } = options
     if (typeof name !== 'string' || name === '') throw invalidArgument('the name of a flow is a text')
     checkBound('the name of a flow', name)
+    checkFunction('what names the children of a flow', children)
     const list = new ChildList(codec)
     children(list)
     const message = await outgoingMessage(this.#definition, value, sending, codec)
@@ -119,11 +131,13 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
 
   async result(id: string, options: CallOptions = NO_OPTIONS): Promise<unknown> {
     checkCall('queue.result', options, CALL_OPTIONS)
+    checkId(id)
     const result = await this.#facet().result(this.name, id, options)
     return result === undefined ? undefined : this.#parts.codec.decode(result)
   }
 
   async sendAll(values: Iterable<Input>, options: SendOptions = NO_OPTIONS): Promise<readonly Sent[]> {
+    checkIterable('queue.sendAll', values)
     const ends = await Promise.allSettled(Array.from(values, (value) => this.send(value, options)))
     return ends.map((end) => {
       if (end.status === 'rejected') throw end.reason
@@ -144,6 +158,8 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
   receive(options: ReceiveOptions = NO_OPTIONS): AsyncIterable<ReceivedMessage<Value>> {
     refuseUnknownOptions('queue.receive', options, RECEIVE_OPTIONS)
     const { signal, prefetch = 1, consumer = 'receiver' } = options
+    checkSignal(signal)
+    checkBound('consumer', consumer)
     if (!(Number.isSafeInteger(prefetch) && prefetch >= 1)) throw invalidArgument('prefetch is a whole number from 1')
     const consume = { ...(signal === undefined ? {} : { signal }), consumer, credit: prefetch }
     const deliveries = this.#facet().consume(this.#queue, consume)
@@ -158,6 +174,8 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
   peek(options: PeekOptions = NO_OPTIONS): AsyncIterable<InspectedQueueMessage> {
     checkCall('queue.peek', options, PEEK_OPTIONS)
     const { state = 'waiting', limit = 100, ...call } = options
+    checkLimit('limit', limit)
+    if (!STATES.has(state)) throw invalidArgument(`state is 'waiting', 'delayed' or 'dead'`)
     return mapStream(
       () => this.#facet().peek(this.name, state, { ...call, limit }),
       (message) => this.#inspected(message),
@@ -166,18 +184,21 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
 
   async inspect(id: string, options: CallOptions = NO_OPTIONS): Promise<InspectedQueueMessage | undefined> {
     checkCall('queue.inspect', options, CALL_OPTIONS)
+    checkId(id)
     const found = await this.#facet().inspect(this.name, id, options)
     return found === undefined ? undefined : this.#inspected(found)
   }
 
   async move(id: string, to: { readonly at: WallMillis }, options: CallOptions = NO_OPTIONS): Promise<boolean> {
     checkCall('queue.move', options, CALL_OPTIONS)
-    if (!Number.isFinite(to?.at)) throw invalidArgument('queue.move takes { at } in milliseconds since 1970')
+    checkId(id)
+    checkTime('the `at` of queue.move', to?.at)
     return this.#facet().move(this.name, id, { dueAt: to.at }, options)
   }
 
   async remove(id: string, options: CallOptions = NO_OPTIONS): Promise<boolean> {
     checkCall('queue.remove', options, CALL_OPTIONS)
+    checkId(id)
     return this.#facet().remove(this.name, id, options)
   }
 
@@ -205,6 +226,10 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
   async redrive(options: RedriveOptions = NO_OPTIONS): Promise<number> {
     checkCall('queue.redrive', options, REDRIVE_OPTIONS)
     const { filter, limit = Number.POSITIVE_INFINITY, rate } = options
+    checkLimit('limit', limit)
+    checkReason(options.reason)
+    rateOf(rate)
+    if (filter !== undefined) checkFunction('filter', filter)
     if (filter !== undefined) return this.#redriveChosen(filter, options)
     let total = 0
     for (;;) {
@@ -261,13 +286,17 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
       },
       acknowledge: (options = none) => acknowledge(message, delivered, codec, options),
       retry: async (error: unknown, options: CallOptions & { readonly delay?: Millis } = none) => {
-        const decision = options.delay ?? policy(error, delivered.attempt, random)
+        if (options.delay !== undefined) checkDuration('delay', options.delay)
+        const decision = options.delay ?? decide(policy, error, delivered.attempt, random)
         if (decision === 'reject') return delivered.reject('rejected', encodeFailure(error), callOf(options))
         return delivered.retry(decision, encodeFailure(error), callOf(options))
       },
       reject: (error: unknown, options = none) => delivered.reject('rejected', encodeFailure(error), options),
       release: (options = none) => delivered.release(options),
-      extend: (lease: Millis, options = none) => delivered.extend(lease, options),
+      extend: async (lease: Millis, options = none) => {
+        checkDuration('a lease', lease, 1)
+        return delivered.extend(lease, options)
+      },
       progress: async (value: unknown, options = none) => delivered.progress(codec.encode(value), options),
     }
   }
@@ -288,6 +317,16 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
   #facet(): QueueFacet {
     return facetOf(this.#parts.driver, 'queue')
   }
+}
+
+function checkId(id: string): void {
+  if (typeof id !== 'string')
+    throw invalidArgument(`a message has the id that its send returned, a text and not ${typeof id}`)
+}
+
+function checkReason(reason: string | undefined): void {
+  if (reason === undefined || REASONS.has(reason)) return
+  throw invalidArgument(`reason is one of ${[...REASONS].join(', ')}`)
 }
 
 /** Whoever waits for the message learns that it is done. */

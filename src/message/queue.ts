@@ -1,6 +1,6 @@
 /** A queue keeps messages until each has been worked off by one of those who share the work. */
 
-import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import { checkDuration, checkFlag, invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import type { Millis, WallMillis } from '../base/time.ts'
 import type { SelfFitting } from '../data/map.ts'
 import { checkName, checkSchema, placedName } from '../data/name.ts'
@@ -119,6 +119,7 @@ export function defineQueue(
   checkName('a queue', name)
   refuseUnknownOptions('defineQueue', options, DEFINITION_OPTIONS)
   const { schema, placement, keepRules = false, retry = exponentialDelay({ jitter: 0.2 }) } = options
+  checkFlag('keepRules', keepRules)
   checkSchema(`queue '${name}'`, schema)
   if (typeof retry !== 'function')
     throw invalidArgument(`retry of queue '${name}' is a function, such as fixedDelay(1_000)`)
@@ -140,6 +141,7 @@ function rulesOf(options: QueueOptions): QueueRules {
   const { order = 'key', overflow = 'reject', perKey = {}, deadLetter = {}, single = false } = options
   refuseUnknownOptions('perKey', perKey, PER_KEY_OPTIONS)
   refuseUnknownOptions('deadLetter', deadLetter, DEAD_LETTER_OPTIONS)
+  checkFlag('single', single)
   if (!ORDERS.includes(order)) throw invalidArgument(`order is 'key' or 'none'`)
   if (!OVERFLOWS.includes(overflow)) throw invalidArgument(`overflow is 'reject', 'drop-oldest' or 'block'`)
   const rate = rateOf(options.rate)
@@ -165,6 +167,7 @@ function rulesOf(options: QueueOptions): QueueRules {
 }
 
 function weightsOf(weights: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  if (typeof weights !== 'object' || weights === null) throw invalidArgument('perKey.weights is an object of numbers')
   const entries = Object.entries(weights)
   if (entries.length > WEIGHTS_LIMIT) throw invalidArgument(`perKey.weights has at most ${WEIGHTS_LIMIT} keys`)
   for (const [key, weight] of entries) {
@@ -174,7 +177,8 @@ function weightsOf(weights: Readonly<Record<string, number>>): Readonly<Record<s
   return weights
 }
 
-function rateOf(rate: RateLimit | undefined): RateLimit {
+/** No limit where there is none. */
+export function rateOf(rate: RateLimit | undefined): RateLimit {
   if (rate === undefined) return { messages: NO_LIMIT, per: 1000 }
   refuseUnknownOptions('rate', rate, RATE_OPTIONS)
   return { messages: whole('rate.messages', rate.messages), per: atLeast('rate.per', 1, rate.per) }
@@ -187,8 +191,8 @@ function whole(option: string, value: number): number {
 }
 
 function atLeast(option: string, least: Millis, value: Millis): Millis {
-  if (typeof value === 'number' && value >= least) return value
-  throw invalidArgument(`${option} is a number of milliseconds from ${least}`)
+  if (value !== NO_LIMIT) checkDuration(option, value, least)
+  return value
 }
 
 export interface SendOptions extends CallOptions {

@@ -1,12 +1,13 @@
 /** A retry policy says when a message that failed is tried again, if at all. */
 
-import { invalidArgument } from '../base/argument.ts'
+import { checkDuration, invalidArgument, LONGEST_MS } from '../base/argument.ts'
 import type { Random } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
 
 /**
  * Milliseconds until the next attempt, or `'reject'`: the message becomes a dead letter at once. `attempt` is 1 after the
- * first failure. A policy of your own can tell errors apart and leave the rest to one of those below.
+ * first failure. A policy of your own can tell errors apart and leave the rest to one of those below. What it throws, and an
+ * answer that is neither, counts as {@link exponentialDelay}.
  *
  * @example
  * const patient = exponentialDelay({ first: 1_000, most: 60_000 })
@@ -53,9 +54,21 @@ export function exponentialDelay({
   return policy((attempt) => Math.min(most, first * factor ** (attempt - 1)), options)
 }
 
+/** What a policy says, or the default one where it fails itself: a message must not hang on it. */
+export function decide(policyOf: RetryPolicy, error: unknown, attempt: number, random: Random): Millis | 'reject' {
+  try {
+    const decision = policyOf(error, attempt, random)
+    if (decision === 'reject') return decision
+    if (typeof decision === 'number' && !Number.isNaN(decision)) return Math.min(LONGEST_MS, Math.max(0, decision))
+  } catch {
+    // As an answer that is none.
+  }
+  return Math.min(HOUR_MS, 1000 * 2 ** (attempt - 1))
+}
+
 function policy(delayOf: (attempt: number) => Millis, { jitter = 0 }: JitterOptions): RetryPolicy {
   if (!(jitter >= 0 && jitter <= 1)) throw invalidArgument('jitter is a share from 0 to 1')
-  if (!(delayOf(1) >= 0)) throw invalidArgument('a delay is a number of milliseconds from 0')
+  checkDuration('a delay', delayOf(1))
   return (_error, attempt, random) => {
     const delay = delayOf(attempt)
     return jitter === 0 ? delay : delay * (1 - jitter * random.next())

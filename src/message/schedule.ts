@@ -1,10 +1,10 @@
 /** A schedule sends a message to a queue whenever its time comes, once in the whole cluster. */
 
-import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import { checkDuration, checkTime, invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import type { Millis, WallMillis } from '../base/time.ts'
 import { CALL_OPTIONS, checkCall } from '../data/call.ts'
 import type { CallOptions, ScheduleRule, ScheduleStatus } from '../driver/contract.ts'
-import { checkHeaders, whenValid } from './outgoing.ts'
+import { checkHeaders, NO_HEADERS, whenValid } from './outgoing.ts'
 import { facetOf, type MessageParts } from './parts.ts'
 import type { QueueDefinition } from './queue.ts'
 
@@ -38,13 +38,12 @@ export async function setSchedule<Value, Input>(
   { id, time }: { readonly id: string; readonly time: ScheduleTime },
   options: ScheduleOptions<Input>,
 ): Promise<void> {
-  const { value, headers = {}, missed = 'skip', until, ...call } = options
   checkCall('troupe.schedule', options, OPTIONS)
+  const { value, headers = NO_HEADERS, missed = 'skip', until, ...call } = options
   checkId(id)
   checkHeaders(headers)
   if (!MISSED.includes(missed)) throw invalidArgument(`missed is 'skip', 'latest' or 'all'`)
-  if (until !== undefined && !Number.isFinite(until))
-    throw invalidArgument('until is a time in milliseconds since 1970')
+  if (until !== undefined) checkTime('until', until)
   const rule = ruleOf(time)
   const { name, rules, schema } = definition
   const payload = await whenValid(schema, value, `the value of schedule '${id}'`, (valid) => parts.codec.encode(valid))
@@ -84,11 +83,11 @@ function ruleOf(time: ScheduleTime): ScheduleRule['rule'] {
     return { cron: time.cron, timeZone: time.timeZone ?? 'UTC' }
   }
   if ('every' in time) {
-    if (!(time.every >= 1 && Number.isFinite(time.every)))
-      throw invalidArgument('every is a number of milliseconds from 1')
+    checkDuration('every', time.every, 1)
+    if (time.from !== undefined) checkTime('from', time.from)
     return time
   }
-  if (!Number.isFinite(time.at)) throw invalidArgument('at is a time in milliseconds since 1970')
+  checkTime('at', time.at)
   return time
 }
 

@@ -1,8 +1,8 @@
 /** The topic handle turns calls on a topic into calls of a driver. */
 
-import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import { checkFlag, checkIterable, checkTime, invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import { isTroupeError } from '../base/error.ts'
-import { CALL_OPTIONS, checkCall, checkFence, NO_OPTIONS, plainFence } from '../data/call.ts'
+import { CALL_OPTIONS, checkCall, checkFence, checkSignal, NO_OPTIONS, plainFence } from '../data/call.ts'
 import { checkBound } from '../data/key.ts'
 import { validate } from '../data/schema.ts'
 import { mapStream } from '../data/stream.ts'
@@ -17,7 +17,7 @@ import type {
   TopicFacet,
   TopicName,
 } from '../driver/contract.ts'
-import { checkHeaders, whenValid } from './outgoing.ts'
+import { checkHeaders, NO_HEADERS, whenValid } from './outgoing.ts'
 import { facetOf, type MessageParts } from './parts.ts'
 import { openTable } from './table-view.ts'
 import type {
@@ -49,7 +49,7 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
   publish(value: Input, options: PublishOptions = NO_OPTIONS): Promise<Published> {
     try {
       checkCall('topic.publish', options, PUBLISH_OPTIONS)
-      const { key = '', headers = {}, fence, ...rest } = options
+      const { key = '', headers = NO_HEADERS, fence, ...rest } = options
       checkFence(fence)
       const call = { ...rest, ...plainFence(fence) }
       checkBound('key', key)
@@ -70,6 +70,7 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
   }
 
   async publishAll(values: Iterable<Input>, options: PublishOptions = NO_OPTIONS): Promise<readonly Published[]> {
+    checkIterable('topic.publishAll', values)
     const ends = await Promise.allSettled(Array.from(values, (value) => this.publish(value, options)))
     return ends.map((end) => {
       if (end.status === 'rejected') throw end.reason
@@ -81,7 +82,10 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
     refuseUnknownOptions('topic.subscribe', options, SUBSCRIBE_OPTIONS)
     const { batch = 256, autoCommit = false, ...subscribe } = options
     if (!(Number.isSafeInteger(batch) && batch >= 1)) throw invalidArgument('batch is a whole number from 1')
-    if (options.group === '') throw invalidArgument('a group has a name')
+    checkFlag('autoCommit', autoCommit)
+    checkSignal(options.signal)
+    if (options.group !== undefined) checkGroup(options.group)
+    if (options.from !== undefined) checkPosition(options.from)
     const batches = mapStream(
       () => this.#facet().subscribe(this.#topic, { ...subscribe, batch }),
       (records) => this.#batch(records),
@@ -111,6 +115,8 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
 
   async reset(group: string, to: Position, options: CallOptions = NO_OPTIONS): Promise<void> {
     checkCall('topic.reset', options, CALL_OPTIONS)
+    checkGroup(group)
+    checkPosition(to)
     return this.#facet().reset(this.#topic, group, to, options)
   }
 
@@ -137,6 +143,27 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
   #facet(): TopicFacet {
     return facetOf(this.#parts.driver, 'topic')
   }
+}
+
+function checkGroup(group: string): void {
+  if (group === '') throw invalidArgument('a group has a name')
+  checkBound('the name of a group', group)
+}
+
+function checkPosition(position: Position): void {
+  if (position === 'earliest' || position === 'latest') return
+  if (typeof position === 'object' && position !== null) {
+    if ('time' in position) {
+      checkTime('time', position.time)
+      return
+    }
+    if (position.offsets instanceof Map && [...position.offsets].every(isOffset)) return
+  }
+  throw invalidArgument(`a position is 'earliest', 'latest', { time } or { offsets }, a Map of partitions to bigints`)
+}
+
+function isOffset([partition, offset]: readonly [number, bigint]): boolean {
+  return Number.isSafeInteger(partition) && partition >= 0 && typeof offset === 'bigint' && offset >= 0n
 }
 
 /** Whoever asks for the next batch has done the one before. */

@@ -1,6 +1,6 @@
 /** A topic is a log of records in partitions, which many read, each at its own pace. */
 
-import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import { checkFlag, invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import type { Millis, WallMillis } from '../base/time.ts'
 import type { SelfFitting } from '../data/map.ts'
 import { checkName, checkSchema, placedName } from '../data/name.ts'
@@ -62,6 +62,7 @@ export function defineTopic(
   refuseUnknownOptions('defineTopic', options, DEFINITION_OPTIONS)
   const { schema, placement, partitions = 8, retention = {}, compact = false } = options
   checkSchema(`topic '${name}'`, schema)
+  checkFlag('compact', compact)
   refuseUnknownOptions('retention', retention, RETENTION_OPTIONS)
   if (!(Number.isSafeInteger(partitions) && partitions >= 1 && partitions <= MOST_PARTITIONS)) {
     throw invalidArgument(`partitions is a whole number from 1 to ${MOST_PARTITIONS}`)

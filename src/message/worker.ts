@@ -1,9 +1,10 @@
 /** A worker runs a handler for the messages of a queue, several at once, and keeps their leases meanwhile. */
 
-import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import { checkDuration, checkFunction, invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import { isTroupeError } from '../base/error.ts'
 import type { Millis, Timer } from '../base/time.ts'
-import { NO_OPTIONS } from '../data/call.ts'
+import { checkSignal, NO_OPTIONS } from '../data/call.ts'
+import { checkBound } from '../data/key.ts'
 import { validate } from '../data/schema.ts'
 import type { Delivered } from '../driver/contract.ts'
 import { BatchRun } from './batch-run.ts'
@@ -12,15 +13,9 @@ import type { BatchHandler, BatchWorkOptions, DrainResult, Handler, Worker, Work
 import { HandlerRun } from './handler-run.ts'
 import { facetOf, type MessageParts, pause } from './parts.ts'
 import type { QueueDefinition, QueueMessage } from './queue.ts'
+import { decide } from './retry.ts'
 
-export const WORK_OPTIONS: ReadonlySet<string> = new Set([
-  'concurrency',
-  'prefetch',
-  'consumer',
-  'signal',
-  'onFailure',
-  'batch',
-])
+export const WORK_OPTIONS: ReadonlySet<string> = new Set(['concurrency', 'prefetch', 'consumer', 'signal', 'onFailure'])
 export const BATCH_WORK_OPTIONS: ReadonlySet<string> = new Set([...WORK_OPTIONS, 'size', 'wait'])
 const MOST_BATCHED = 1000
 const BATCH_WAIT_MS: Millis = 10
@@ -59,12 +54,15 @@ export class QueueWorker<Value, Input> implements Worker {
   #released = 0
 
   constructor(parts: MessageParts, definition: QueueDefinition<Value, Input>, work: Work<Value>, options: WorkOptions) {
-    const { concurrency = 1, consumer = 'worker', signal } = options
+    const { concurrency = 1, consumer = 'worker', signal, onFailure } = options
     const { handler, batch } = work
+    checkBound('consumer', consumer)
+    checkSignal(signal)
+    if (onFailure !== undefined) checkFunction('onFailure', onFailure)
     if (batch !== undefined) checkBatch(batch)
     const most = concurrency * (batch?.size ?? 1)
     const prefetch = options.prefetch ?? most
-    if (typeof handler !== 'function') throw invalidArgument('a handler is a function')
+    checkFunction('a handler', handler)
     if (!(Number.isSafeInteger(concurrency) && concurrency >= 1))
       throw invalidArgument('concurrency is a whole number from 1')
     if (!(Number.isSafeInteger(prefetch) && prefetch >= 0)) throw invalidArgument('prefetch is a whole number from 0')
@@ -88,6 +86,8 @@ export class QueueWorker<Value, Input> implements Worker {
 
   async drain(options: { readonly timeout?: Millis } = NO_OPTIONS): Promise<DrainResult> {
     refuseUnknownOptions('worker.drain', options, DRAIN_OPTIONS)
+    const { timeout = DRAIN_MS } = options
+    checkDuration('timeout', timeout)
     this.#draining.abort()
     this.#finished = 0
     this.#released = 0
@@ -97,7 +97,7 @@ export class QueueWorker<Value, Input> implements Worker {
       const idle = new Promise<void>((resolve) => {
         this.#idle = resolve
       })
-      await Promise.race([idle, pause(this.#parts, options.timeout ?? DRAIN_MS, timeUp.signal).catch(() => undefined)])
+      await Promise.race([idle, pause(this.#parts, timeout, timeUp.signal).catch(() => undefined)])
     }
     timeUp.abort()
     const result = { finished: this.#finished, released: this.#released, abandoned: this.#running.size }
@@ -279,14 +279,17 @@ export class QueueWorker<Value, Input> implements Worker {
   async #fail({ delivered, isLost, isCommitted }: HandlerRun, error: unknown): Promise<void> {
     // What ended because the worker ends, or has lost its lease, has not failed: it goes back as it is.
     if (this.#ending.signal.aborted || isLost || isCommitted) return
-    const { retry } = this.#definition
-    const settled = async (): Promise<void> => {
-      const decision = retry(error, delivered.attempt, this.#parts.random)
-      if (decision === 'reject') await delivered.reject('rejected', encodeFailure(error), {})
-      else await delivered.retry(Math.max(0, decision), encodeFailure(error), {})
+    const decision = decide(this.#definition.retry, error, delivered.attempt, this.#parts.random)
+    const settled =
+      decision === 'reject'
+        ? delivered.reject('rejected', encodeFailure(error), {})
+        : delivered.retry(decision, encodeFailure(error), {})
+    await settled.catch(() => undefined)
+    try {
+      this.#options.onFailure?.(failureRecord(error), { id: delivered.id, attempt: delivered.attempt })
+    } catch {
+      // A listener that fails must not cost the worker the handlers that it runs.
     }
-    await settled().catch(() => undefined)
-    this.#options.onFailure?.(failureRecord(error), { id: delivered.id, attempt: delivered.attempt })
   }
 }
 
@@ -294,7 +297,7 @@ function checkBatch(batch: BatchSize): void {
   const { size, wait = BATCH_WAIT_MS } = batch
   if (!(Number.isSafeInteger(size) && size >= 1 && size <= MOST_BATCHED))
     throw invalidArgument(`size is a whole number from 1 to ${MOST_BATCHED}`)
-  if (!(typeof wait === 'number' && wait >= 0)) throw invalidArgument('wait is a number of milliseconds from 0')
+  checkDuration('wait', wait)
 }
 
 /** Undefined when its value does not fit the schema: then it is a dead letter with the issues. */

@@ -8,7 +8,6 @@ import {
   fstatSync,
   fsyncSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readSync,
@@ -24,6 +23,7 @@ import { isTroupeError, TroupeError } from '../base/error.ts'
 import type { Disk, DiskFile } from '../host/port.ts'
 import { DirectoryLock, isLockFile } from './directory-lock.ts'
 import { DiskThreads } from './disk-thread.ts'
+import { makeDirectory } from './make-directory.ts'
 
 export interface DiskOptions {
   /**
@@ -52,7 +52,7 @@ const ZEROS = new Uint8Array(1024 * 1024)
  */
 export function openDirectory(directory: string, options: DiskOptions = {}): DirectoryDisk {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    makeDirectory(directory)
     accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (error) {
     throw unusable(directory, error)

@@ -1,6 +1,6 @@
 /** Signals ask a process to end; this is how it ends well. */
 
-import { invalidArgument } from '../base/argument.ts'
+import { checkDuration, invalidArgument } from '../base/argument.ts'
 import type { Millis } from '../base/time.ts'
 import type { Troupe } from '../runtime/troupe.ts'
 
@@ -11,6 +11,8 @@ export interface SignalOptions {
 
 /** Beyond the drain: closing takes less, and a process that hangs is of no use to anybody. */
 const CLOSE_MS: Millis = 5_000
+/** A timer that is set for longer fires at once. */
+const LONGEST_TIMER_MS: Millis = 2 ** 31 - 1
 /** As shells count them: 128 and the signal's number. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGBREAK: 149, shutdown: 143 } as const
 type Ending = keyof typeof EXIT_CODES
@@ -29,12 +31,13 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGBREAK'] as const
  */
 export function handleSignals(troupe: Troupe, options: SignalOptions = {}): () => void {
   const { timeout = 25_000 } = options
-  if (!(typeof timeout === 'number' && timeout >= 0)) throw invalidArgument('timeout is a number of milliseconds')
+  if (typeof troupe?.drain !== 'function') throw invalidArgument('handleSignals takes what open() resolves with')
+  checkDuration('timeout', timeout)
   let isEnding = false
   const end = (ending: Ending): void => {
     if (isEnding) process.exit(EXIT_CODES[ending])
     isEnding = true
-    setTimeout(() => process.exit(1), timeout + CLOSE_MS).unref()
+    setTimeout(() => process.exit(1), Math.min(timeout + CLOSE_MS, LONGEST_TIMER_MS)).unref()
     troupe.drain({ timeout }).then(
       () => process.exit(),
       () => process.exit(1),

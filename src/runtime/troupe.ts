@@ -1,6 +1,6 @@
 /** Troupe is what `open` gives: one object through which an application reaches its cluster, until it closes it. */
 
-import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import { checkFunction, invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import { ValueCodec } from '../base/codec.ts'
 import { TroupeError } from '../base/error.ts'
 import type { Random } from '../base/random.ts'
@@ -269,11 +269,12 @@ class OpenTroupe implements Troupe {
     return acquireLock(this.#handleParts, name, options)
   }
 
-  withLock<Result>(
+  async withLock<Result>(
     name: string,
     use: (lock: Lock) => Result | Promise<Result>,
     options: ReadWriteLockOptions = NO_OPTIONS,
   ): Promise<Result> {
+    checkFunction('what runs with the lock', use)
     return useHeld(acquireLock(this.#handleParts, name, options), use)
   }
 
@@ -300,6 +301,7 @@ class OpenTroupe implements Troupe {
   async verify(given: Fence | string, options: CallOptions = NO_OPTIONS): Promise<boolean> {
     checkCall('troupe.verify', options, CALL_OPTIONS)
     const fence = typeof given === 'string' ? readSequencer(given) : given
+    if (fence === undefined) throw invalidArgument('troupe.verify takes a fence or a sequencer')
     checkFence(fence)
     return leaseFacet(this.#parts.driver).verify(fence.name, fence.token, options)
   }

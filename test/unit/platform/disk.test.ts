@@ -130,6 +130,16 @@ describe('a data directory', () => {
     ).toBe(true)
   })
 
+  // Node's own way of making a path does not return from here.
+  test.skipIf(process.platform !== 'linux')('where the system takes none is refused, and not tried for ever', () => {
+    expect(
+      isTroupeError(
+        caught(() => openDirectory('/proc/no/such')),
+        'DIRECTORY_UNUSABLE',
+      ),
+    ).toBe(true)
+  })
+
   test('that cannot be written is refused', () => {
     opened().close()
     chmodSync(directory, 0o500)

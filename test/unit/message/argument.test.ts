@@ -1,0 +1,136 @@
+import { describe, expect, test } from 'vitest'
+import { defineMap } from '../../../src/data/map.ts'
+import type { HandlerContext } from '../../../src/message/handler.ts'
+import { defineQueue } from '../../../src/message/queue.ts'
+import type { RetryPolicy } from '../../../src/message/retry.ts'
+import { defineTopic } from '../../../src/message/topic.ts'
+import { openWorld } from './world.ts'
+
+const { troupe } = openWorld()
+const jobs = defineQueue<unknown>('jobs')
+const queue = troupe.queue(jobs)
+const topic = troupe.topic(defineTopic('events'))
+/** As from JavaScript, where nothing is checked before it runs. */
+const bad = <Value>(value: unknown): Value => value as Value
+const FAR = 2 ** 53
+const HUGE_HEADERS = { 'x-note': 'x'.repeat(20_000) }
+
+const attempts: [string, () => unknown, code?: string][] = [
+  ['a delay of centuries', () => queue.send(1, { delay: FAR })],
+  ['a delay that is no number', () => queue.send(1, { delay: Number.NaN })],
+  ['a time beyond the calendar', () => queue.send(1, { at: FAR })],
+  ['a ttl of centuries', () => queue.send(1, { ttl: FAR })],
+  ['a window of centuries', () => queue.send(1, { deduplicate: { id: 'a', window: FAR } })],
+  ['headers that are null', () => queue.send(1, { headers: bad(null) })],
+  ['headers that are a text', () => queue.send(1, { headers: bad('text') })],
+  ['headers beyond their limit', () => queue.send(1, { headers: HUGE_HEADERS }), 'TOO_LARGE'],
+  ['a signal that is null', () => queue.send(1, { signal: bad(null) })],
+  ['a list of messages that is none', () => queue.sendAll(bad(undefined))],
+  ['a list of messages that is a number', () => queue.sendAll(bad(7))],
+  ['a flow without a function', () => queue.sendFlow(1, bad(undefined))],
+  ['a child for no queue', () => queue.sendFlow(1, ({ send }) => send(bad<typeof jobs>({}), 1))],
+  ['an id that is a number', () => queue.inspect(bad(7))],
+  ['no id', () => queue.remove(bad(undefined))],
+  ['an id of a result that is null', () => queue.result(bad(null))],
+  ['a move to no time', () => queue.move('0.1', { at: Number.NaN })],
+  ['a state that there is not', () => queue.peek({ state: bad('lost') })],
+  ['a limit that is no number', () => queue.peek({ limit: Number.NaN })],
+  ['a filter that is no function', () => queue.redrive({ filter: bad('all') })],
+  ['a redrive of no number', () => queue.redrive({ limit: Number.NaN })],
+  ['a redrive at no rate', () => queue.redrive({ rate: { messages: Number.NaN, per: 1000 } })],
+  ['a redrive of no reason', () => queue.redrive({ reason: bad('bored') })],
+  ['a worker with a name that is a number', () => queue.work(() => 1, { consumer: bad(7) })],
+  ['a worker with a signal that is none', () => queue.work(() => 1, { signal: bad({}) })],
+  ['a listener that is no function', () => queue.work(() => 1, { onFailure: bad('log') })],
+  ['a batch option where there are no batches', () => queue.work(() => 1, bad({ batch: { size: 3 } }))],
+  ['rules that are kept by a text', () => defineQueue('jobs', { keepRules: bad('yes') })],
+  ['a single queue by a number', () => defineQueue('jobs', { single: bad(1) })],
+  ['weights that are a number', () => defineQueue('jobs', { perKey: { weights: bad(7) } })],
+  ['a lease of centuries', () => defineQueue('jobs', { lease: FAR })],
+  ['compaction by a text', () => defineTopic('events', { compact: bad('yes') })],
+  ['a list of records that is none', () => topic.publishAll(bad(null))],
+  ['records with headers beyond their limit', () => topic.publish(1, { headers: HUGE_HEADERS }), 'TOO_LARGE'],
+  ['a group that is a number', () => topic.subscribe({ group: bad(7) })],
+  ['a position that there is not', () => topic.subscribe({ from: bad('begin') })],
+  ['a position at no time', () => topic.reset('billing', { time: Number.NaN })],
+  ['offsets that are numbers', () => topic.reset('billing', { offsets: bad(new Map([[0, 7]])) })],
+  ['a commit by a text', () => topic.subscribe({ autoCommit: bad('yes') })],
+  ['a schedule in no time', () => troupe.schedule(jobs, 'nightly', { every: FAR }, { value: 1 })],
+  ['a schedule without options', () => troupe.schedule(jobs, 'nightly', { every: 1000 }, bad(undefined))],
+  ['an update without a function', () => troupe.map(defineMap('m')).update('a', bad(undefined))],
+  ['a lock without a name', () => troupe.lock('')],
+  ['a lock for ever', () => troupe.lock('a', { ttl: Number.POSITIVE_INFINITY })],
+  ['a lock for no function', () => troupe.withLock('a', bad(undefined))],
+  ['an office for no function', () => troupe.singleton('a', bad(undefined))],
+  ['a once of no function', () => troupe.once('a', bad(undefined))],
+  ['a fence that is undefined', () => troupe.verify(bad(undefined))],
+]
+
+test.each(attempts)(
+  '%s is refused with a code before anything happens',
+  async (_, attempt, code = 'INVALID_ARGUMENT') => {
+    const outcome = async (): Promise<unknown> => attempt()
+    await expect(outcome()).rejects.toMatchObject({ code })
+  },
+)
+
+describe('a handler', () => {
+  test('takes what it needs of its context apart', async () => {
+    const world = openWorld()
+    const others = defineQueue<number>('others')
+    const done: unknown[] = []
+    world.troupe.queue(defineQueue<number>('tasks')).work(({ value }, { emit, result, signal }: HandlerContext) => {
+      emit(others, value + 1)
+      result(signal.aborted)
+    })
+    world.troupe.queue(others).workBatches(
+      ([message], { of, fail }) => {
+        if (message !== undefined) done.push(message.value, typeof of(message).commit, typeof fail)
+      },
+      { size: 1 },
+    )
+    await world.troupe.queue(defineQueue<number>('tasks')).send(1)
+    await world.pass(100)
+    expect(done).toEqual([2, 'function', 'function'])
+  })
+
+  test('whose listener to failures throws goes on with what comes next', async () => {
+    const world = openWorld()
+    const seen: number[] = []
+    const handler = ({ value }: { value: number }) => {
+      seen.push(value)
+      if (value === 1) throw new Error('not this one')
+    }
+    const onFailure = () => {
+      throw new Error('nor the listener')
+    }
+    const tasks = world.troupe.queue(defineQueue<number>('tasks', { maxAttempts: 1 }))
+    tasks.work(handler, { onFailure })
+    await tasks.sendAll([1, 2])
+    await world.pass(100)
+    expect(new Set(seen)).toEqual(new Set([1, 2]))
+  })
+
+  const policies: [string, RetryPolicy][] = [
+    [
+      'throws',
+      () => {
+        throw new Error('no idea')
+      },
+    ],
+    ['answers nothing', () => bad(undefined)],
+    ['answers no number', () => Number.NaN],
+  ]
+  test.each(policies)('whose retry policy %s is tried again after a second', async (_, retry) => {
+    const world = openWorld()
+    const seen: number[] = []
+    const tasks = world.troupe.queue(defineQueue('tasks', { retry }))
+    tasks.work(() => {
+      seen.push(world.time.now())
+      throw new Error('again')
+    })
+    await tasks.send(1)
+    await world.pass(1500)
+    expect(seen).toEqual([0, 1000])
+  })
+})
