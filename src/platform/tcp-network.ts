@@ -71,7 +71,7 @@ export interface NetworkCounters {
   refused: number
   /** Connections closed because of bytes that no Troupe node or client sends. */
   hostile: number
-  /** Connections closed unread because too many were waiting. */
+  /** Connections closed unanswered because too many came after them, or because the node was not ready. */
   crowded: number
   /** Connections to peers given up because nothing came back. */
   silent: number
@@ -256,19 +256,31 @@ export class TcpNetwork implements Network {
   }
 
   #answer(socket: Socket): void {
-    if (this.#self === undefined || this.#closed || this.#strangers.size >= this.#limits.strangers) {
+    if (this.#self === undefined || this.#closed) {
       this.counters.crowded++
       socket.on('error', () => {}).destroy()
       return
     }
+    this.#makeRoom()
     this.#strangers.add(socket)
     shakeHands(socket, this.#handshake('listener'), this.#limits.handshake, (result) => {
-      this.#strangers.delete(socket)
+      if (!this.#strangers.delete(socket)) return
       if (result.type === 'refused') this.#turnedAway(result.error)
       else if (this.#closed) socket.on('error', () => {}).destroy()
       else if (result.agreement.peer.role === 'client') this.#serve(socket)
       else this.#welcome(socket, result.agreement.peer)
     })
+  }
+
+  /** Who means well needs milliseconds: whoever has been silent for longest goes, or silent ones could keep all others out. */
+  #makeRoom(): void {
+    if (this.#strangers.size < this.#limits.strangers) return
+    for (const oldest of this.#strangers) {
+      this.#strangers.delete(oldest)
+      this.counters.crowded++
+      oldest.destroy()
+      return
+    }
   }
 
   #turnedAway(error: TroupeError): void {

@@ -361,6 +361,14 @@ describe('hostile bytes', () => {
     const { channel } = await connectChannel(node.address)
     channel.close()
   })
+
+  test('that say nothing keep nobody out, however many they are', async () => {
+    const node = await startNode('a', { limits: { strangers: 4 } })
+    await Promise.all(Array.from({ length: 40 }, () => rawSocket(node.address)))
+    const { channel } = await connectChannel(node.address)
+    channel.close()
+    expect(node.network.counters).toMatchObject({ clients: 1, crowded: 37 })
+  })
 })
 
 /** The bytes with which a client without a secret gets in. */
