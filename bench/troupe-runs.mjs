@@ -114,7 +114,13 @@ function consume({ topic: topicOf, consumed }, inflight) {
   const ending = new AbortController()
   const subscription = topic.subscribe({ group: `group-${++consumed.groups}`, batch: inflight, signal: ending.signal })
   const read = async () => {
-    for await (const batch of subscription) await inbox.pushAll(batch.records.length, () => batch.commit())
+    /** @type {Promise<unknown>} */
+    let committed = Promise.resolve()
+    for await (const batch of subscription) {
+      const settled = inbox.pushAll(batch.records.length, () => batch.commit())
+      await committed
+      committed = settled
+    }
   }
   read().catch((error) => {
     if (!ending.signal.aborted) inbox.fail(error)

@@ -221,9 +221,11 @@ export function decodeTopicSettings(reader: ByteReader): TopicSettings {
 }
 
 /** Keys, headers and payloads of records are views. */
-export function* decodeRecords(records: Uint8Array): Generator<TopicRecord> {
+export function decodeRecords(records: Uint8Array): TopicRecord[] {
   const reader = new ByteReader(records)
-  while (reader.remaining > 0) yield decodeRecord(reader)
+  const decoded: TopicRecord[] = []
+  while (reader.remaining > 0) decoded.push(decodeRecord(reader))
+  return decoded
 }
 
 function decodeRecord(reader: ByteReader): TopicRecord {

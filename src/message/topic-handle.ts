@@ -4,7 +4,7 @@ import { checkFlag, checkIterable, checkTime, invalidArgument, refuseUnknownOpti
 import { isTroupeError } from '../base/error.ts'
 import { CALL_OPTIONS, checkCall, checkFence, checkSignal, NO_OPTIONS, plainFence } from '../data/call.ts'
 import { checkBound } from '../data/key.ts'
-import { validate } from '../data/schema.ts'
+import { type StandardSchema, validate } from '../data/schema.ts'
 import { mapStream } from '../data/stream.ts'
 import type {
   CallOptions,
@@ -120,19 +120,28 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
     return this.#facet().reset(this.#topic, group, to, options)
   }
 
-  async #batch(batch: RecordBatch): Promise<TopicBatch<Value>> {
-    const { topic, partition, lag, lost } = batch
-    const records = await Promise.all(batch.records.map((record) => this.#record(record)))
-    return { topic, partition, lag, lost, records, commit: (options = NO_OPTIONS) => batch.commit(options) }
+  #batch(batch: RecordBatch): TopicBatch<Value> | Promise<TopicBatch<Value>> {
+    const { schema } = this.#definition
+    // Only a schema may take its time, and a promise for each record costs more than the record.
+    if (schema === undefined) {
+      const records = batch.records.map((record) => recordOf(record, this.#stored(record) as Value))
+      return batchOf(batch, records)
+    }
+    const valid = batch.records.map((record) => this.#valid(record, schema))
+    return Promise.all(valid).then((records) => batchOf(batch, records))
   }
 
-  async #record({ payload, ...record }: ReadRecord): Promise<TopicRecord<Value>> {
-    const { schema } = this.#definition
-    // A deletion has no value; where the schema does not name null, its reader knows by `compact`.
-    if (payload.length === 0) return { ...record, value: null as Value }
-    const stored = this.#parts.codec.decode(payload)
-    const where = `record ${record.offset} of partition ${record.partition} of '${record.topic}'`
-    return { ...record, value: schema === undefined ? (stored as Value) : await validate(schema, stored, where) }
+  async #valid(record: ReadRecord, schema: StandardSchema<unknown, Value>): Promise<TopicRecord<Value>> {
+    const { topic, partition, offset, payload } = record
+    const where = `record ${offset} of partition ${partition} of '${topic}'`
+    // Where the schema does not name null, the reader of a deletion knows by `compact`.
+    const value = payload.length === 0 ? (null as Value) : await validate(schema, this.#stored(record), where)
+    return recordOf(record, value)
+  }
+
+  /** A deletion has no value. */
+  #stored({ payload }: ReadRecord): unknown {
+    return payload.length === 0 ? null : this.#parts.codec.decode(payload)
   }
 
   #isOrderlyEnd(error: unknown): boolean {
@@ -164,6 +173,17 @@ function checkPosition(position: Position): void {
 
 function isOffset([partition, offset]: readonly [number, bigint]): boolean {
   return Number.isSafeInteger(partition) && partition >= 0 && typeof offset === 'bigint' && offset >= 0n
+}
+
+function batchOf<Value>(batch: RecordBatch, records: readonly TopicRecord<Value>[]): TopicBatch<Value> {
+  const { topic, partition, lag, lost } = batch
+  return { topic, partition, lag, lost, records, commit: (options = NO_OPTIONS) => batch.commit(options) }
+}
+
+/** Field by field: copying what an object has costs as much as all else that is done with a record. */
+function recordOf<Value>(record: ReadRecord, value: Value): TopicRecord<Value> {
+  const { topic, partition, offset, time, key, headers } = record
+  return { topic, partition, offset, time, key, value, headers }
 }
 
 /** Whoever asks for the next batch has done the one before. */

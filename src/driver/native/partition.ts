@@ -103,7 +103,7 @@ export class PartitionReader implements StreamHandler {
 
   event(bytes: Uint8Array): void {
     const { next, end, records } = readSubscriptionEvent(new ByteReader(bytes))
-    const all = [...decodeRecords(records)]
+    const all = decodeRecords(records)
     this.#next = next
     this.#untaken += bytes.length
     for (let from = 0; from < all.length; from += this.#place.batch) {

@@ -102,7 +102,7 @@ export function readAll(table: Table, offset = 0, limitBytes = 1000): TopicRecor
     if (reply === undefined) return records
     from = reply.u53()
     const count = reply.u32()
-    const page = [...decodeRecords(reply.raw(reply.remaining))]
+    const page = decodeRecords(reply.raw(reply.remaining))
     if (page.length !== count) throw new Error(`${count} records were announced, ${page.length} came`)
     if (count === 0) return records
     records.push(...page)
