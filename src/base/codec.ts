@@ -31,12 +31,12 @@ export class ValueCodec {
 
   /**
    * Bytes of their own, which nothing else refers to. Throws `UNSERIALIZABLE`, naming the path of what cannot be carried,
-   * and `TOO_LARGE` above {@link VALUE_LIMIT_BYTES}.
+   * and `TOO_LARGE` above the limit in bytes.
    */
-  encode(value: unknown): Uint8Array {
-    if (value instanceof Uint8Array) return tagged(RAW, value)
+  encode(value: unknown, limit: number = VALUE_LIMIT_BYTES): Uint8Array {
+    if (value instanceof Uint8Array) return tagged(RAW, value, limit)
     checkValue(value, 'value', new Set(), 0)
-    return tagged(MESSAGE_PACK, this.#pack(value))
+    return tagged(MESSAGE_PACK, this.#pack(value), limit)
   }
 
   /** Throws `DATA_DAMAGED` for bytes that `encode` did not write. */
@@ -59,11 +59,11 @@ export class ValueCodec {
   }
 }
 
-function tagged(format: number, content: Uint8Array): Uint8Array {
+function tagged(format: number, content: Uint8Array, limit: number): Uint8Array {
   const length = content.length + 1
-  if (length > VALUE_LIMIT_BYTES) {
-    throw new TroupeError('TOO_LARGE', `the value takes ${length} bytes; the limit is ${VALUE_LIMIT_BYTES}`, {
-      details: { bytes: length, limit: VALUE_LIMIT_BYTES },
+  if (length > limit) {
+    throw new TroupeError('TOO_LARGE', `the value takes ${length} bytes; the limit is ${limit}`, {
+      details: { bytes: length, limit },
     })
   }
   const bytes = new Uint8Array(length)

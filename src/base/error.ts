@@ -62,7 +62,7 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, CodeFacts>> = {
   ),
   TOO_LARGE: failed(
     false,
-    'A key is over 4 KiB or a value over 1 MiB. Store large values elsewhere and keep a reference here.',
+    'A key is over 4 KiB, a value over 1 MiB, or a message over 256 MiB (1 MiB inside a handler, a flow or a schedule). Store large values elsewhere and keep a reference here; send large messages by `queue.send`.',
   ),
   CONFLICT: failed(
     false,

@@ -33,5 +33,7 @@ export function decodeHeaders(bytes: Uint8Array): Headers {
 
 /** Names the flow that a message is a child of; only the driver reads what it says. */
 export const PARENT_HEADER = 'troupe-parent'
+/** Of a message whose payload came in pieces, `bytes.upload`; only the driver reads it. */
+export const LARGE_HEADER = 'troupe-large'
 /** Of a message whose sender waits for its result. */
 export const REQUEST_HEADER = 'troupe-request'

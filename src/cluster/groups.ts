@@ -6,6 +6,7 @@ import { type GroupId, META_GROUP, type NodeId } from '../base/identity.ts'
 import type { Random } from '../base/random.ts'
 import type { Host } from '../host/host.ts'
 import type { RecoveredGroup, SnapshotHeader, SnapshotStore } from '../host/log-device.ts'
+import type { PieceStores } from '../host/piece-files.ts'
 import { type HashSecret, KeyHash } from '../machine/key-hash.ts'
 import { SHARD_LIMITS, Shard } from '../machine/shard.ts'
 import type { LogPosition } from '../protocol/core.ts'
@@ -24,6 +25,7 @@ type RaftHost = Host<RaftMessage, RaftRequest, RaftOutput, RaftWrite, RaftEvent>
 interface Resources extends Pick<GroupPorts, 'clock' | 'scheduler' | 'liveness' | 'log'> {
   readonly random: Random
   readonly snapshots: SnapshotStore
+  readonly pieces: PieceStores
 }
 
 interface Handlers
@@ -123,7 +125,7 @@ export class Groups {
       carriage: this.#carriageOf(id),
       snapshot: (group) => this.#resources.snapshots.newest(group),
     }
-    const machine = new Shard(SHARD_LIMITS, this.#hash)
+    const machine = new Shard(SHARD_LIMITS, this.#hash, this.#resources.pieces.of(id))
     const group = new Group(id, { core: this.#newCore(id, replicas), machine }, ports)
     this.#all.set(id, group)
     group.onTouch(this.#host.add(group))
@@ -148,6 +150,8 @@ export class Groups {
   #newCore(id: GroupId, replicas: readonly NodeId[]): Raft {
     const snapshot = this.#resources.snapshots.newest(id)
     snapshot?.close()
+    // Its log brings again what is beyond its snapshot, and without one everything.
+    if (snapshot === undefined) this.#resources.pieces.of(id).retain(new Set())
     const { log, random, liveness, clock } = this.#resources
     const { node, timing, limits } = this.#settings
     const recovered = log.recovered.get(id) ?? EMPTY

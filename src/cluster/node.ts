@@ -5,6 +5,7 @@ import type { Random } from '../base/random.ts'
 import type { Clock, Millis, Scheduler, Timer } from '../base/time.ts'
 import { Host } from '../host/host.ts'
 import type { LogDevice, SnapshotStore } from '../host/log-device.ts'
+import type { PieceStores } from '../host/piece-files.ts'
 import type { Network } from '../host/port.ts'
 import type { RaftEvent, RaftMessage, RaftOutput, RaftRequest, RaftWrite } from '../protocol/raft/message.ts'
 import type { Channel } from '../wire/channel.ts'
@@ -30,6 +31,7 @@ export interface NodePorts {
   readonly network: Network
   readonly log: LogDevice
   readonly snapshots: SnapshotStore
+  readonly pieces: PieceStores
   readonly charter: CharterStore
   /** The node contradicts itself or lost its disk, and has stopped: its process must end. */
   fatal(error: unknown): void
@@ -80,6 +82,10 @@ export class ClusterNode {
     this.#host = new Host({ ...ports, flush: () => this.#flush(), fatal: (error) => this.#fail(error) })
     this.#exchange = new SnapshotExchange({
       store: ports.snapshots,
+      machine: (id, index) => {
+        const group = this.#groups.get(id)
+        return group !== undefined && group.applied.index >= index ? group.machine : undefined
+      },
       sendFrame: (to, frame) => this.#transport.sendFrame(to, frame),
       submit: (group, request) => this.#groups.get(group)?.submit(request),
     })

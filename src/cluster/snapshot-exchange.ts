@@ -3,6 +3,8 @@
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
 import type { GroupId, NodeId } from '../base/identity.ts'
 import type { SnapshotStore, SnapshotWriter, StoredSnapshot } from '../host/log-device.ts'
+import type { Machine } from '../machine/machine.ts'
+import type { LogIndex } from '../protocol/core.ts'
 import type { RaftRequest } from '../protocol/raft/message.ts'
 import { FRAME } from '../wire/request.ts'
 import {
@@ -13,9 +15,12 @@ import {
   writeSnapshotReply,
 } from '../wire/snapshot.ts'
 import { decodeConfiguration } from './configuration.ts'
+import { withPieces } from './snapshot-pieces.ts'
 
 export interface SnapshotExchangePorts {
   readonly store: SnapshotStore
+  /** A group's machine, once it has executed everything up to there. */
+  machine(group: GroupId, index: LogIndex): Machine | undefined
   sendFrame(to: NodeId, frame: Uint8Array): boolean
   submit(group: GroupId, request: RaftRequest): void
 }
@@ -46,13 +51,15 @@ export class SnapshotExchange {
 
   /** Starts to send; ends in a `snapshot-sent` request to the group, or in silence and the peer's own append reply. */
   send(group: GroupId, to: NodeId, term: number): void {
-    const snapshot = this.#ports.store.newest(group)
-    if (snapshot === undefined) {
+    const stored = this.#ports.store.newest(group)
+    const machine = stored && this.#ports.machine(group, stored.header.position.index)
+    if (stored === undefined || machine === undefined) {
+      stored?.close()
       this.#ports.submit(group, { type: 'snapshot-sent', to, delivered: false })
       return
     }
     this.#end(group, to)
-    const sending = { to, group, term, snapshot }
+    const sending = { to, group, term, snapshot: withPieces(stored, machine) }
     this.#sending.set(key(group, to), sending)
     this.#sendChunk(sending, 0)
   }

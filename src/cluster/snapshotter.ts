@@ -3,6 +3,7 @@
 import type { GroupId } from '../base/identity.ts'
 import type { Millis, Scheduler } from '../base/time.ts'
 import type { LogDevice, SnapshotStore } from '../host/log-device.ts'
+import type { PieceStores } from '../host/piece-files.ts'
 import type { LogIndex } from '../protocol/core.ts'
 import { encodeConfiguration } from './configuration.ts'
 import type { Group } from './group.ts'
@@ -11,6 +12,7 @@ export interface SnapshotterPorts {
   readonly scheduler: Scheduler
   readonly log: LogDevice
   readonly store: SnapshotStore
+  readonly pieces: PieceStores
   fatal(error: Error): void
 }
 
@@ -134,7 +136,11 @@ export class Snapshotter {
         const { value, done } = chunks.next()
         if (done === true) {
           frozen.release()
-          writer.finish(finished)
+          // What it refers to comes first.
+          this.#ports.pieces.sync(group.id, (error) => {
+            if (error !== undefined) finished(error)
+            else if (!this.#isStopped) writer.finish(finished)
+          })
           return
         }
         writer.write(value)

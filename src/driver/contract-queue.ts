@@ -44,6 +44,7 @@ export interface QueueName {
 export interface OutgoingMessage {
   /** `''` for none: then any shard takes it. */
   readonly key: string
+  /** At most 256 MiB; 1 MiB in an effect, a flow or a schedule. */
   readonly payload: Uint8Array
   /** Texts; `traceparent` and `tracestate` are W3C trace context. */
   readonly headers: Readonly<Record<string, string>>
@@ -64,10 +65,20 @@ export interface Sent {
   readonly receipt: Receipt
 }
 
+/** A payload that the consumer has not fetched yet. */
+export interface LargePayload {
+  readonly bytes: number
+  /** Brings all of it, and extends the lease meanwhile. Rejects with `FENCED` when that is over, `DATA_DAMAGED` when the payload cannot be read. */
+  fetch(): Promise<Uint8Array>
+}
+
 export interface Delivered {
   readonly id: string
   readonly key: string
+  /** Empty when it is `large`. */
   readonly payload: Uint8Array
+  /** Of a payload that is still with the engine, because it would be too much for one answer. */
+  readonly large: LargePayload | undefined
   readonly headers: Readonly<Record<string, string>>
   /** 1 for the first; may lag by one for each change of leader in the middle of a delivery. */
   readonly attempt: number
@@ -160,6 +171,7 @@ export interface InspectedMessage {
   readonly id: string
   readonly key: string
   readonly state: MessageState
+  /** Empty for a large one, which only a delivery brings. */
   readonly payload: Uint8Array
   readonly headers: Readonly<Record<string, string>>
   readonly attempts: number

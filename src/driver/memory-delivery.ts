@@ -30,6 +30,7 @@ export class MemoryDelivery implements Delivered {
   readonly id: string
   readonly key: string
   readonly payload: Uint8Array
+  readonly large: undefined
   readonly headers: Readonly<Record<string, string>>
   readonly attempt: number
   readonly sentAt: WallMillis

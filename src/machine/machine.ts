@@ -2,6 +2,7 @@
 
 import type { LeaderMicros } from './batch.ts'
 import type { LeaderView } from './leader-view.ts'
+import type { Piece } from './pieces.ts'
 
 /** Receives the reply to each command of an entry; `reply` is only valid during the call. */
 export type ReplySink = (position: number, reply: Uint8Array) => void
@@ -21,10 +22,14 @@ export interface Machine {
   readonly view: LeaderView
   /** The state as it is now, as chunks that stay the same while later entries are applied. Release it when done. */
   freeze(): FrozenState
-  /** Begins to read a state that was written by `freeze`; nothing may be applied before it has finished. */
+  /** Begins to read a state that was written by `freeze`, with or without the bytes of its pieces behind it (see `encodePiece`); nothing may be applied before it has finished. */
   beginRestore(): Restoration
   /** A hash of the whole state (walks all of it): equal on all replicas at the same index. */
   digest(): number
+  /** The pieces of large payloads that belong to the state; see `PieceStore`. */
+  pieces(): Iterable<Piece>
+  /** The bytes of a piece, if they are there. */
+  readPiece(piece: Piece): Uint8Array | undefined
   /** See `Changes`: what watchers are served from. */
   readonly changes: Changes
 }

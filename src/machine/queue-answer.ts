@@ -7,6 +7,7 @@ import { QUEUE_QUERY } from './queue-command.ts'
 import { encodeSettings, MESSAGE_STATES, writeOptional } from './queue-encode.ts'
 import { FLAG, PLACE } from './queue-messages.ts'
 import type { QueueState } from './queue-state.ts'
+import type { Uploads } from './queue-uploads.ts'
 
 const MOST_PAGE_ENTRIES = 1000
 const MOST_PAGE_BYTES = 1024 * 1024
@@ -23,6 +24,15 @@ export function answerQuery(kind: number, state: QueueState, reader: ByteReader,
     encodeSettings(reply, state.settings)
   } else return false
   return true
+}
+
+/** The bytes of a piece; `absent` when it is not there. */
+export function answerPiece(uploads: Uploads, reader: ByteReader, reply: ByteWriter): void {
+  const piece = uploads.find(reader.u53(), reader.u53())
+  expectEnd(reader)
+  const bytes = piece === undefined ? undefined : uploads.read(piece)
+  begin(reply, bytes === undefined ? STATUS.absent : STATUS.ok)
+  if (bytes !== undefined) reply.raw(bytes)
 }
 
 /** @param names in order */

@@ -19,6 +19,10 @@
  * - `sendFlow` `[queue, flow text, children u16, then as send]`: a message that is due once all its children have arrived; `flow` names it
  *   to them. Number: its id; `duplicate` when the flow is there. `arrive` `[queue, flow text, child u16, result blob]`: a child's
  *   result, once each; number: how many are missing. `absent` when the flow is gone, also as a part.
+ * - `upload` `[queue, upload u53, offset u53, blob]`: a piece of a payload that is too large for a command, up to 1 MiB, as often as one
+ *   likes; `upload` is a random number. `full` when there are too many that no message refers to. Ten minutes later it is gone, unless one does.
+ * - `sendLarge` `[queue, upload u53, bytes u53, then as send]`: a message whose payload is the upload, and its own is empty. It cannot
+ *   `requeue`. `conflict` when not all pieces are there.
  * - `result` (a part beside `acknowledge`) `[queue, id u53, keepMs u53, blob]` is kept that long for `inspect`, and announced on {@link RESULT_MAP}.
  */
 export const QUEUE_COMMAND = {
@@ -39,15 +43,25 @@ export const QUEUE_COMMAND = {
   revive: 78,
   sendFlow: 79,
   arrive: 80,
+  upload: 81,
+  sendLarge: 82,
 } as const
 
 /**
  * Queries: `stats` `[queue]`, `peek` `[queue, what u8, after u53, limit u32]` (0 waiting, 1 delayed, 2 dead), `inspect`
  * `[queue, id u53]`, `settings` `[queue]`, `queues` `[after text, limit u32]`,
- * `children` `[queue, id u53, from u16]`. Answers begin `[status u8, revision u53]`, and
+ * `children` `[queue, id u53, from u16]`, `piece` `[queue, upload u53, offset u53]`. Answers begin `[status u8, revision u53]`, and
  * the revision is 0; what follows is in `queue-encode.ts`.
  */
-export const QUEUE_QUERY = { stats: 64, peek: 65, inspect: 66, settings: 67, queues: 68, children: 69 } as const
+export const QUEUE_QUERY = {
+  stats: 64,
+  peek: 65,
+  inspect: 66,
+  settings: 67,
+  queues: 68,
+  children: 69,
+  piece: 70,
+} as const
 
 /**
  * How a new message with a deduplication id meets an earlier one whose window has not passed. Encoded as its position. A

@@ -59,6 +59,18 @@ export function encodeFlowHead(writer: ByteWriter, queue: string, flow: string, 
   writer.u16(children)
 }
 
+/** What comes before a piece's bytes in an `upload`, and the query `piece` after its kind. */
+export function encodePieceName(writer: ByteWriter, queue: string, upload: number, offset: number): void {
+  writer.text(queue)
+  writer.u53(upload)
+  writer.u53(offset)
+}
+
+/** What comes before the content of a `send` to make it one of `sendLarge`. */
+export function encodeLargeHead(writer: ByteWriter, queue: string, upload: number, bytes: number): void {
+  encodePieceName(writer, queue, upload, bytes)
+}
+
 /** Where a child brings its result. */
 export interface ChildName {
   readonly queue: string

@@ -57,6 +57,7 @@ export function executeCommand(
     outcome.status = STATUS.full
     return false
   }
+  if (kind === QUEUE_COMMAND.sendLarge) return sendLarge(state, reader, execution)
   if (kind === QUEUE_COMMAND.acknowledge) return acknowledge(state, reader, execution)
   if (ABOUT_MESSAGES.has(kind)) return executeOnMessage(kind, state, reader, execution)
   if (kind === QUEUE_COMMAND.arrive) return executeArrival(state, reader, execution)
@@ -97,6 +98,25 @@ export function sendMessage(state: QueueState, message: OutgoingMessage, executi
   outcome.revision = state.send(message, time)
   openWindow(state, message, outcome.revision, time)
   return true
+}
+
+/** A payload is let go of when nothing will refer to it, and kept when its message is sure to be sent again. */
+function sendLarge(state: QueueState, reader: ByteReader, execution: CommandExecution): boolean {
+  const { outcome, time } = execution
+  const upload = reader.u53()
+  const bytes = reader.u53()
+  const message = { ...readMessage(reader, time, undefined), upload }
+  expectEnd(reader, execution.end)
+  if (message.mode === 'requeue') throw malformed('a large payload cannot be requeued')
+  const { uploads } = state
+  outcome.status = STATUS.conflict
+  if (!uploads.isWhole(upload, bytes)) return false
+  outcome.status = STATUS.full
+  const isChanged = execution.hasRoom && sendMessage(state, message, execution)
+  if (execution.mode === 'check') return false
+  if (outcome.status === STATUS.full) uploads.renew(upload, time)
+  if (outcome.status === STATUS.duplicate) uploads.discard(upload)
+  return isChanged
 }
 
 /** The id of the message that stands for this one; 0 when it is to be sent. */

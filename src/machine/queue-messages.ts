@@ -7,6 +7,7 @@ import { DueHeap } from './queue-due.ts'
 import type { Flow } from './queue-flow.ts'
 import { KeyNames } from './queue-keys.ts'
 import { Lines } from './queue-line.ts'
+import type { Uploads } from './queue-uploads.ts'
 
 /** `delayed`: not to be delivered before `due`. `retried`: that is because an attempt failed, so its key waits. */
 export const FLAG = { delayed: 1, retried: 2, dead: 4 } as const
@@ -46,6 +47,8 @@ export interface NewMessage {
   readonly body: Uint8Array
   /** Of a message that waits for its children. */
   readonly flow?: Flow | undefined
+  /** Of a message whose payload came in pieces. */
+  readonly upload?: number | undefined
 }
 
 /** An object for each message would take three times the memory, and the collector's time. */
@@ -68,7 +71,10 @@ export class Messages {
   readonly deduplication: SparseTexts = new SparseTexts()
   /** By slot. */
   readonly details: Map<number, Details> = new Map()
+  /** By slot; few have one. */
+  readonly uploadOf: Map<number, number> = new Map()
   readonly bodies: BodyStore
+  readonly #uploads: Uploads
   readonly lines: Lines = new Lines()
   readonly dueHeap: DueHeap = new DueHeap()
   /** Of all bodies. */
@@ -76,15 +82,20 @@ export class Messages {
   readonly #free: number[] = []
   #used = 0
 
-  constructor(bodies: BodyStore) {
+  constructor(bodies: BodyStore, uploads: Uploads) {
     this.bodies = bodies
+    this.#uploads = uploads
   }
 
   /** Copies the body. */
   add(id: number, time: LeaderMicros, message: NewMessage): number {
     const slot = this.#free.pop() ?? this.#used++
     if (slot >= this.id.length) this.#grow(roomFor(slot, this.id.length))
-    const { body, due } = message
+    const { body, due, upload } = message
+    if (upload !== undefined) {
+      this.#uploads.take(upload)
+      this.uploadOf.set(slot, upload)
+    }
     this.id[slot] = id
     this.time[slot] = time
     this.address[slot] = this.bodies.put(body)
@@ -126,9 +137,17 @@ export class Messages {
     this.bodies.delete(this.address[slot] ?? 0, length)
     this.bytes -= length
     if (this.details.size > 0) this.details.delete(slot)
+    if (this.uploadOf.size > 0) this.#release(slot)
     this.keys.release(this.key[slot] ?? 0)
     this.deduplication.set(slot, '')
     this.#free.push(slot)
+  }
+
+  #release(slot: number): void {
+    const upload = this.uploadOf.get(slot)
+    if (upload === undefined) return
+    this.uploadOf.delete(slot)
+    this.#uploads.release(upload)
   }
 
   has(slot: number, flag: number): boolean {

@@ -8,14 +8,18 @@ import { readFlow, writeFlow } from './queue-flow.ts'
 import { type Details, FLAG, type Messages, type NewMessage, NO_DETAILS } from './queue-messages.ts'
 import type { Result } from './queue-results.ts'
 import type { QueueState } from './queue-state.ts'
+import type { Uploads } from './queue-uploads.ts'
 
 const VERSION = 2
 /** A section is closed when the next record might bring it above 60,000 bytes. */
 const FULL_BYTES = 60_000
 const NEVER: number = Number.POSITIVE_INFINITY
 
-/** Sections of a queue come in this order. Each: `[version u8, kind u8, queue text, records]`. */
-const SECTION = { queue: 1, live: 2, dead: 3, windows: 4, results: 5 } as const
+/** Sections of a queue come in this order, after those of the uploads, whose queue is `''`. Each: `[version u8, kind u8, queue text, records]`. */
+const SECTION = { queue: 1, live: 2, dead: 3, windows: 4, results: 5, uploads: 6 } as const
+
+/** What a record has beyond what all have. */
+const HAS = { details: 1, upload: 2 } as const
 
 /** A queue as it was: indexes are copied, bodies are not. */
 export class FrozenQueue {
@@ -62,9 +66,7 @@ export class FrozenQueue {
   }
 
   #open(writer: ByteWriter, kind: number): void {
-    writer.u8(VERSION)
-    writer.u8(kind)
-    writer.text(this.#name)
+    openSection(writer, kind, this.#name)
   }
 
   *#write(kind: number, records: Iterable<Uint8Array>): Generator<Uint8Array> {
@@ -90,6 +92,17 @@ export class FrozenQueue {
   }
 }
 
+function openSection(writer: ByteWriter, kind: number, queue: string): void {
+  writer.u8(VERSION)
+  writer.u8(kind)
+  writer.text(queue)
+}
+
+/** The uploads of all queues, which come before these. */
+export function freezeUploads(uploads: Uploads): readonly Uint8Array[] {
+  return uploads.freeze((writer) => openSection(writer, SECTION.uploads, ''))
+}
+
 /** Columns by slot, as they were: copied whole, which is faster than to gather what is in use. */
 interface FrozenMessages
   extends Pick<
@@ -106,6 +119,7 @@ interface FrozenMessages
     | 'attempts'
     | 'deduplication'
     | 'details'
+    | 'uploadOf'
   > {
   /** By number. */
   readonly names: readonly string[]
@@ -125,6 +139,7 @@ function freezeMessages(messages: Messages): FrozenMessages {
     attempts: messages.attempts.copy(),
     deduplication: messages.deduplication.copy(),
     details: new Map(messages.details),
+    uploadOf: new Map(messages.uploadOf),
     names: messages.keys.all(),
   }
 }
@@ -134,6 +149,7 @@ function encodeRecord(writer: ByteWriter, frozen: FrozenMessages, slot: number):
   const time = frozen.time[slot] ?? 0
   const expires = frozen.expires.get(slot)
   const details = frozen.details.get(slot)
+  const upload = frozen.uploadOf.get(slot)
   writer.u53(frozen.id[slot] ?? 0)
   writer.u53(time)
   writer.u53(frozen.due.get(slot) || time)
@@ -143,7 +159,8 @@ function encodeRecord(writer: ByteWriter, frozen: FrozenMessages, slot: number):
   writer.u8(frozen.flags[slot] ?? 0)
   writer.text(frozen.names[frozen.key[slot] ?? 0] ?? '')
   writer.text(frozen.deduplication.get(slot))
-  writer.u8(details === undefined ? 0 : 1)
+  writer.u8((details === undefined ? 0 : HAS.details) | (upload === undefined ? 0 : HAS.upload))
+  if (upload !== undefined) writer.u53(upload)
   if (details === undefined) return
   writer.u8(details.death)
   writer.u53(details.died)
@@ -183,11 +200,16 @@ function encodeResultRecord({ id, until, value }: Result): Uint8Array {
   return writer.take()
 }
 
-/** Reads a section into the queue that `queueOf` gives for its name. */
-export function loadSection(reader: ByteReader, queueOf: (name: string) => QueueState): void {
+/** Reads a section into the uploads, or into the queue that `queueOf` gives for its name. */
+export function loadSection(reader: ByteReader, uploads: Uploads, queueOf: (name: string) => QueueState): void {
   if (reader.u8() !== VERSION) throw malformed('a section of queues in an unknown format')
   const kind = reader.u8()
-  const state = queueOf(reader.text(KEY_LIMIT_BYTES))
+  const name = reader.text(KEY_LIMIT_BYTES)
+  if (kind === SECTION.uploads) {
+    uploads.load(reader)
+    return
+  }
+  const state = queueOf(name)
   if (kind === SECTION.queue) {
     state.isPaused = reader.u8() === 1
     state.dropped = reader.u53()
@@ -224,8 +246,11 @@ function loadMessage(state: QueueState, reader: ByteReader): { readonly slot: nu
   const flags = reader.u8()
   const key = reader.text(KEY_LIMIT_BYTES)
   const deduplication = reader.text(KEY_LIMIT_BYTES)
-  const details = reader.u8() === 1 ? readDetails(reader) : NO_DETAILS
-  const message = { key, priority, due, expires, deduplication, body: readBody(reader) }
+  const has = reader.u8()
+  if (has > (HAS.details | HAS.upload)) throw malformed('a message of an unknown format')
+  const upload = (has & HAS.upload) === 0 ? undefined : reader.u53()
+  const details = (has & HAS.details) === 0 ? NO_DETAILS : readDetails(reader)
+  const message = { key, priority, due, expires, deduplication, body: readBody(reader), upload }
   const slot = messages.add(id, time, message)
   messages.attempts.set(slot, attempts)
   if (details !== NO_DETAILS) messages.details.set(slot, details)

@@ -9,6 +9,7 @@ import { IdList } from './queue-ids.ts'
 import { FLAG, Messages, type NewMessage } from './queue-messages.ts'
 import { DeliveryOrder, type News } from './queue-order.ts'
 import { Results } from './queue-results.ts'
+import type { Uploads } from './queue-uploads.ts'
 
 export const DEFAULT_SETTINGS: QueueSettings = {
   order: 'key',
@@ -40,6 +41,7 @@ export interface QueueHouse {
   readonly announce: (queue: string, id: number, time: LeaderMicros) => void
   readonly news: News
   readonly bodies: BodyStore
+  readonly uploads: Uploads
 }
 
 type Death = (typeof DEATHS)[number]
@@ -70,8 +72,12 @@ export class QueueState {
   constructor(name: string, house: QueueHouse) {
     this.name = name
     this.#house = house
-    this.messages = new Messages(house.bodies)
+    this.messages = new Messages(house.bodies, house.uploads)
     this.order = new DeliveryOrder(this.messages, DEFAULT_SETTINGS, house.news)
+  }
+
+  get uploads(): Uploads {
+    return this.#house.uploads
   }
 
   get dueAt(): LeaderMicros {

@@ -2,13 +2,14 @@
 
 import { type ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
 import { Heap, type HeapEntry } from '../base/heap.ts'
-import { KEY_LIMIT_BYTES } from '../base/limit.ts'
+import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../base/limit.ts'
 import type { LeaderMicros } from './batch.ts'
 import { STATUS } from './command.ts'
 import type { HeldMessage, QueueView } from './leader-view.ts'
-import { answerQuery, answerQueues } from './queue-answer.ts'
+import type { Piece, PieceStore } from './pieces.ts'
+import { answerPiece, answerQuery, answerQueues } from './queue-answer.ts'
 import { MemoryBodies } from './queue-bodies.ts'
-import { QUEUE_QUERY, RESULT_MAP, resultKey } from './queue-command.ts'
+import { QUEUE_COMMAND, QUEUE_QUERY, RESULT_MAP, resultKey } from './queue-command.ts'
 import {
   type CommandExecution,
   type Execution,
@@ -17,8 +18,9 @@ import {
   sendMessage,
 } from './queue-execute.ts'
 import type { News } from './queue-order.ts'
-import { FrozenQueue, loadSection } from './queue-snapshot.ts'
+import { FrozenQueue, freezeUploads, loadSection } from './queue-snapshot.ts'
 import { type QueueHouse, QueueState } from './queue-state.ts'
+import { isPlace, Uploads } from './queue-uploads.ts'
 import { type Enqueued, type FrozenTable, type Neighbours, TABLE, type Table, type Task } from './table.ts'
 
 /** Most queues of a shard: a message for one more is refused. */
@@ -40,6 +42,7 @@ export class QueueTable implements Table, QueueView {
   readonly #due: Heap<QueueState> = new Heap()
   readonly #news: News = { version: 0 }
   readonly #house: QueueHouse
+  readonly #uploads: Uploads
   readonly #execution: CommandExecution = {
     mode: 'run',
     time: 0,
@@ -48,8 +51,9 @@ export class QueueTable implements Table, QueueView {
     hasRoom: true,
   }
 
-  constructor(neighbours: Neighbours) {
+  constructor(neighbours: Neighbours, pieces: PieceStore) {
     this.neighbours = neighbours
+    this.#uploads = new Uploads(pieces)
     this.#house = {
       nextId: (time) => neighbours.revise(time),
       announce(queue, id, time) {
@@ -58,6 +62,7 @@ export class QueueTable implements Table, QueueView {
       },
       news: this.#news,
       bodies: new MemoryBodies(),
+      uploads: this.#uploads,
     }
   }
 
@@ -66,7 +71,7 @@ export class QueueTable implements Table, QueueView {
   }
 
   get dueAt(): LeaderMicros {
-    return this.#due.lowest
+    return Math.min(this.#due.lowest, this.#uploads.dueAt)
   }
 
   run(task: Task): void {
@@ -82,17 +87,22 @@ export class QueueTable implements Table, QueueView {
   }
 
   query(kind: number, reader: ByteReader, reply: ByteWriter): boolean {
-    if (kind < QUEUE_QUERY.stats || kind > QUEUE_QUERY.children) return false
+    if (kind < QUEUE_QUERY.stats || kind > QUEUE_QUERY.piece) return false
     if (kind === QUEUE_QUERY.queues) {
       answerQueues([...this.#queues.keys()].sort(), reader, reply)
       return true
     }
     const name = reader.text(KEY_LIMIT_BYTES)
+    if (kind === QUEUE_QUERY.piece) {
+      answerPiece(this.#uploads, reader, reply)
+      return true
+    }
     return answerQuery(kind, this.#queues.get(name)?.state ?? new QueueState(name, this.#house), reader, reply)
   }
 
   /** Queues are looked after in the order of their names, so that ids do not depend on how the heap came about. */
   advance(time: LeaderMicros): void {
+    this.#uploads.advance(time)
     const due: QueueState[] = []
     while (this.#due.lowest <= time) {
       const state = this.#due.peek()
@@ -150,9 +160,11 @@ export class QueueTable implements Table, QueueView {
   }
 
   freeze(): FrozenTable {
+    const uploads = freezeUploads(this.#uploads)
     const frozen = Array.from(this.#queues.values(), ({ state }) => new FrozenQueue(state))
     return {
       *sections(): Generator<Uint8Array> {
+        yield* uploads
         for (const queue of frozen) yield* queue.sections()
       },
       release(): void {
@@ -163,7 +175,7 @@ export class QueueTable implements Table, QueueView {
 
   load(section: ByteReader): void {
     let loaded: Kept | undefined
-    loadSection(section, (name) => {
+    loadSection(section, this.#uploads, (name) => {
       loaded = this.#queues.get(name) ?? this.#create(name)
       if (loaded === undefined) throw malformed('more queues than a shard has')
       return loaded.state
@@ -171,9 +183,33 @@ export class QueueTable implements Table, QueueView {
     this.#reschedule(loaded)
   }
 
+  /** All pieces of payloads that are here. */
+  pieces(): Iterable<Piece> {
+    return this.#uploads.pieces()
+  }
+
+  findPiece(upload: number, offset: number): Piece | undefined {
+    return this.#uploads.find(upload, offset)
+  }
+
+  /** The payloads that are here, or are to be. */
+  get uploads(): ReadonlySet<number> {
+    return this.#uploads.ids
+  }
+
   #execute({ kind, reader, end, time, outcome }: Task, mode: Execution['mode']): void {
     const name = reader.text(KEY_LIMIT_BYTES)
     if (name === '') throw malformed('a queue has a name')
+    outcome.revision = 0
+    if (kind === QUEUE_COMMAND.upload) {
+      const upload = reader.u53()
+      const offset = reader.u53()
+      const bytes = reader.blob(VALUE_LIMIT_BYTES)
+      if (reader.at !== end || !isPlace(offset, bytes.length)) throw malformed('no such piece of a payload')
+      outcome.status = mode !== 'run' ? STATUS.unsupported : STATUS.ok
+      if (mode === 'run' && !this.#uploads.add(upload, offset, bytes, time)) outcome.status = STATUS.full
+      return
+    }
     const kept = this.#queues.get(name)
     const state = kept?.state ?? new QueueState(name, this.#house)
     const execution = this.#execution
@@ -182,7 +218,6 @@ export class QueueTable implements Table, QueueView {
     execution.outcome = outcome
     execution.end = end
     execution.hasRoom = kept !== undefined || this.#queues.size < QUEUES_LIMIT
-    outcome.revision = 0
     if (!executeCommand(kind, state, reader, execution)) return
     this.#reschedule(kept ?? this.#keep(state))
     this.#news.version++

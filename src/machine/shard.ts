@@ -21,6 +21,7 @@ import { KeyValue } from './key-value.ts'
 import type { LeaderView } from './leader-view.ts'
 import type { FrozenState, Machine, ReplySink, Restoration } from './machine.ts'
 import { laneNameOf } from './outbox.ts'
+import { MemoryPieces, type Piece, type PieceStore } from './pieces.ts'
 import { SESSION_LIMITS, type SessionLimits, Sessions } from './session.ts'
 import { encodeBeginning, encodeSnapshot, SnapshotReader } from './snapshot.ts'
 import { TABLE, type Task, tableOf } from './table.ts'
@@ -44,6 +45,7 @@ export class Shard implements Machine {
   readonly changes: ChangeLog
   readonly #limits: ShardLimits
   readonly #hash: KeyHash
+  readonly #pieces: PieceStore
   #keyValue: KeyValue
   #sessions: Sessions
   #tables: Tables
@@ -65,13 +67,14 @@ export class Shard implements Machine {
   readonly #answers: ByteWriter = new ByteWriter(ANSWERS_BYTES)
 
   /** @param hash of keys; one with a secret where those who choose keys may mean ill */
-  constructor(limits: ShardLimits = SHARD_LIMITS, hash: KeyHash = NO_SECRET) {
+  constructor(limits: ShardLimits = SHARD_LIMITS, hash: KeyHash = NO_SECRET, pieces: PieceStore = new MemoryPieces()) {
     this.#limits = limits
     this.#hash = hash
+    this.#pieces = pieces
     this.changes = new ChangeLog(limits.changes)
     this.#keyValue = new KeyValue(this.changes, this.#hash)
     this.#sessions = new Sessions(limits.sessions)
-    this.#tables = new Tables(this.#keyValue)
+    this.#tables = new Tables(this.#keyValue, pieces)
   }
 
   get time(): LeaderMicros {
@@ -154,7 +157,7 @@ export class Shard implements Machine {
   beginRestore(): Restoration {
     const keyValue = new KeyValue(this.changes, this.#hash)
     const sessions = new Sessions(this.#limits.sessions)
-    const tables = new Tables(keyValue)
+    const tables = new Tables(keyValue, this.#pieces)
     let time = 0
     const reader = new SnapshotReader({
       header(header) {
@@ -166,6 +169,10 @@ export class Shard implements Machine {
       expired: (id, touched) => sessions.loadExpired(id, touched),
       record: (map, key, revision, value) => keyValue.load(map, key, revision, value),
       section: (type, section) => tables.load(type, section),
+      piece: (upload, offset, bytes) => {
+        const piece = tables.queues.findPiece(upload, offset)
+        if (piece?.length === bytes.length) this.#pieces.put(upload, offset, bytes)
+      },
     })
     return {
       push: (chunk) => reader.push(chunk),
@@ -176,8 +183,17 @@ export class Shard implements Machine {
         this.#tables = tables
         this.#time = time
         this.changes.reset(keyValue.revision)
+        this.#pieces.retain(tables.queues.uploads)
       },
     }
+  }
+
+  pieces(): Iterable<Piece> {
+    return this.#tables.queues.pieces()
+  }
+
+  readPiece(piece: Piece): Uint8Array | undefined {
+    return this.#pieces.get(piece)
   }
 
   digest(): number {

@@ -1,6 +1,7 @@
 /** A snapshot is the whole state of a shard as a stream of frames, which ends with a hash of all before. */
 
 import { ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
+import { crc32 } from '../base/crc.ts'
 import { TroupeError } from '../base/error.ts'
 import { FRAME_HEADER_BYTES, FrameReader } from '../base/frame.ts'
 import { hashBytes } from '../base/hash.ts'
@@ -10,6 +11,7 @@ import type { LeaderMicros } from './batch.ts'
 import { isSettled, STATUS } from './command.ts'
 import type { FrozenMemtable } from './frozen-memtable.ts'
 import { compareKeys } from './key-order.ts'
+import type { Piece } from './pieces.ts'
 import { SESSION_WINDOW, Session, type Sessions } from './session.ts'
 import type { FrozenTable } from './table.ts'
 
@@ -18,8 +20,8 @@ const VERSION = 1
 const FULL_BYTES = 60_000
 const FRAME_LIMIT_BYTES: number = 2 * 1024 * 1024
 
-/** What a frame holds; its first byte. Frames come in this order, but for the end. */
-const FRAME = { header: 1, sessions: 2, expired: 3, records: 4, end: 5, table: 6 } as const
+/** What a frame holds; its first byte. Frames come in this order, but for the end, which only pieces follow. */
+const FRAME = { header: 1, sessions: 2, expired: 3, records: 4, end: 5, table: 6, piece: 7 } as const
 
 export interface SnapshotHeader {
   readonly revision: number
@@ -37,6 +39,8 @@ export interface SnapshotSink {
   record(map: string, key: Span, revision: number, value: Uint8Array): void
   /** A section of a table (see `Table.load`), which must read all of it. */
   section(type: number, section: ByteReader): void
+  /** A piece of the state, or of what has come since. */
+  piece(upload: number, offset: number, bytes: Uint8Array): void
 }
 
 /** A table as it was when it was frozen. */
@@ -123,6 +127,31 @@ function* encodeContent(beginning: readonly Uint8Array[], content: FrozenContent
   }
 }
 
+/** Bytes of a piece's frame before its own. */
+const PIECE_HEAD_BYTES: number = FRAME_HEADER_BYTES + 22
+
+/** How long the frame of a piece is, whether its bytes are there or not. */
+export function pieceFrameBytes({ length }: Piece): number {
+  return PIECE_HEAD_BYTES + length
+}
+
+/**
+ * A frame that may follow a snapshot for whoever has not executed what came before it: `[isThere u8, upload u53, offset u53, crc u32, bytes]`.
+ * One whose bytes are gone says so, with zeros in their place. That does no harm: if the snapshot has the piece at all, an entry that comes
+ * after the snapshot has deleted it, for only entries delete, and the entry reaches whoever takes the snapshot too.
+ */
+export function encodePiece(piece: Piece, bytes: Uint8Array | undefined): Uint8Array {
+  const frames = new FrameWriter(pieceFrameBytes(piece))
+  const { writer } = frames
+  frames.open(FRAME.piece)
+  writer.u8(bytes === undefined ? 0 : 1)
+  writer.u53(piece.upload)
+  writer.u53(piece.offset)
+  writer.u32(piece.crc)
+  writer.raw(bytes ?? new Uint8Array(piece.length))
+  return frames.close()
+}
+
 /** Units of UTF-16 in a text of UTF-8: where a frame ends is reckoned with them, and a part of the format. */
 function unitsOf(text: Uint8Array): number {
   let units = 0
@@ -131,7 +160,11 @@ function unitsOf(text: Uint8Array): number {
 }
 
 class FrameWriter {
-  readonly writer: ByteWriter = new ByteWriter(FULL_BYTES)
+  readonly writer: ByteWriter
+
+  constructor(room: number = FULL_BYTES) {
+    this.writer = new ByteWriter(room)
+  }
 
   get isOpen(): boolean {
     return this.writer.length > 0
@@ -202,9 +235,14 @@ class SnapshotParser {
   frame(frame: Uint8Array): void {
     const reader = new ByteReader(frame)
     const kind = reader.u8()
+    if (kind === FRAME.piece && this.#kind === FRAME.end) {
+      this.#readPiece(reader)
+      return
+    }
     const isNext =
       this.#kind === 0 ? kind === FRAME.header : kind === FRAME.end || (kind > FRAME.header && kind >= this.#kind)
-    if (!isNext || this.#kind === FRAME.end) throw malformed(`a snapshot's frame of kind ${kind} is out of place`)
+    if (!isNext || this.#kind === FRAME.end || kind === FRAME.piece)
+      throw malformed(`a snapshot's frame of kind ${kind} is out of place`)
     this.#kind = kind
     if (kind === FRAME.header) this.#readHeader(reader)
     else if (kind === FRAME.sessions) while (reader.remaining > 0) this.#readSession(reader)
@@ -243,6 +281,17 @@ class SnapshotParser {
       session.settle(session.acknowledged + distance, { status, revision: reader.u53() })
     }
     this.#sink.session(session)
+  }
+
+  #readPiece(reader: ByteReader): void {
+    const isThere = reader.u8() === 1
+    const upload = reader.u53()
+    const offset = reader.u53()
+    const crc = reader.u32()
+    const bytes = reader.raw(reader.remaining)
+    if (!isThere) return
+    if (crc32(bytes) !== crc) throw malformed('a piece of a payload differs')
+    this.#sink.piece(upload, offset, bytes)
   }
 
   #readRecords(reader: ByteReader): void {

@@ -7,6 +7,7 @@ import type { KeyValue } from './key-value.ts'
 import type { LeaderView } from './leader-view.ts'
 import { LeaseTable } from './lease.ts'
 import { OutboxTable } from './outbox.ts'
+import type { PieceStore } from './pieces.ts'
 import { QueueTable } from './queue.ts'
 import { ScheduleTable } from './schedule.ts'
 import { type Neighbours, type Table, tableOf } from './table.ts'
@@ -24,7 +25,7 @@ export class Tables implements LeaderView {
   readonly all: readonly Table[]
   readonly #byType: readonly Table[]
 
-  constructor(keyValue: KeyValue) {
+  constructor(keyValue: KeyValue, pieces: PieceStore) {
     const neighbours: Neighbours = {
       revise: (time) => keyValue.revise(time),
       announce: (change) => keyValue.announce(change),
@@ -33,7 +34,7 @@ export class Tables implements LeaderView {
       leaseEnded: (lease, time) => this.topics.leaseEnded(lease, time),
       hasLease: (lease) => this.leases.has(lease),
     }
-    this.queues = new QueueTable(neighbours)
+    this.queues = new QueueTable(neighbours, pieces)
     this.topics = new TopicTable(neighbours)
     this.leases = new LeaseTable(neighbours)
     this.schedules = new ScheduleTable(neighbours)

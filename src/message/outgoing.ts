@@ -1,7 +1,6 @@
 /** An outgoing message is a value with all that its sender said about it, ready for a driver. */
 
 import { checkDuration, checkTime, invalidArgument, LONGEST_MS, refuseUnknownOptions } from '../base/argument.ts'
-import type { ValueCodec } from '../base/codec.ts'
 import { TroupeError } from '../base/error.ts'
 import { encodeHeaders, HEADERS_LIMIT_BYTES } from '../base/headers.ts'
 import { checkBound } from '../data/key.ts'
@@ -20,7 +19,7 @@ export function outgoingMessage<Value, Input>(
   definition: QueueDefinition<Value, Input>,
   value: Input,
   options: SendOptions,
-  codec: ValueCodec,
+  codec: { encode(value: unknown): Uint8Array },
 ): OutgoingMessage | Promise<OutgoingMessage> {
   if (definition?.kind !== 'queue') throw invalidArgument('a message goes to a definition made by defineQueue')
   const { schema, name } = definition

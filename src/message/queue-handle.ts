@@ -11,6 +11,7 @@ import {
 } from '../base/argument.ts'
 import { isTroupeError, TroupeError } from '../base/error.ts'
 import { PARENT_HEADER, REQUEST_HEADER } from '../base/headers.ts'
+import { PAYLOAD_LIMIT_BYTES } from '../base/limit.ts'
 import type { Millis, WallMillis } from '../base/time.ts'
 import { CALL_OPTIONS, checkCall, checkFence, checkSignal, NO_OPTIONS, plainFence } from '../data/call.ts'
 import { checkBound } from '../data/key.ts'
@@ -29,7 +30,7 @@ import { ChildList, type FlowChildren, type FlowOptions } from './flow.ts'
 import type { BatchHandler, BatchWorkOptions, Handler, Worker, WorkOptions } from './handler.ts'
 import { outgoingMessage } from './outgoing.ts'
 import { facetOf, type MessageParts, pause } from './parts.ts'
-import { type QueueDefinition, rateOf, type SendOptions } from './queue.ts'
+import { type QueueDefinition, type QueueMessage, rateOf, type SendOptions } from './queue.ts'
 import { decide } from './retry.ts'
 import type {
   InspectedQueueMessage,
@@ -68,11 +69,14 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
   readonly #definition: QueueDefinition<Value, Input>
   readonly #parts: MessageParts
   readonly #queue: QueueName
+  /** A message that stands alone may be larger than other values. */
+  readonly #largeCodec: { encode(value: unknown): Uint8Array }
 
   constructor(definition: QueueDefinition<Value, Input>, parts: MessageParts) {
     this.name = definition.name
     this.#definition = definition
     this.#parts = parts
+    this.#largeCodec = { encode: (value) => parts.codec.encode(value, PAYLOAD_LIMIT_BYTES) }
     this.#queue = { name: definition.name, rules: definition.rules }
   }
 
@@ -83,7 +87,7 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
       checkCall('queue.send', options, SEND_OPTIONS)
       checkFence(options.fence)
       const facet = this.#facet()
-      const message = outgoingMessage(this.#definition, value, options, this.#parts.codec)
+      const message = outgoingMessage(this.#definition, value, options, this.#largeCodec)
       const call = options === NO_OPTIONS ? NO_OPTIONS : { ...callOf(options), ...plainFence(options.fence) }
       return message instanceof Promise
         ? message.then((valid) => facet.send(this.#queue, valid, call))
@@ -266,8 +270,21 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
 
   async *#received(deliveries: AsyncIterable<Delivered>): AsyncGenerator<ReceivedMessage<Value>> {
     for await (const delivered of deliveries) {
-      const message = await receivedMessage(this.#definition, delivered, this.#parts)
+      const message = await this.#receive(delivered)
       if (message !== undefined) yield this.#settleable(message, delivered)
+    }
+  }
+
+  /** One whose payload does not come has failed as if its receiver had said so. */
+  async #receive(delivered: Delivered): Promise<QueueMessage<Value> | undefined> {
+    try {
+      return await receivedMessage(this.#definition, delivered, this.#parts)
+    } catch (error) {
+      const delay = decide(this.#definition.retry, error, delivered.attempt, this.#parts.random)
+      const record = encodeFailure(error)
+      const settled = delay === 'reject' ? delivered.reject('rejected', record, {}) : delivered.retry(delay, record, {})
+      await settled.catch(() => undefined)
+      return undefined
     }
   }
 

@@ -75,7 +75,8 @@ export interface RedriveOptions extends CallOptions {
 
 /**
  * A handle on a queue: light, stateless, free to make. A message whose `send` has resolved is delivered until it is
- * settled, at least once, whatever fails. Values are whatever structured clone can carry, up to 1 MiB.
+ * settled, at least once, whatever fails. Values are whatever structured clone can carry, up to 256 MiB
+ * by `send` and 1 MiB elsewhere. What is beyond 1 MiB waits on the disks of its nodes, not in their memory.
  *
  * Calls reject with a `TroupeError`: `INVALID_ARGUMENT`, `VALIDATION`, `TOO_LARGE`, `UNSERIALIZABLE` before anything was
  * sent; `FULL`, `FENCED`, `UNSUPPORTED`, `NO_QUORUM`, `TIMEOUT`, `OVERLOADED`, `UNREACHABLE`, `CLOSED` when nothing has changed;
@@ -84,7 +85,7 @@ export interface RedriveOptions extends CallOptions {
 export interface TroupeQueue<Value, Input = Value> {
   readonly name: string
   /**
-   * Resolves once a majority has the message on disk.
+   * Resolves once a majority has the message on disk. A `timeout` is for all of it; without one each piece of a large message has the usual time.
    *
    * @example
    * await queue.send({ to: 'ann@example.org' }, { key: 'tenant-7', delay: 30_000, deduplicate: 'welcome-ann' })

@@ -232,10 +232,14 @@ export class QueueWorker<Value, Input> implements Worker {
   async #handleTogether(runs: readonly HandlerRun[], handler: BatchHandler<Value>): Promise<void> {
     const received = new Map<QueueMessage<Value>, HandlerRun>()
     const receive = async (run: HandlerRun): Promise<void> => {
-      const message = await receivedMessage(this.#definition, run.delivered, this.#parts)
-      if (message === undefined) return
-      run.message = message
-      received.set(message, run)
+      try {
+        const message = await receivedMessage(this.#definition, run.delivered, this.#parts)
+        if (message === undefined) return
+        run.message = message
+        received.set(message, run)
+      } catch (error) {
+        await this.#fail(run, error)
+      }
     }
     await Promise.all(runs.map(receive))
     if (received.size === 0) return
@@ -300,15 +304,16 @@ function checkBatch(batch: BatchSize): void {
   checkDuration('wait', wait)
 }
 
-/** Undefined when its value does not fit the schema: then it is a dead letter with the issues. */
+/** Undefined when its value does not fit the schema: then it is a dead letter with the issues. Rejects when a large payload cannot be fetched. */
 export async function receivedMessage<Value, Input>(
   { name, schema }: QueueDefinition<Value, Input>,
   delivered: Delivered,
   { codec }: MessageParts,
 ): Promise<QueueMessage<Value> | undefined> {
-  const { id, key, headers, attempt, sentAt } = delivered
+  const { id, key, headers, attempt, sentAt, large } = delivered
+  const payload = large === undefined ? delivered.payload : await large.fetch()
   try {
-    const stored = codec.decode(delivered.payload)
+    const stored = codec.decode(payload)
     const value =
       schema === undefined ? (stored as Value) : await validate(schema, stored, `message ${id} of '${name}'`)
     return { id, key, value, headers, attempt, sentAt }

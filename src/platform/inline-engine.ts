@@ -66,7 +66,7 @@ export class InlineEngine implements Engine {
     this.node = storage.identity.node
     this.cluster = storage.identity.cluster
     this.address = network.address ?? ''
-    const { log, snapshots, charter, identity } = storage
+    const { log, snapshots, pieces, charter, identity } = storage
     const ports = {
       clock,
       scheduler: this.#scheduler,
@@ -74,6 +74,7 @@ export class InlineEngine implements Engine {
       network,
       log,
       snapshots,
+      pieces,
       charter,
     }
     this.#node = new ClusterNode(

@@ -1,4 +1,4 @@
-/** Storage is what a node finds when it starts and leaves when it ends: who it is, its log, its snapshots and its charter. */
+/** Storage is what a node finds when it starts and leaves when it ends: who it is, its log, its snapshots with the pieces beside them, and its charter. */
 
 import { randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
@@ -10,6 +10,7 @@ import { claimDirectory, readIdentity } from '../host/data-directory.ts'
 import { MemoryLog } from '../host/log/memory-log.ts'
 import { openLog } from '../host/log/write-ahead-log.ts'
 import type { LogDevice, SnapshotStore } from '../host/log-device.ts'
+import { MemoryPieceStores, PieceFiles, type PieceStores } from '../host/piece-files.ts'
 import type { Disk } from '../host/port.ts'
 import { SealedFile } from '../host/sealed-file.ts'
 import { MemorySnapshots } from '../host/snapshot/memory-snapshots.ts'
@@ -40,6 +41,7 @@ export interface Storage {
   readonly identity: NodeIdentity
   readonly log: LogDevice
   readonly snapshots: SnapshotStore
+  readonly pieces: PieceStores
   readonly charter: CharterStore
   close(): Promise<void>
 }
@@ -69,6 +71,7 @@ function memoryStorage({ cluster, node }: StorageSettings): Storage {
     identity: { node: node ?? inventNode(), cluster, directory: randomName(16), generation: 1 },
     log,
     snapshots,
+    pieces: new MemoryPieceStores(),
     charter: { read: () => undefined, replace: (_, done) => done(undefined) },
     close: async () => log.close(),
   }
@@ -87,6 +90,7 @@ async function diskStorage(
   const directory = await directoryName(disk, found === undefined)
   const identity = { ...(await claimDirectory(disk, { cluster: settings.cluster, node })), directory }
   const snapshots = new SnapshotFiles(disk)
+  const pieces = new PieceFiles(disk)
   const log = await openLog({
     disk,
     durability,
@@ -97,12 +101,13 @@ async function diskStorage(
   })
   const close = (): Promise<void> =>
     new Promise((resolve) => {
+      pieces.close()
       log.close(() => {
         disk.close()
         resolve()
       })
     })
-  return { identity, log, snapshots, charter, close }
+  return { identity, log, snapshots, pieces, charter, close }
 }
 
 /** Written before the directory is claimed, so that a claimed directory without one is a damaged one. */

@@ -23,6 +23,9 @@ import { CLUSTER, type OpenStorage, Storage } from './storage.ts'
 import { Trace } from './trace.ts'
 import type { WatchedLog } from './watched-log.ts'
 
+/** Small, so that a payload is in many pieces, and no other workload has any. */
+const SIZES = { whole: 200, piece: 100 }
+
 /** One node through all its restarts. */
 interface Site {
   readonly id: NodeId
@@ -121,6 +124,7 @@ export class SimulatedCluster implements Victim {
       connect: (address) => this.#dial(computer, address),
       seeds: seeds.map(addressOf),
       direct: seeds.length > 1,
+      sizes: SIZES,
     })
   }
 

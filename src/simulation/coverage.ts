@@ -23,6 +23,7 @@ export const STATES = {
   'message-redelivered': 'a message came again',
   'message-dead': 'a message became a dead letter',
   'settlement-fenced': 'a consumer settled a message whose lease was over, and was refused',
+  'large-delivered': 'a payload came in pieces',
   'send-deduplicated': 'a message was sent again under its deduplication id',
   'group-rebalanced': 'the members of a group shared its partitions anew',
   'commit-fenced': 'a member committed what another one owned by then, and was refused',

@@ -4,6 +4,7 @@ import { ByteReader } from '../base/bytes.ts'
 import type { GroupId, NodeId } from '../base/identity.ts'
 import type { Group } from '../cluster/group.ts'
 import type { ClusterNode } from '../cluster/node.ts'
+import type { Piece } from '../machine/pieces.ts'
 import type { LogIndex, Term } from '../protocol/core.ts'
 import type { RaftMessage, Role } from '../protocol/raft/message.ts'
 import { readGroupMessage } from '../wire/envelope.ts'
@@ -113,11 +114,12 @@ export class Invariants {
     }
   }
 
-  /** All replicas that run and have applied everything hold the same state. */
+  /** All replicas that run and have applied everything hold the same state, and all that it refers to. */
   checkDigests(): void {
     for (const { id, node } of this.#running.values()) {
       for (const group of node.groups.values()) {
         this.#ledger(group.id).digests(id, group.applied.index, group.machine.digest())
+        for (const piece of group.machine.pieces()) checkPiece(id, group, piece)
       }
     }
   }
@@ -244,4 +246,9 @@ function onDisk({ node, log }: Inspected, group: GroupId): LogIndex {
 function seenOf({ core, applied }: Group): Seen {
   const { role, term, commit, last, first } = core
   return { role, term, commit, lastIndex: last.index, lastTerm: last.term, applied: applied.index, first: first.index }
+}
+
+function checkPiece(id: NodeId, { id: group, machine }: Group, piece: Piece): void {
+  if (machine.readPiece(piece) !== undefined) return
+  throw new Violation(`${id} has not what group ${group} knows at ${piece.offset} of the payload ${piece.upload}`)
 }

@@ -33,7 +33,8 @@ export type DeliveryEnd =
 export interface DeliveryRecord {
   readonly type: 'delivery'
   readonly id: string
-  readonly content: string
+  /** What is wrong, when a payload that came later is not what the message says of it. */
+  content: string
   readonly key: string
   /** Of the lease; see `wire/delivery`: grows with every delivery of a shard. */
   readonly token: number

@@ -19,6 +19,8 @@ const POISON = 'poison'
 const CALL_MS: Millis = 5000
 const UTF8 = new TextDecoder()
 const TEXT = new TextEncoder()
+/** Of a message whose payload comes in pieces: what it repeats. */
+const CONTENT_HEADER = 'content'
 
 /** What a seed decides about the queue. */
 interface Shape {
@@ -95,7 +97,7 @@ class QueueLog {
     const record: DeliveryRecord = {
       type: 'delivery',
       id,
-      content: UTF8.decode(message.payload),
+      content: contentOf(message),
       key,
       token,
       attempt: count,
@@ -109,6 +111,13 @@ class QueueLog {
     if (this.#seen.has(id)) this.#coverage.reached('message-redelivered')
     this.#seen.add(id)
     return record
+  }
+
+  /** The payload of a message came in pieces. */
+  fetched(record: DeliveryRecord, payload: Uint8Array): void {
+    this.#coverage.reached('large-delivered')
+    const found = UTF8.decode(payload)
+    if (found !== repeated(record.content, payload.length)) record.content = `${record.content} with another payload`
   }
 
   fenced(record: DeliveryRecord): void {
@@ -148,10 +157,11 @@ async function sendOne(context: ProgramContext, number: number, { queue }: Shape
   const priority = !isPlain && random.next() < 0.2 ? random.below(10) : 0
   const name = random.next() < 0.1 ? `id-${random.below(20)}` : ''
   const deduplication = name === '' ? undefined : { id: name, mode: 'drop' as const, window: 3_600_000 }
+  const large = random.next() < 0.1 ? 250 + random.below(1250) : 0
   const message: OutgoingMessage = {
     key,
-    payload: TEXT.encode(content),
-    headers: {},
+    payload: TEXT.encode(large === 0 ? content : repeated(content, large)),
+    headers: large === 0 ? {} : { [CONTENT_HEADER]: content },
     delay,
     ttl: Number.POSITIVE_INFINITY,
     priority,
@@ -216,6 +226,7 @@ async function handle(message: DeliveredMessage, record: DeliveryRecord, parts: 
   // After the faults everything is worked off.
   const chance = closing.aborted ? 1 : random.next() / shape.mischief
   const isPoison = record.content.endsWith(POISON)
+  await fetchPayload(message, record, log)
   await sleep(random.below(50))
   if (chance < 0.1) await attempt(message.extend(2 * message.leaseMs, {}), 'FENCED')
   if (chance < 0.2) await sleep(random.below(2 * message.leaseMs))
@@ -232,6 +243,31 @@ async function handle(message: DeliveredMessage, record: DeliveryRecord, parts: 
   if (settled.outcome === 'unknown') record.end = 'unknown'
   else if (settled.outcome === 'ok') record.end = ENDS[record.asked]
   else log.fenced(record)
+}
+
+/** A large payload that cannot be had is lost, unless the lease is. */
+async function fetchPayload({ large }: DeliveredMessage, record: DeliveryRecord, log: QueueLog): Promise<void> {
+  if (large === undefined) return
+  try {
+    const fetched = await attempt(large.fetch(), 'FENCED', 'LEASE_LOST')
+    if (fetched.outcome === 'ok') log.fetched(record, fetched.value)
+  } catch (error) {
+    record.content = `${record.content} without its payload (${error instanceof Error ? error.message : String(error)})`
+  }
+}
+
+function contentOf({
+  headers,
+  payload,
+}: {
+  readonly headers: Readonly<Record<string, string>>
+  readonly payload: Uint8Array
+}): string {
+  return payload.length === 0 ? (headers[CONTENT_HEADER] ?? '') : UTF8.decode(payload)
+}
+
+function repeated(content: string, length: number): string {
+  return content.repeat(Math.ceil(length / content.length)).slice(0, length)
 }
 
 function drawSettlement(chance: number): keyof typeof ENDS {
@@ -285,7 +321,7 @@ async function findDead(facet: QueueFacet, { name }: QueueName, log: QueueLog): 
   const found: DeathRecord[] = []
   for await (const message of facet.peek(name, 'dead', { limit: 100_000, timeout: CALL_MS })) {
     const { id, attempts, death } = message
-    found.push({ type: 'death', id, content: UTF8.decode(message.payload), reason: death ?? 'nothing', attempts })
+    found.push({ type: 'death', id, content: contentOf(message), reason: death ?? 'nothing', attempts })
   }
   for (const death of found) log.dead(death)
 }

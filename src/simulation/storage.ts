@@ -1,4 +1,4 @@
-/** Storage is what a node keeps over a restart: its log, its snapshots and its charter, all on one virtual disk. */
+/** Storage is what a node keeps over a restart: its log, its snapshots, its pieces and its charter, all on one virtual disk. */
 
 import { TroupeError } from '../base/error.ts'
 import type { NodeId } from '../base/identity.ts'
@@ -9,6 +9,7 @@ import { CharterFile } from '../host/charter-file.ts'
 import { claimDirectory } from '../host/data-directory.ts'
 import { openLog } from '../host/log/write-ahead-log.ts'
 import type { SnapshotStore } from '../host/log-device.ts'
+import { PieceFiles, type PieceStores } from '../host/piece-files.ts'
 import { SnapshotFiles } from '../host/snapshot/snapshot-files.ts'
 import type { Computer } from './computer.ts'
 import { VirtualDisk } from './disk.ts'
@@ -23,6 +24,7 @@ export interface OpenStorage {
   readonly generation: number
   readonly log: WatchedLog
   readonly snapshots: SnapshotStore
+  readonly pieces: PieceStores
   readonly charter: CharterStore
 }
 
@@ -49,8 +51,9 @@ export class Storage {
     const charter = new CharterFile(disk)
     const { generation } = await claimDirectory(disk, { cluster: CLUSTER, node })
     const snapshots = new SnapshotFiles(disk)
+    const pieces = new PieceFiles(disk)
     const log = await openLog({ disk, durability: 'disk', segmentBytes, limitBytes: logBytes })
-    return { generation, log: new WatchedLog(log), snapshots, charter }
+    return { generation, log: new WatchedLog(log), snapshots, pieces, charter }
   }
 
   /** The power fails. */

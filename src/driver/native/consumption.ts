@@ -11,6 +11,7 @@ import type { Bodies } from './body.ts'
 import { DeliveredMessage, type Holder } from './delivered.ts'
 import type { EffectParts } from './effects.ts'
 import { Feed, type Spring } from './feed.ts'
+import type { LargePayloads } from './large.ts'
 import type { Router } from './router.ts'
 import { ShardStream, type StreamHandler } from './shard-stream.ts'
 import type { WatchPorts } from './shard-watch.ts'
@@ -30,6 +31,7 @@ export interface ConsumptionParts {
   readonly ports: WatchPorts
   readonly bodies: Bodies
   readonly effects: EffectParts
+  readonly large: LargePayloads
   /** Makes sure that the queue's rules are known. */
   prepare(): Promise<unknown>
 }
@@ -272,6 +274,7 @@ class ShardConsumer implements StreamHandler, Holder, Member {
   readonly router: Router
   readonly bodies: Bodies
   readonly effects: EffectParts
+  readonly large: LargePayloads
   readonly queue: string
   readonly shard: number
   readonly #place: ConsumerPlace
@@ -286,6 +289,7 @@ class ShardConsumer implements StreamHandler, Holder, Member {
     this.router = parts.router
     this.bodies = parts.bodies
     this.effects = parts.effects
+    this.large = parts.large
     this.queue = place.queue
     this.shard = place.shard
     this.credit = place.credit

@@ -10,9 +10,10 @@ import { QUEUE_COMMAND } from '../../machine/queue-command.ts'
 import { encodeMessageId, encodeProgress, encodeReject, encodeRetry } from '../../machine/queue-encode.ts'
 import { type Delivery, writeExtendRequest } from '../../wire/delivery.ts'
 import { OPERATION } from '../../wire/request.ts'
-import type { CallOptions, DeathReason, Delivered, Effect } from '../contract.ts'
+import type { CallOptions, DeathReason, Delivered, Effect, LargePayload } from '../contract.ts'
 import { type Bodies, type Done, leaderVerb, settleVerb } from './body.ts'
 import type { EffectParts } from './effects.ts'
+import { type LargeName, type LargePayloads, largeOf, PieceMissing } from './large.ts'
 import { Operation, type Verb } from './operation.ts'
 import { refusal } from './record.ts'
 import type { Router } from './router.ts'
@@ -33,6 +34,7 @@ export interface Holder {
   readonly router: Router
   readonly bodies: Bodies
   readonly effects: EffectParts
+  readonly large: LargePayloads
   readonly queue: string
   readonly shard: number
   now(): Millis
@@ -77,6 +79,12 @@ export class DeliveredMessage implements Delivered {
 
   get headers(): Readonly<Record<string, string>> {
     return decodeHeaders(this.#headers)
+  }
+
+  get large(): LargePayload | undefined {
+    if (this.payload.length > 0) return undefined
+    const name = largeOf(this.headers)
+    return name && { bytes: name.bytes, fetch: () => this.#fetch(name) }
   }
 
   get sentAt(): WallMillis {
@@ -161,6 +169,24 @@ export class DeliveredMessage implements Delivered {
     if (this.#state === 'settling') return
     this.lose()
     this.#holder.settled(this)
+  }
+
+  /** Whether a payload that cannot be read is gone with its message, the lease tells. */
+  async #fetch(name: LargeName): Promise<Uint8Array> {
+    const { large, queue, shard } = this.#holder
+    let keepAt = this.#holder.now() + this.leaseMs / 2
+    const keep = async (): Promise<void> => {
+      this.#demand()
+      if (this.#holder.now() < keepAt) return
+      keepAt = this.#holder.now() + this.leaseMs / 2
+      await this.extend(this.leaseMs, {})
+    }
+    try {
+      return await large.fetch(name, { queue, shard }, keep)
+    } catch (error) {
+      if (error instanceof PieceMissing) await this.extend(this.leaseMs, {})
+      throw error
+    }
   }
 
   get #name(): { readonly queue: string; readonly id: number } {

@@ -23,6 +23,7 @@ import type {
 import { Bodies, commandVerb } from './body.ts'
 import { type ChangeEffect, changePart } from './effects.ts'
 import { fenceOf } from './fence.ts'
+import type { PieceSizes } from './large.ts'
 import { NativeLeases } from './lease.ts'
 import type { Connect } from './links.ts'
 import { maxAgeOf } from './local.ts'
@@ -47,6 +48,8 @@ export interface NativeDriverOptions {
   readonly seeds: readonly string[]
   /** Whether to learn the other nodes from the cluster and talk to each leader directly; otherwise the seeds forward. */
   readonly direct: boolean
+  /** How large payloads are cut; for tests. */
+  readonly sizes?: PieceSizes
 }
 
 /**

@@ -15,6 +15,7 @@ import {
   encodeContent,
   encodeFlowHead,
   encodeInspect,
+  encodeLargeHead,
   encodeMessageId,
   encodeMove,
   encodePause,
@@ -51,6 +52,7 @@ import { Consumption } from './consumption.ts'
 import { EffectParts } from './effects.ts'
 import { fenceOf } from './fence.ts'
 import { Flows } from './flows.ts'
+import { type LargeName, LargePayloads, type LargePorts } from './large.ts'
 import { Operation, type Verb } from './operation.ts'
 import { QueueRuleBook, type RuledQueue } from './queue-rules.ts'
 import { Results } from './results.ts'
@@ -72,6 +74,7 @@ const CONSUMERS = leaderVerb(OPERATION.consumers, (bytes): readonly ConsumerFact
 
 /** A send is answered without an object in between. */
 const SEND: Verb<Sent> = sendVerb(commandVerb(QUEUE_COMMAND.send))
+const SEND_LARGE: Verb<Sent> = sendVerb(commandVerb(QUEUE_COMMAND.sendLarge))
 const PAGE_LIMIT = 1000
 /** Messages that one command purges or redrives. */
 const SLICE = 5000
@@ -79,6 +82,16 @@ const FIRST_PAUSE_MS = 5
 const LONGEST_PAUSE_MS = 500
 /** What a sender that waits for room leaves to its last try. */
 const LAST_TRY_MS = 50
+
+type FencedOptions = CallOptions & { readonly fence?: Fence }
+
+/** A message that is sent; its payload may be in its shard already. */
+interface Outgoing {
+  readonly message: OutgoingMessage
+  readonly large?: LargeName
+  /** Of what is there. */
+  readonly shard?: number
+}
 
 interface Slices {
   readonly shard: number
@@ -95,10 +108,11 @@ export class NativeQueues implements QueueFacet {
   readonly #flows: Flows
   readonly #results: Results
   readonly #schedules: NativeSchedules
+  readonly #large: LargePayloads
   /** Where messages without a key go. */
   readonly #spread: Spread
 
-  constructor(router: Router, ports: WatchPorts) {
+  constructor(router: Router, ports: WatchPorts & LargePorts) {
     const bodies = new Bodies()
     this.#schedules = new NativeSchedules(router, bodies)
     this.#router = router
@@ -112,6 +126,7 @@ export class NativeQueues implements QueueFacet {
       shardOfMessage: (queue, message) => this.#shardOf(queue, message),
       encodeMessage: (writer, queue, message) => encodeSend(writer, sendCommand(queue, message)),
     })
+    this.#large = new LargePayloads(router, bodies, ports)
     this.#results = new Results(router, ports)
     this.#flows = new Flows({
       router,
@@ -150,6 +165,7 @@ export class NativeQueues implements QueueFacet {
       ports: this.#ports,
       bodies: this.#bodies,
       effects: this.#effects,
+      large: this.#large,
       prepare: () => this.#rules.prepare(queue, { timeout: Number.POSITIVE_INFINITY }),
     }
     return { [Symbol.asyncIterator]: () => new Consumption(queue.name, options, parts).feed }
@@ -304,8 +320,9 @@ export class NativeQueues implements QueueFacet {
   }
 
   #send(queue: RuledQueue, message: OutgoingMessage, options: CallOptions & { readonly fence?: Fence }): Promise<Sent> {
-    if (queue.rules.overflow === 'block') return this.#sendWithPatience(queue, message, options)
-    return this.#submit(queue, message, options)
+    const isLarge = this.#large.isLarge(message)
+    if (!isLarge && queue.rules.overflow !== 'block') return this.#submit(queue, message, options)
+    return isLarge ? this.#sendLarge(queue, message, options) : this.#sendWithPatience(queue, { message }, options)
   }
 
   #submit(
@@ -313,26 +330,46 @@ export class NativeQueues implements QueueFacet {
     message: OutgoingMessage,
     options: CallOptions & { readonly fence?: Fence },
   ): Promise<Sent> {
-    if (options.fence !== undefined) return this.#sendFenced(queue, message, options.fence, options)
+    if (options.fence !== undefined) return this.#submitBeside(options.fence, queue, { message }, options)
     const shard = this.#shardOf(queue, message)
     encodeSend(this.#bodies.begin(), sendCommand(queue, message))
     return this.#router.submit(new Operation(SEND, { shard, value: this.#bodies.end() }), options)
   }
 
-  async #sendFenced(queue: RuledQueue, message: OutgoingMessage, fence: Fence, options: CallOptions): Promise<Sent> {
-    const shard = this.#shardOf(queue, message)
-    const encode = (writer: ByteWriter): void => encodeSend(writer, sendCommand(queue, message))
-    const value = this.#bodies.transaction([fenceOf(this.#router, fence, shard), { kind: QUEUE_COMMAND.send, encode }])
+  async #submitBeside(fence: Fence, queue: RuledQueue, outgoing: Outgoing, options: CallOptions): Promise<Sent> {
+    const shard = outgoing.shard ?? this.#shardOf(queue, outgoing.message)
+    const kind = outgoing.large === undefined ? QUEUE_COMMAND.send : QUEUE_COMMAND.sendLarge
+    const encode = (writer: ByteWriter): void => encodeOutgoing(writer, queue, outgoing)
+    const value = this.#bodies.transaction([fenceOf(this.#router, fence, shard), { kind, encode }])
     return sentOf(await this.#router.submit(new Operation(FENCED, { shard, value }), options))
   }
 
+  #sendLarge(queue: RuledQueue, whole: OutgoingMessage, { fence, ...options }: FencedOptions): Promise<Sent> {
+    const shard = this.#shardOf(queue, whole)
+    const fenced = fence === undefined ? {} : { fence }
+    return this.#large.send(whole, { queue: queue.name, shard }, options, (message, large, left) => {
+      const outgoing = { message, large, shard }
+      return queue.rules.overflow === 'block'
+        ? this.#sendWithPatience(queue, outgoing, { ...left, ...fenced })
+        : this.#submitOutgoing(queue, outgoing, { ...left, ...fenced })
+    })
+  }
+
+  #submitOutgoing(queue: RuledQueue, outgoing: Outgoing, options: FencedOptions): Promise<Sent> {
+    const { message, large, shard = -1 } = outgoing
+    if (large === undefined) return this.#submit(queue, message, options)
+    if (options.fence !== undefined) return this.#submitBeside(options.fence, queue, outgoing, options)
+    const value = this.#bodies.write((writer) => encodeOutgoing(writer, queue, outgoing))
+    return this.#router.submit(new Operation(SEND_LARGE, { shard, value }), options)
+  }
+
   /** Sends again whenever the queue had no room. */
-  async #sendWithPatience(queue: RuledQueue, message: OutgoingMessage, options: CallOptions): Promise<Sent> {
+  async #sendWithPatience(queue: RuledQueue, outgoing: Outgoing, options: FencedOptions): Promise<Sent> {
     const { clock, scheduler } = this.#ports
     const deadline = clock.now() + (options.timeout ?? DEFAULT_TIMEOUT_MS)
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
       try {
-        return await this.#submit(queue, message, { ...options, timeout: Math.max(0, deadline - clock.now()) })
+        return await this.#submitOutgoing(queue, outgoing, { ...options, timeout: Math.max(0, deadline - clock.now()) })
       } catch (error) {
         if (!isTroupeError(error, 'FULL')) throw error
         if (clock.now() + LAST_TRY_MS >= deadline) throw noRoomError(queue.name, error)
@@ -381,6 +418,16 @@ function sendVerb(command: Verb<Done>): Verb<Sent> {
 
 function sentOf({ status, revision, shard, receipt }: Done): Sent {
   return { id: `${shard}.${revision}`, isDuplicate: status === 'duplicate', receipt }
+}
+
+function encodeOutgoing(writer: ByteWriter, queue: QueueName, { message, large }: Outgoing): void {
+  const command = sendCommand(queue, message)
+  if (large === undefined) {
+    encodeSend(writer, command)
+    return
+  }
+  encodeLargeHead(writer, queue.name, large.upload, large.bytes)
+  encodeContent(writer, command)
 }
 
 function noRoomError(queue: string, cause: unknown): TroupeError {

@@ -9,6 +9,7 @@ import type { Driver } from '../../../src/driver/contract.ts'
 import { nativeDriver } from '../../../src/driver/native/native.ts'
 import { MemoryLog } from '../../../src/host/log/memory-log.ts'
 import type { SnapshotStore } from '../../../src/host/log-device.ts'
+import { MemoryPieceStores } from '../../../src/host/piece-files.ts'
 import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../../../src/protocol/raft/config.ts'
 import { connectChannels, type SimulatedChannel } from '../../../src/simulation/client-channel.ts'
 import { Computer } from '../../../src/simulation/computer.ts'
@@ -72,6 +73,7 @@ export class TestCluster {
         network: this.network.join(name as NodeId, computer, 1),
         log: this.#countedLog(),
         snapshots,
+        pieces: new MemoryPieceStores(),
         charter: { read: () => undefined, replace: (_, done) => done(undefined) },
         fatal: (error) => this.failures.push(error),
         observe: () => {},

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { COMMAND, decodeCommandReply } from '../../../src/machine/command.ts'
+import { MemoryPieces } from '../../../src/machine/pieces.ts'
 import { QueueTable } from '../../../src/machine/queue.ts'
 import { QUEUE_COMMAND, type QueueSettings } from '../../../src/machine/queue-command.ts'
 import {
@@ -459,14 +460,15 @@ describe('whatever bytes a client sends', () => {
 
 test('a message from within the shard is stored once for its deduplication id', () => {
   let revision = 0
-  const table = new QueueTable({
+  const neighbours = {
     revise: () => ++revision,
     announce: () => undefined,
     enqueue: () => 0,
     deleteKey: () => undefined,
     leaseEnded: () => undefined,
     hasLease: () => false,
-  })
+  }
+  const table = new QueueTable(neighbours, new MemoryPieces())
   const message = { queue: QUEUE, key: 'k', headers: text('h'), payload: text('p'), deduplicationId: 'firing' }
   expect(table.enqueue(message, 1000)).toBe(1)
   expect(table.enqueue(message, 2000)).toBe(0)
