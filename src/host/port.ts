@@ -24,8 +24,8 @@ export interface Disk {
 
 export interface DiskFile {
   readonly size: number
-  /** Fewer bytes than asked for at the end of the file. */
-  read(position: number, length: number): Uint8Array
+  /** Fewer bytes than asked for at the end of the file. With `into` they are a view of its beginning, which must have room for them. */
+  read(position: number, length: number, into?: Uint8Array): Uint8Array
   /** Buffers a write at this position; it may reach the disk at any time, in part, and in any order, until `sync` confirms; `read` sees it at once. The bytes may be reused. */
   write(position: number, bytes: Uint8Array): void
   /**

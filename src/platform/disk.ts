@@ -203,8 +203,9 @@ class DirectoryFile implements DiskFile {
     return this.#size
   }
 
-  read(position: number, length: number): Uint8Array {
-    const bytes = new Uint8Array(Math.max(0, Math.min(length, this.#size - position)))
+  read(position: number, length: number, into?: Uint8Array): Uint8Array {
+    const most = Math.max(0, Math.min(length, this.#size - position))
+    const bytes = into?.subarray(0, most) ?? new Uint8Array(most)
     this.#attempt(() => {
       for (let at = 0; at < bytes.length; ) {
         const read = readSync(this.#descriptor, bytes, at, bytes.length - at, position + at)

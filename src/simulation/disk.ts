@@ -151,9 +151,13 @@ class VirtualFile implements DiskFile {
     return this.#inode.bytes.length
   }
 
-  read(position: number, length: number): Uint8Array {
+  read(position: number, length: number, into?: Uint8Array): Uint8Array {
     this.#begin('read')
-    return this.#inode.bytes.slice(position, position + length)
+    const { bytes } = this.#inode
+    if (into === undefined) return bytes.slice(position, position + length)
+    const read = bytes.subarray(position, position + length)
+    into.set(read)
+    return into.subarray(0, read.length)
   }
 
   write(position: number, bytes: Uint8Array): void {

@@ -20,8 +20,8 @@ export const KINDS = /** @type {const} */ ([
   'lost',
 ])
 
-/** `[kind u8, attempt u8, 0 u16, key u32, serial u32, delivery u32, id f64, at f64, token f64]`, lowest byte first. */
-export const RECORD_BYTES = 40
+/** `[kind u8, attempt u8, 0 u16, key u32, serial u32, delivery u32, id f64, at f64, token f64, until f64]`, lowest byte first. */
+export const RECORD_BYTES = 48
 
 /**
  * @typedef {typeof KINDS[number]} EventKind
@@ -32,6 +32,7 @@ export const RECORD_BYTES = 40
  * @property {number} delivery which of its process's deliveries, from 1; 0 when it is about none
  * @property {number} attempt of a delivery; otherwise 0
  * @property {number} token of its lease, which names the term of the leader that gave it; otherwise 0
+ * @property {number} until when that lease ends, as far as its consumer knows; otherwise 0
  */
 
 /** Milliseconds of a clock that all processes of this machine share. */
@@ -55,7 +56,7 @@ export class LedgerFile {
    * @param {EventKind} kind
    * @param {Subject} subject
    */
-  note(kind, { key, serial, id, delivery, attempt, token }) {
+  note(kind, { key, serial, id, delivery, attempt, token, until }) {
     if (this.#length === this.#bytes.length) this.flush()
     const at = this.#length
     this.#bytes.writeUInt8(KINDS.indexOf(kind), at)
@@ -66,6 +67,7 @@ export class LedgerFile {
     this.#bytes.writeDoubleLE(id, at + 16)
     this.#bytes.writeDoubleLE(now(), at + 24)
     this.#bytes.writeDoubleLE(token, at + 32)
+    this.#bytes.writeDoubleLE(until, at + 40)
     this.#length += RECORD_BYTES
   }
 

@@ -14,8 +14,6 @@ const PRODUCERS = 2
 const CONSUMERS = 2
 /** Every so many kills of a node a consumer is killed, too. */
 const KILLS_PER_CONSUMER = 3
-/** As the clients say. */
-const LEASE_MS = 5_000
 /** A restart reads the log while others have the processors. */
 const RESTART_MS = 300_000
 const DRAIN_MS = 300_000
@@ -44,7 +42,7 @@ export class QueueCampaign {
   readonly #cluster: ProcessCluster
   readonly #options: CampaignOptions
   readonly #ledgers: string[] = []
-  #nodeKills = 0
+  readonly #nodeKills: number[] = []
   readonly #restarts: number[] = []
   readonly #clientKills = new Map<number, number>()
 
@@ -66,7 +64,7 @@ export class QueueCampaign {
     await Promise.all(consumers.map(({ client }) => finished(client, 'SIGTERM')))
     const drainedAt = now()
     return {
-      nodeKills: this.#nodeKills,
+      nodeKills: this.#nodeKills.length,
       consumerKills: this.#clientKills.size,
       longestRestartMs: Math.round(Math.max(0, ...this.#restarts)),
       sendingSeconds: Math.round(sentAt - began) / 1_000,
@@ -81,7 +79,7 @@ export class QueueCampaign {
       await sleep(this.#options.secondsBetweenKills * 1_000)
       if (!isOn()) return
       const victim = names[Math.floor(Math.random() * names.length)] ?? ''
-      this.#nodeKills++
+      this.#nodeKills.push(now())
       await this.#cluster.process(victim).end('SIGKILL')
       const startedAt = now()
       await this.#cluster.startNode(victim, RESTART_MS)
@@ -126,7 +124,7 @@ export class QueueCampaign {
   }
 
   #check(): Findings {
-    const incidents = { leaseMs: LEASE_MS, clientKills: this.#clientKills }
+    const incidents = { clientKills: this.#clientKills, nodeKills: this.#nodeKills }
     const findings = new Findings()
     for (const events of new LedgerFiles(this.#ledgers).keys()) checkKey(events, incidents, findings)
     return findings

@@ -38,7 +38,7 @@ const NOTHING = new Uint8Array(0)
 /** @type {Task} */
 const task = JSON.parse(String(process.argv[2]))
 const ledger = new LedgerFile(task.ledger)
-const driver = await connect(task.addresses)
+const { driver, clock } = await connect(task.addresses)
 const codec = new ValueCodec()
 const troupe = await open({ driver })
 const queue = troupe.queue(work)
@@ -79,7 +79,7 @@ async function connect(seeds) {
   const ports = { clock, scheduler: new RealScheduler(clock), random: new SeededRandom(randomSeed()) }
   /** @param {string} address */
   const dial = async (address) => (await connectChannel(address, { secret: undefined, cluster: '' })).channel
-  return nativeDriver({ ...ports, connect: dial, seeds, direct: true })
+  return { driver: nativeDriver({ ...ports, connect: dial, seeds, direct: true }), clock }
 }
 
 /** One message of a key is under way at a time, so that the order in which they are accepted is known. */
@@ -111,13 +111,13 @@ async function send(key, serial) {
   for (;;) {
     try {
       const { id } = await queue.send({ key, serial, filling }, isRecognized ? { ...options, deduplicate } : options)
-      ledger.note('sent', { key, serial, id: numberOf(id), delivery: 0, attempt: 0, token: 0 })
+      ledger.note('sent', { key, serial, id: numberOf(id), delivery: 0, attempt: 0, token: 0, until: 0 })
       void ledger.written()
       return
     } catch (error) {
       if (!isTroupeError(error) || !(error.retryable || error.outcome === 'unknown')) throw error
       const isRisky = isRecognized ? now() - began > WINDOW_MS - 2 * CALL_MS : error.outcome === 'unknown'
-      if (isRisky) ledger.note('unsure', { key, serial, id: 0, delivery: 0, attempt: 0, token: 0 })
+      if (isRisky) ledger.note('unsure', { key, serial, id: 0, delivery: 0, attempt: 0, token: 0, until: 0 })
       await sleep(PAUSE_MS)
     }
   }
@@ -142,7 +142,8 @@ async function consume() {
 async function handle(message) {
   const { key, serial } = /** @type {{ key: number, serial: number }} */ (codec.decode(message.payload))
   const { attempt, token } = message
-  const subject = { key, serial, id: numberOf(message.id), delivery: ++deliveries, attempt, token }
+  const until = now() + (message.deadline?.priority ?? clock.now()) - clock.now()
+  const subject = { key, serial, id: numberOf(message.id), delivery: ++deliveries, attempt, token, until }
   ledger.note('delivered', subject)
   if ((serial + key) % SLOW === 0) await sleep(SLOW_MS)
   const fails = (serial * 31 + key) % FAILING === 0 && attempt === 1

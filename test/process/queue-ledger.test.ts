@@ -4,13 +4,13 @@ import { type Cause, checkKey, Findings, type Incidents, type LedgerEvent } from
 
 type Step = readonly [kind: EventKind, id: number, more?: Partial<LedgerEvent>]
 
-const CALM: Incidents = { leaseMs: 5_000, clientKills: new Map() }
+const CALM: Incidents = { clientKills: new Map(), nodeKills: [] }
 
 /** A step a second; a message's serial is its id, and its deliveries are the first of process 1 unless it says otherwise. */
 function check(steps: readonly Step[], incidents: Incidents = CALM): Findings {
   const findings = new Findings()
   const events = steps.map(([kind, id, more], at): LedgerEvent => {
-    const subject = { key: 0, serial: id, id, delivery: id, attempt: 1, token: 1, process: 1 }
+    const subject = { key: 0, serial: id, id, delivery: id, attempt: 1, token: 1, until: 100_000, process: 1 }
     return { kind, at: at * 1_000, ...subject, ...more }
   })
   checkKey(events, incidents, findings)
@@ -68,27 +68,28 @@ describe('a duplicate is explained', () => {
     ['acknowledging', 1],
   ]
 
-  test('by an acknowledgement without an answer', () => {
-    expect(duplicates(check([...first, ['unanswered', 1], ...done(1, AGAIN)]))).toEqual(['acknowledgement unanswered'])
-  })
-
   test('by the death of its consumer', () => {
     const killed = { ...CALM, clientKills: new Map([[1, 2_500]]) }
     expect(duplicates(check([...first, ...done(1, AGAIN)], killed))).toEqual(['consumer killed'])
   })
 
-  test('by the death of a leader', () => {
+  test('by another leader', () => {
     const nextTerm = { ...AGAIN, token: 2 ** 32 + 1 }
-    expect(duplicates(check([...first, ['refused', 1], ...done(1, nextTerm)]))).toEqual(['lease lost with a leader'])
+    expect(duplicates(check([...first, ['refused', 1], ...done(1, nextTerm)]))).toEqual(['leader changed'])
   })
 
   test('by a lease that has run out', () => {
-    const short = { ...CALM, leaseMs: 2_000 }
-    expect(duplicates(check([...first, ['lost', 1], ...done(1, AGAIN)], short))).toEqual(['lease ran out'])
+    const short: Step[] = [
+      ['sent', 1],
+      ['delivered', 1, { until: 3_500 }],
+      ['acknowledging', 1],
+    ]
+    expect(duplicates(check([...short, ['lost', 1], ...done(1, AGAIN)]))).toEqual(['lease ran out'])
   })
 
-  test('by a stream that ended before it could be settled', () => {
-    expect(duplicates(check([...first, ['lost', 1], ...done(1, AGAIN)]))).toEqual(['stream lost'])
+  test.each(['unanswered', 'failed', 'lost'] as const)("by a node's death before it was %s", (end) => {
+    const killed = { ...CALM, nodeKills: [2_900] }
+    expect(duplicates(check([...first, [end, 1], ...done(1, AGAIN)], killed))).toEqual(['node killed'])
   })
 
   test('by a send that had no answer and was made again', () => {
@@ -154,13 +155,22 @@ describe('a violation is', () => {
       { otherwise: 1 },
       [['sent', 1], ['delivered', 1], ['retrying', 1], ['retried', 1], ...done(1, { ...AGAIN, attempt: 1 })],
     ],
-    [
-      'a duplicate without a cause',
-      { unexplained: 1 },
-      [['sent', 1], ['delivered', 1], ['refused', 1], ...done(1, AGAIN)],
-    ],
+    ...(['refused', 'unanswered', 'failed', 'lost'] as const).map(
+      (end) =>
+        [
+          `a duplicate without a cause, of one that was ${end}`,
+          { unexplained: 1 },
+          [['sent', 1], ['delivered', 1], [end, 1], ...done(1, AGAIN)] as Step[],
+        ] as const,
+    ),
     ['a copy that no send has made', { unexplained: 1 }, [['sent', 1], ...done(1), ...done(2, { serial: 1 })]],
   ]
+  test('a duplicate that came before the death of a node, or long after', () => {
+    const steps: Step[] = [['sent', 1], ['delivered', 1], ['lost', 1], ...done(1, AGAIN)]
+    expect(check(steps, { ...CALM, nodeKills: [2_100] }).unexplained).toBe(1)
+    expect(check(steps, { ...CALM, nodeKills: [-100] }).unexplained).toBe(1)
+  })
+
   test.each(cases)('%s', (_, expected, steps) => {
     const findings = check(steps)
     expect(findings).toMatchObject({ ...expected, isClean: false })

@@ -15,27 +15,32 @@ export interface LedgerEvent {
   readonly attempt: number
   /** Of the lease; 0 when it is about none. */
   readonly token: number
+  /** When that lease ends, as far as its consumer knows. */
+  readonly until: number
   /** Milliseconds of the machine's monotonic clock. */
   readonly at: number
   /** Which process saw it. */
   readonly process: number
 }
 
-/** What is known besides, by the same clock. */
+/** What was done to the processes meanwhile, by the same clock. */
 export interface Incidents {
-  readonly leaseMs: number
-  /** When processes of clients were killed. */
+  /** When each process of a client was killed. */
   readonly clientKills: ReadonlyMap<number, number>
+  /** When nodes were killed. */
+  readonly nodeKills: readonly number[]
 }
+
+/** A consumer hears of the end of a connection, or has the answer to a delivery, at most so much later than it is so. */
+const NEWS_MS = 1_000
 
 /** Why a message was delivered again, or was there twice. */
 export const CAUSES = [
   'sent again without an answer',
-  'acknowledgement unanswered',
-  'lease lost with a leader',
-  'stream lost',
-  'lease ran out',
   'consumer killed',
+  'leader changed',
+  'lease ran out',
+  'node killed',
 ] as const
 export type Cause = (typeof CAUSES)[number]
 
@@ -116,6 +121,7 @@ export class LedgerFiles {
       attempt: file.getUint8(offset + 1),
       at: file.getFloat64(offset + 24, true),
       token: file.getFloat64(offset + 32, true),
+      until: file.getFloat64(offset + 40, true),
       process,
     }
   }
@@ -252,17 +258,25 @@ function explain(previous: Delivery, again: LedgerEvent, incidents: Incidents, f
   }
   const cause = causeOf(previous, again, incidents)
   if (cause !== undefined) findings.explain(cause)
-  else findings.violate('unexplained', again, `delivered again after '${previous.end?.kind ?? 'nothing'}'`)
+  else {
+    const why = `delivered again after ${Math.round(again.at - previous.event.at)} ms and '${previous.end?.kind ?? 'nothing'}'`
+    findings.violate('unexplained', again, why)
+  }
 }
 
+/** What came between the two: what the consumer says of it is not asked, because a fault of ours looks the same to it. */
 function causeOf({ event, end }: Delivery, { at, token }: LedgerEvent, incidents: Incidents): Cause | undefined {
-  if (end?.kind === 'unanswered' || end?.kind === 'failed') return 'acknowledgement unanswered'
   const killed = incidents.clientKills.get(event.process) ?? Number.POSITIVE_INFINITY
   if (end === undefined && killed < at) return 'consumer killed'
-  if (at - event.at >= incidents.leaseMs) return 'lease ran out'
-  if (Math.floor(event.token / TERM) !== Math.floor(token / TERM)) return 'lease lost with a leader'
-  // Its consumer was told by its own driver, before it tried to settle: the stream to the leader had ended.
-  return end?.kind === 'lost' ? 'stream lost' : undefined
+  if (termOf(event.token) !== termOf(token)) return 'leader changed'
+  if (at >= event.until - NEWS_MS) return 'lease ran out'
+  // The leader it came from may lead on: the connection to another node is what its answer was to come by.
+  const heardAt = Math.min(end?.at ?? at, at)
+  return incidents.nodeKills.some((kill) => kill > event.at - NEWS_MS && kill < heardAt) ? 'node killed' : undefined
+}
+
+function termOf(token: number): number {
+  return Math.floor(token / TERM)
 }
 
 function checkEnd({ subject, deliveries, isSent }: Message, findings: Findings): void {

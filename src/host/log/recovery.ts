@@ -54,8 +54,9 @@ interface Ending {
 /** Changes nothing on disk. */
 export function recoverLog(disk: Disk, cacheBytes: number): RecoveredLog {
   const numbers = segmentNumbers(disk.list())
-  const begun = withoutVoid(numbers.map((number) => beginning(disk, number)).filter((found) => found !== undefined))
-  const recovery = new Recovery(disk, cacheBytes)
+  const files = new SegmentFiles(disk)
+  const begun = withoutVoid(numbers.map((number) => beginning(files, number)).filter((found) => found !== undefined))
+  const recovery = new Recovery(files, cacheBytes)
   begun.every((segment, at) => recovery.readSegment(segment, begun[at + 1]))
   const log = recovery.finish()
   return { ...log, others: numbers.filter((number) => !log.segments.includes(number)) }
@@ -68,48 +69,64 @@ function withoutVoid(segments: readonly Begun[]): readonly Begun[] {
   )
 }
 
-function beginning(disk: Disk, number: number): Begun | undefined {
-  const checksum: Checksum = (bytes, seed) => disk.crc32(bytes, seed)
-  const first = findHeader(read(disk, number, SECTOR), 0, checksum, () => true)
-  const batch = first === undefined ? undefined : readBatch(read(disk, number, batchSize(first)), 0, checksum)
+function beginning(files: SegmentFiles, number: number): Begun | undefined {
+  const { checksum } = files
+  const first = findHeader(files.read(number, SECTOR), 0, checksum, () => true)
+  const batch = first === undefined ? undefined : readBatch(files.read(number, batchSize(first)), 0, checksum)
   // A first batch that is not whole proves nothing, lest a torn one voids what it was to replace; a later one does.
-  const header = batch?.header ?? findHeader(read(disk, number), SECTOR, checksum, () => true)
+  const header = batch?.header ?? findHeader(files.read(number), SECTOR, checksum, () => true)
   return header === undefined ? undefined : { number, header }
 }
 
-function read(disk: Disk, number: number, length?: number): SegmentBytes {
-  const name = segmentName(number)
-  const file = disk.open(name)
-  try {
-    return { number, name, bytes: file.read(0, length ?? file.size) }
-  } finally {
-    file.close()
+/** The files are read into the same memory, one after the other: new memory costs more than what is read into it. */
+class SegmentFiles {
+  readonly checksum: Checksum
+  readonly #disk: Disk
+  #memory = new Uint8Array(0)
+
+  constructor(disk: Disk) {
+    this.#disk = disk
+    this.checksum = (bytes, seed) => disk.crc32(bytes, seed)
+  }
+
+  /** A segment, or so many bytes from its beginning; good until the next is read. */
+  read(number: number, length: number = Number.POSITIVE_INFINITY): SegmentBytes {
+    const name = segmentName(number)
+    const file = this.#disk.open(name)
+    try {
+      const bytes = Math.min(length, file.size)
+      if (this.#memory.length < bytes) this.#memory = new Uint8Array(bytes)
+      return { number, name, bytes: file.read(0, bytes, this.#memory) }
+    } finally {
+      file.close()
+    }
   }
 }
 
 class Recovery {
-  readonly #disk: Disk
+  readonly #files: SegmentFiles
   readonly #checksum: Checksum
   readonly #cacheBytes: number
   #replay: Replay
   #segments: number[] = []
   #sequence = 0
   #synced = 0
-  #last: { readonly segment: SegmentBytes; readonly batch: ScannedBatch } | undefined = undefined
+  /** The records of the last whole batch. */
+  #last: RecoveredLog['unconfirmed'] = []
   /** Where older segments ended that nothing continues; fine unless something in them is missed. */
   #gap: Ending | undefined = undefined
   #torn: TornTail | undefined = undefined
 
-  constructor(disk: Disk, cacheBytes: number) {
-    this.#disk = disk
-    this.#checksum = (bytes, seed) => disk.crc32(bytes, seed)
+  constructor(files: SegmentFiles, cacheBytes: number) {
+    this.#files = files
+    this.#checksum = files.checksum
     this.#cacheBytes = cacheBytes
     this.#replay = new Replay(cacheBytes)
   }
 
   /** Returns false when the log ends in this segment. */
   readSegment(begun: Begun, next: Begun | undefined): boolean {
-    const segment = read(this.#disk, begun.number)
+    const segment = this.#files.read(begun.number)
     if (begun.header.segmentFirst !== this.#sequence + 1) this.#startOver(begun)
     this.#segments.push(begun.number)
     const until = next?.header.segmentFirst ?? Number.POSITIVE_INFINITY
@@ -131,17 +148,13 @@ class Recovery {
   finish(): Omit<RecoveredLog, 'others'> {
     const [incomplete] = this.#replay.incomplete()
     if (incomplete !== undefined) throw this.#missing(incomplete.id)
-    const last = this.#sequence > this.#synced ? this.#last : undefined
     return {
       content: this.#replay.content,
       segments: this.#segments,
       sequence: this.#sequence,
       synced: this.#synced,
       torn: this.#torn,
-      unconfirmed: (last?.batch.records ?? []).map((record) => ({
-        head: record.head,
-        payload: last === undefined ? new Uint8Array() : payloadOf(last.segment, record),
-      })),
+      unconfirmed: this.#sequence > this.#synced ? this.#last : [],
     }
   }
 
@@ -154,6 +167,7 @@ class Recovery {
   /** Takes batches in sequence up to `until`; returns the offset at which it stopped. */
   #readBatches(segment: SegmentBytes, until: number): number {
     let at = 0
+    let last: ScannedBatch | undefined
     while (this.#sequence + 1 < until) {
       const batch = readBatch(segment, at, this.#checksum)
       if (batch === undefined || batch.header.sequence !== this.#sequence + 1) break
@@ -161,8 +175,11 @@ class Recovery {
       if (stranger !== undefined) throw damaged(segment.name, stranger.at)
       this.#sequence = batch.header.sequence
       this.#synced = Math.max(this.#synced, batch.header.synced)
-      this.#last = { segment, batch }
+      last = batch
       at += batchSize(batch.header)
+    }
+    if (last !== undefined) {
+      this.#last = last.records.map((record) => ({ head: record.head, payload: payloadOf(segment, record).slice() }))
     }
     return at
   }
@@ -192,7 +209,9 @@ class Recovery {
 
 /** Bytes from `offset` to the last one that is not zero, as prepared files are. */
 function lengthBehind(bytes: Uint8Array, offset: number): number {
+  const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2)
   let end = bytes.length
+  if (end % 4 === 0) while (end > offset + 4 && words[end / 4 - 1] === 0) end -= 4
   while (end > offset && bytes[end - 1] === 0) end--
   return end - offset
 }

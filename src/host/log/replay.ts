@@ -55,7 +55,6 @@ export class Replay {
         if (!this.#applyRecord(group, segment, record)) return record
       } else if (isFirst) this.#applyCheckpoint(group, record.head, payloadOf(segment, record))
     }
-    this.content.cache.trim()
     return
   }
 
@@ -106,7 +105,6 @@ export class Replay {
     this.#promised.delete(group.id)
     group.table.append(head.term, head.kind, head.chain, head.length)
     group.table.place(head.index, segment.number, record.at)
-    this.content.cache.add(group, head.index, payloadOf(segment, record))
     return true
   }
 }
