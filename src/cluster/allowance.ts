@@ -26,9 +26,7 @@ export class Allowance {
   #bytes = 0
   /** Members with messages for which there was no room, longest wait first. */
   readonly #waiting = new Set<Member>()
-  /** Whose turn it is, and how many messages that is worth. */
   #turn: Member | undefined
-  #quota = 0
   /** Through whom it was said that more waits. */
   #told: Member | undefined
 
@@ -58,7 +56,6 @@ export class Allowance {
   begin(bytes: number): void {
     this.#unsettled++
     this.#bytes += bytes
-    this.#quota--
   }
 
   /** So many messages have been settled, or are not counted any more. */
@@ -68,7 +65,7 @@ export class Allowance {
   }
 
   hasRoomFor(member: Member): boolean {
-    return this.#hasRoom && (this.#waiting.size === 0 || (this.#turn === member && this.#quota > 0))
+    return this.#hasRoom && (this.#waiting.size === 0 || this.#turn === member)
   }
 
   isWaiting(member: Member): boolean {
@@ -80,12 +77,11 @@ export class Allowance {
     this.#tell()
   }
 
-  /** Lets those who wait have the room that there is, each an equal part of it. */
+  /** Lets those who wait have the room that there is: whoever has waited for longest all of it, for what comes together is settled together. */
   pass(): void {
     while (this.#hasRoom && this.#waiting.size > 0) {
       const [next] = this.#waiting
       if (next === undefined) break
-      this.#quota = Math.ceil((this.#credit - this.#unsettled) / this.#waiting.size)
       this.#turn = next
       this.#waiting.delete(next)
       next.serve()

@@ -122,6 +122,11 @@ export class Consumer implements Member {
     this.#serve()
   }
 
+  /** What its credit could bring has been sent. */
+  served(): void {
+    this.source.reply(this.id, REPLY.event, SERVED)
+  }
+
   tell(): void {
     this.source.reply(this.id, REPLY.event, MORE_WAITS)
   }
@@ -144,3 +149,4 @@ export class Consumer implements Member {
 /** See `Delivery`. */
 const MORE_WAITS = new Uint8Array(0)
 const NOTHING_WAITS = new Uint8Array(1)
+const SERVED = new Uint8Array(2)

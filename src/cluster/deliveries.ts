@@ -87,6 +87,7 @@ export class Deliveries {
     line.consumers.push(consumer)
     this.#serve(line)
     consumer.allowance.pass()
+    consumer.served()
   }
 
   /** Lets a consumer have more messages at once, or fewer. */
@@ -98,6 +99,7 @@ export class Deliveries {
       consumer.credit(messages)
       this.#serve(line)
       consumer.allowance.pass()
+      if (messages > 0) consumer.served()
       return
     }
   }

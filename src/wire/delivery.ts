@@ -30,7 +30,7 @@ export function readConsumeRequest(reader: ByteReader): ConsumeRequest {
 /**
  * An `event` of a consumer's stream holds these, oldest first. One that holds none says that more waits than the credit
  * at this node allows; no stream of the consumption there says it again before there was more credit, or an event of one byte
- * has said that nothing waits any more.
+ * has said that nothing waits any more. One of two bytes follows what the stream's opening or more credit for it has brought.
  */
 export interface Delivery {
   /** Of the lease; unique for a shard's leadership and never used again after it: `term * 2^32 + count`, so at most 2^21 terms. */

@@ -18,6 +18,8 @@ export class Allowance {
   unsettled = 0
   /** When it was last given credit. */
   grantedAt: Millis
+  /** How often credit was given of which the node has not said yet that what it brought is here. */
+  granting = 0
   /** Credit that it has given up, and that comes back with what is settled next. */
   #owes = 0
 
@@ -42,9 +44,9 @@ export class Allowance {
     return this.credit - this.unsettled
   }
 
-  /** Gives up half of what it does not use. Returns how much. */
-  giveIdle(): number {
-    return this.#give(Math.ceil(this.idle / 2))
+  /** Gives up what it does not use, or half of it. Returns how much. */
+  giveIdle(part: 'all' | 'half'): number {
+    return this.#give(part === 'all' ? this.idle : Math.ceil(this.idle / 2))
   }
 
   /** Gives up credit, as far as there is something whose settlement brings it back. Returns how much. */

@@ -16,15 +16,14 @@ import type { Router } from './router.ts'
 import { ShardStream, type StreamHandler } from './shard-stream.ts'
 import type { WatchPorts } from './shard-watch.ts'
 
-/**
- * Credit that was given less long ago may be in use already, by messages that are on their way. Over a longer way some of it is
- * used twice; with 100 ms, nodes that had messages waited for what others had just been given and had no use for.
- */
-const ON_ITS_WAY_MS: Millis = 10
+/** Credit that was given may be in use already by messages that are on their way, until the node says that they are here, or for so long. */
+const ON_ITS_WAY_MS: Millis = 100
 /** A node keeps its credit for as long, although another has less: each move is two requests and an event. */
 const TURN_MS: Millis = 100
 /** Credit that comes back is passed on when it is as much, or all that was asked for, or a node has none. */
 const WORTH_MOVING = 16
+/** Who has had this part of its credit in use at once is busy. */
+const BUSY_PART = 4
 
 export interface ConsumptionParts {
   readonly router: Router
@@ -38,7 +37,8 @@ export interface ConsumptionParts {
 
 /**
  * Each node has a part of the credit, for all shards that it leads; those that have more messages than credit say so, and get
- * what others do not use, in turn. Credit on its way between two nodes may be used by both, so that for a moment there are a few
+ * what others do not use, in turn: all of it when there is much to do, so that a burst is delivered, settled and perhaps sent
+ * on in one piece; half of it otherwise, so that a message finds credit wherever it comes. Credit on its way between two nodes may be used by both, so that for a moment there are a few
  * messages more. The parts are kept shard by shard, as each stream brings its part along to whichever node it stands at: which
  * that is need only be guessed, to know between whom moving credit makes a difference.
  */
@@ -60,8 +60,12 @@ export class Consumption implements Spring {
   #spare = 0
   /** Credit that comes back when what is under way is settled. */
   #owed = 0
-  /** Runs while a node waits for credit that others may not need. */
-  #sharing: Timer | undefined
+  /** The most that was in use at once since credit was moved last. */
+  #most = 0
+  /** Credit is shared again at the end of the turn. */
+  #isSharing = false
+  /** Runs while a node has not said what has become of its credit. */
+  #patience: Timer | undefined
   #isEnded = false
 
   constructor(queue: string, options: ConsumeOptions, parts: ConsumptionParts) {
@@ -84,7 +88,7 @@ export class Consumption implements Spring {
     this.#isEnded = true
     this.#options.draining?.removeEventListener('abort', this.#drain)
     this.#timer?.cancel()
-    this.#sharing?.cancel()
+    this.#patience?.cancel()
     for (const shard of this.#shards) shard.end()
   }
 
@@ -125,17 +129,30 @@ export class Consumption implements Spring {
   sated({ allowance }: ShardConsumer): void {
     this.#hungry.delete(allowance)
     if (this.#hungry.size === 0 || allowance.idle <= 0) return
-    this.#spare += allowance.giveIdle()
+    this.#spare += allowance.giveIdle('half')
     this.#share()
+  }
+
+  /** Several messages have come. */
+  used(): void {
+    let inUse = 0
+    for (const { unsettled } of this.#allowances.values()) inUse += unsettled
+    this.#most = Math.max(this.#most, inUse)
+  }
+
+  /** What credit has brought to the shard is here: what it has left is not in use. */
+  served(): void {
+    if (this.#hungry.size > 0) this.#shareSoon()
   }
 
   /** A node whose turn is over gives half of what it has more than the poorest that wants more. */
   settling({ allowance }: ShardConsumer): void {
     if (this.#hungry.size === 0 || allowance.credit === 0) return
     const poorest = this.#poorest(allowance)
-    if (poorest === undefined || allowance.grantedAt + TURN_MS > this.#parts.ports.clock.now()) return
+    if (poorest === undefined) return
     const excess = allowance.credit - poorest.credit
     if (excess < (poorest.credit === 0 ? 1 : 2)) return
+    if (allowance.grantedAt + TURN_MS > this.#parts.ports.clock.now()) return
     this.#owed += allowance.owe(Math.ceil(excess / 2))
   }
 
@@ -145,9 +162,10 @@ export class Consumption implements Spring {
       this.#spare++
     }
     if (this.#hungry.size === 0) return
-    const isWorthIt = this.#owed === 0 || this.#spare >= WORTH_MOVING || this.#poorest()?.credit === 0
-    if (this.#spare > 0 && isWorthIt) this.#share()
-    else this.#shareLater()
+    if (this.#spare === 0) {
+      // What a node wants itself is for nobody else.
+      if (!this.#hungry.has(allowance)) this.#shareSoon()
+    } else if (this.#owed === 0 || this.#spare >= WORTH_MOVING || this.#poorest()?.credit === 0) this.#shareSoon()
   }
 
   /** What a shard had is not coming back. */
@@ -189,10 +207,7 @@ export class Consumption implements Spring {
       const poorest = this.#poorest()
       if (poorest === undefined) return
       const found = this.#spare > 0 ? this.#takeSpare() : this.#takeIdle()
-      if (found === 0) {
-        this.#shareLater()
-        return
-      }
+      if (found === 0) return
       poorest.grantedAt = this.#parts.ports.clock.now()
       const shard = this.#hungry.get(poorest)
       this.#hungry.delete(poorest)
@@ -209,11 +224,12 @@ export class Consumption implements Spring {
     return poorest
   }
 
-  #shareLater(): void {
-    if (this.#sharing !== undefined || this.#richest() === undefined) return
-    const { clock, scheduler } = this.#parts.ports
-    this.#sharing = scheduler.at(clock.now() + ON_ITS_WAY_MS, () => {
-      this.#sharing = undefined
+  /** Much is settled in one turn, and moved together. */
+  #shareSoon(): void {
+    if (this.#isSharing) return
+    this.#isSharing = true
+    this.#parts.ports.scheduler.defer(() => {
+      this.#isSharing = false
       this.#share()
     })
   }
@@ -224,19 +240,29 @@ export class Consumption implements Spring {
     return share
   }
 
-  /** From the node that uses its credit least, half of what it does not use. */
+  /** From all that do not want more, of what they do not use. */
   #takeIdle(): number {
-    return this.#richest(this.#parts.ports.clock.now() - ON_ITS_WAY_MS)?.giveIdle() ?? 0
+    const since = this.#parts.ports.clock.now() - ON_ITS_WAY_MS
+    let found = 0
+    let credit = 0
+    for (const allowance of this.#allowances.values()) credit += allowance.credit
+    const part = this.#most * BUSY_PART >= credit ? 'all' : 'half'
+    for (const allowance of this.#allowances.values()) {
+      if (this.#hungry.has(allowance)) continue
+      if (allowance.granting === 0 || allowance.grantedAt <= since) found += allowance.giveIdle(part)
+      else this.#askAgain()
+    }
+    if (found > 0) this.#most = 0
+    return found
   }
 
-  /** Of those that do not want more and were given nothing since, the one that uses its credit least. */
-  #richest(since = Number.POSITIVE_INFINITY): Allowance | undefined {
-    let richest: Allowance | undefined
-    for (const allowance of this.#allowances.values()) {
-      if (this.#hungry.has(allowance) || allowance.grantedAt > since) continue
-      if (allowance.idle > (richest?.idle ?? 0)) richest = allowance
-    }
-    return richest
+  /** A node that hangs does not say what has become of its credit. */
+  #askAgain(): void {
+    const { clock, scheduler } = this.#parts.ports
+    this.#patience ??= scheduler.at(clock.now() + ON_ITS_WAY_MS, () => {
+      this.#patience = undefined
+      this.#share()
+    })
   }
 
   #arm(): void {
@@ -282,6 +308,8 @@ class ShardConsumer implements StreamHandler, Holder, Member {
   readonly #consumption: Consumption
   readonly #stream: ShardStream
   #messages = new Set<DeliveredMessage>()
+  /** How often it has been given credit for which its node has not said that all has come. */
+  #granting = 0
   credit: number
   allowance: Allowance
 
@@ -313,7 +341,7 @@ class ShardConsumer implements StreamHandler, Holder, Member {
   grant(credit: number): void {
     this.credit += credit
     this.allowance.credit += credit
-    this.#stream.credit(credit)
+    if (this.#stream.credit(credit) && credit > 0) this.#expect(1)
   }
 
   end(): void {
@@ -323,23 +351,32 @@ class ShardConsumer implements StreamHandler, Holder, Member {
 
   encode(writer: ByteWriter): void {
     this.#follow()
+    this.#expect(1)
     const { queue, consumer } = this.#place
     writeConsumeRequest(writer, { queue, consumer, consumption: this.#consumption.id, credit: this.credit })
   }
 
   event(bytes: Uint8Array): void {
-    const reader = new ByteReader(bytes)
     if (bytes.length === 0) this.#consumption.hungry(this)
-    else if (bytes.length === 1) {
-      this.#consumption.sated(this)
-      return
-    }
+    else if (bytes.length === 1) this.#consumption.sated(this)
+    else if (bytes.length === 2) this.#served()
+    else this.#take(bytes)
+  }
+
+  #served(): void {
+    this.#expect(-1)
+    this.#consumption.served()
+  }
+
+  #take(bytes: Uint8Array): void {
+    const reader = new ByteReader(bytes)
     while (reader.remaining > 0) {
       const message = new DeliveredMessage(this, readDelivery(reader))
       this.#messages.add(message)
       this.allowance.unsettled++
       this.#consumption.delivered(message)
     }
+    this.#consumption.used()
   }
 
   lost(): void {
@@ -371,7 +408,13 @@ class ShardConsumer implements StreamHandler, Holder, Member {
     this.allowance.join(this)
   }
 
+  #expect(grants: number): void {
+    this.#granting += grants
+    this.allowance.granting += grants
+  }
+
   #loseAll(): void {
+    this.#expect(-this.#granting)
     const lost = this.#messages
     this.#messages = new Set()
     this.allowance.unsettled -= lost.size

@@ -54,9 +54,10 @@ export class ShardStream implements StreamSink {
     this.#id = link.stream({ operation: this.#operation, group: this.group, encode }, this)
   }
 
-  /** Nothing when it does not stand: it is opened with what is right then. */
-  credit(amount: number): void {
+  /** Nothing when it does not stand: it is opened with what is right then. Whether it does. */
+  credit(amount: number): boolean {
     if (amount !== 0) this.#link?.credit(this.group, this.#id, amount)
+    return this.#link !== undefined
   }
 
   event(bytes: Uint8Array): void {

@@ -28,6 +28,8 @@ class Scene {
   readonly house = new House()
   /** Payloads, `more` waits, `nothing` waits. */
   readonly heard: string[] = []
+  /** How much had been heard whenever it was said that what credit has brought is there. */
+  readonly servedAfter: number[] = []
   readonly #open: { readonly token: number; readonly id: number }[] = []
   readonly #source: Application
   readonly #stream: number
@@ -91,6 +93,10 @@ class Scene {
   }
 
   hear(event: Uint8Array): void {
+    if (event.length === 2) {
+      this.servedAfter.push(this.heard.length)
+      return
+    }
     if (event.length < 2) {
       this.heard.push(event.length === 0 ? 'more' : 'nothing')
       return
@@ -132,6 +138,15 @@ test('a consumer that is given more credit is told again, one whose credit is ta
   expect(scene.heard.filter((what) => what !== 'm')).toEqual(['more', 'more'])
 })
 
+test('a consumer is told when everything that its credit has brought is there', () => {
+  const scene = new Scene()
+  scene.send(40)
+  scene.open()
+  scene.credit(2)
+  scene.credit(-2)
+  expect(scene.servedAfter).toEqual([1 + CREDIT, 1 + CREDIT + 1 + 2])
+})
+
 describe('the shards of a node', () => {
   test('have the credit of a consumption in common: all of it is there for the one that has messages', () => {
     const application = new Application()
@@ -142,7 +157,9 @@ describe('the shards of a node', () => {
     shards[2].send(1)
     expect(shards.map(({ heard }) => heard.includes('more'))).toEqual([false, true, false])
     shards[1].settle(2)
-    expect([shards[1].delivered, shards[2].delivered]).toEqual([7, 1])
+    expect([shards[1].delivered, shards[2].delivered]).toEqual([8, 0])
+    shards[1].settle(1)
+    expect([shards[1].delivered, shards[2].delivered]).toEqual([8, 1])
   })
 
   test('take turns when it is scarce', () => {
