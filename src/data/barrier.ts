@@ -1,7 +1,8 @@
 /** A barrier, a latch and a once are meeting points of processes, kept in maps. */
 
 import { checkFunction, invalidArgument } from '../base/argument.ts'
-import { isTroupeError } from '../base/error.ts'
+import { isTroupeError, TroupeError } from '../base/error.ts'
+import type { Scheduler } from '../base/time.ts'
 import type { CallOptions } from '../driver/contract.ts'
 import { CALL_OPTIONS, checkCall, NO_OPTIONS } from './call.ts'
 import { acquireLock, type LockParts, useHeld } from './lock.ts'
@@ -11,13 +12,20 @@ import { type HandleParts, MapHandle } from './map-handle.ts'
 export interface Latch {
   /** One step less to go; what remains. */
   countDown(options?: CallOptions): Promise<number>
-  /** Resolves when all steps are done. */
+  /** Resolves when all steps are done; without a `timeout` it waits as long as that takes. */
   wait(options?: CallOptions): Promise<void>
 }
 
 export interface Barrier {
-  /** Resolves once as many have arrived as the barrier wants; then it is shut again for the next round. Who gives up waiting no longer counts. */
+  /**
+   * Resolves once as many have arrived as the barrier wants; then it is shut again for the next round. Who gives up waiting no
+   * longer counts; without a `timeout` it waits as long as that takes.
+   */
   arrive(options?: CallOptions): Promise<void>
+}
+
+interface BarrierParts extends HandleParts {
+  readonly scheduler: Scheduler
 }
 
 interface Round {
@@ -31,17 +39,20 @@ const results = defineMap<{ readonly result: unknown }>('troupe/once')
 const FIRST: Round = { round: 0, arrived: 0 }
 
 /** @param count steps until the latch opens; the first to touch it decides */
-export function latch(parts: HandleParts, name: string, count: number): Latch {
+export function latch(parts: BarrierParts, name: string, count: number): Latch {
   checkCount(count)
   const map = new MapHandle(latches, parts)
   return {
     countDown: async (options = NO_OPTIONS) =>
       (await map.update(name, (left = count) => Math.max(0, left - 1), options)).value,
-    wait: (options = NO_OPTIONS) => until(map, name, (left) => left === 0, options),
+    wait: async (options = NO_OPTIONS) => {
+      checkCall('latch.wait', options, CALL_OPTIONS)
+      return until(parts, { map, key: name }, (left) => left === 0, options)
+    },
   }
 }
 
-export function barrier(parts: HandleParts, name: string, count: number): Barrier {
+export function barrier(parts: BarrierParts, name: string, count: number): Barrier {
   checkCount(count)
   const map = new MapHandle(barriers, parts)
   return {
@@ -56,7 +67,7 @@ export function barrier(parts: HandleParts, name: string, count: number): Barrie
         options,
       )
       try {
-        await until(map, name, (now) => (now?.round ?? 0) > mine, options)
+        await until(parts, { map, key: name }, (now) => (now?.round ?? 0) > mine, options)
       } catch (error) {
         await map.update(name, (now = FIRST) => (now.round === mine ? { ...now, arrived: now.arrived - 1 } : now))
         throw error
@@ -88,27 +99,42 @@ export async function once<Result>(
 
 /** The watch stands before the value is read, so that no change falls between. */
 async function until<Value>(
+  { clock, scheduler }: BarrierParts,
+  { map, key }: { readonly map: TroupeMap<Value>; readonly key: string },
+  holds: (value: Value | undefined) => boolean,
+  { signal, timeout }: CallOptions,
+): Promise<void> {
+  const ending = new AbortController()
+  const late = (): void => ending.abort(new TroupeError('TIMEOUT', `the others did not come to '${key}' in time`))
+  const timer = timeout === undefined ? undefined : scheduler.at(clock.now() + timeout, late)
+  const ends = signal === undefined ? ending.signal : AbortSignal.any([signal, ending.signal])
+  try {
+    while (!(await changedUntil(map, key, holds, ends)));
+  } finally {
+    timer?.cancel()
+  }
+}
+
+/** Whether it holds already; otherwise waits for the next change. */
+async function changedUntil<Value>(
   map: TroupeMap<Value>,
   key: string,
   holds: (value: Value | undefined) => boolean,
-  options: CallOptions,
-): Promise<void> {
-  checkCall('wait', options, CALL_OPTIONS)
-  const { signal } = options
-  for (;;) {
-    const watch = map.watch({ range: { from: key, until: `${key}\0` }, ...(signal === undefined ? {} : { signal }) })
-    const changes = watch[Symbol.asyncIterator]()
-    const changed = changes.next()
-    changed.catch(() => undefined)
-    try {
-      if (holds((await map.get(key, options))?.value)) return
-      await changed
-    } catch (error) {
-      if (!isTroupeError(error, 'COMPACTED')) throw error
-    } finally {
-      await changes.return?.()
-    }
+  signal: AbortSignal,
+): Promise<boolean> {
+  const watch = map.watch({ range: { from: key, until: `${key}\0` }, signal })
+  const changes = watch[Symbol.asyncIterator]()
+  const changed = changes.next()
+  changed.catch(() => undefined)
+  try {
+    if (holds((await map.get(key, { signal }))?.value)) return true
+    await changed
+  } catch (error) {
+    if (!isTroupeError(error, 'COMPACTED')) throw error
+  } finally {
+    await changes.return?.()
   }
+  return false
 }
 
 function checkCount(count: number): void {

@@ -5,6 +5,7 @@ import { isTroupeError } from '../base/error.ts'
 import type { Millis } from '../base/time.ts'
 import type { CallOptions, Hold } from '../driver/contract.ts'
 import { CALL_OPTIONS, checkCall, NO_OPTIONS } from './call.ts'
+import { checkBound } from './key.ts'
 import {
   acquire,
   HeldLock,
@@ -49,6 +50,7 @@ const ALONE = { permits: 1, of: 1 }
 export async function campaign(parts: LockParts, name: string, options: CampaignOptions): Promise<Office> {
   checkCall('troupe.campaign', options, CAMPAIGN_OPTIONS)
   const { candidate = '', timeout = PATIENCE_MS, ...rest } = options
+  checkBound('candidate', candidate)
   return new HeldOffice(await acquire(parts, name, ALONE, { ...rest, timeout, value: candidate }), parts)
 }
 
@@ -102,6 +104,7 @@ class HeldOffice extends HeldLock implements Office {
 
   async handover(candidate: string, options: CallOptions = NO_OPTIONS): Promise<void> {
     checkCall('office.handover', options, CALL_OPTIONS)
+    checkBound('candidate', candidate)
     return this.#holder.release({ ...options, to: this.#codec.encode(candidate) })
   }
 }

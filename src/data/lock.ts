@@ -125,6 +125,7 @@ export function lockName(name: string, place: LockPlace | undefined): string {
   if (name === '') throw invalidArgument('a lock has a name')
   checkBound('the name of a lock', name)
   if (place === undefined) return name
+  if (typeof place !== 'object' || place === null) throw invalidArgument('with is a key of a map: { map, key }')
   const { map, key } = place
   if (typeof map?.name !== 'string' || typeof key !== 'string') {
     throw invalidArgument('with is a key of a map: { map, key }, the map as it was defined')
@@ -160,6 +161,7 @@ export async function openLease(
   return {
     signal: lease.lost,
     set: async (map, key, value, setOptions = NO_OPTIONS) => {
+      if (typeof map?.name !== 'string') throw invalidArgument('a lease sets keys of a map as defineMap made it')
       checkKey(key)
       return lease.set(map.name, key, codec.encode(value), setOptions)
     },

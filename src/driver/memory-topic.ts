@@ -146,6 +146,8 @@ export class MemoryTopics implements TopicFacet {
   #topic({ name, rules }: TopicName): Topic {
     const known = this.#topics.get(name)
     if (known !== undefined) {
+      const { length } = known.partitions
+      if (rules.partitions < length) throw new TroupeError('CONFLICT', `topic '${name}' has ${length} partitions`)
       known.rules = rules
       return known
     }

@@ -57,6 +57,7 @@ export async function removeSchedule(
   options: CallOptions,
 ): Promise<boolean> {
   checkCall('troupe.unschedule', options, CALL_OPTIONS)
+  if (typeof queue?.name !== 'string') throw invalidArgument('troupe.unschedule takes a definition made by defineQueue')
   checkId(id)
   return facetOf(driver, 'queue').unschedule(queue.name, id, options)
 }
@@ -80,7 +81,10 @@ function ruleOf(time: ScheduleTime): ScheduleRule['rule'] {
   if (kinds.length !== 1) throw invalidArgument('a schedule has either a cron, or every, or at')
   if ('cron' in time) {
     if (typeof time.cron !== 'string') throw invalidArgument('cron is a text')
-    return { cron: time.cron, timeZone: time.timeZone ?? 'UTC' }
+    const { cron, timeZone = 'UTC' } = time
+    if (typeof timeZone !== 'string' || timeZone === '')
+      throw invalidArgument(`timeZone is a text such as 'Europe/Berlin'`)
+    return { cron, timeZone }
   }
   if ('every' in time) {
     checkDuration('every', time.every, 1)

@@ -267,6 +267,9 @@ const LEASES: readonly TimedConformanceCase[] = [
       await lease.end({})
       checkEqual((await keyValue.get(context.name, 'k', {})).value, undefined, 'value at the end')
       await checkRejects(lease.set(context.name, 'k', bytes('2'), {}), 'FENCED', 'LEASE_LOST')
+      const unused = await leaseOf(context).lease({ ttl: LEASE_MS })
+      await unused.end({})
+      await checkRejects(unused.set(context.name, 'k', bytes('3'), {}), 'FENCED', 'LEASE_LOST')
     },
   },
   {

@@ -120,6 +120,13 @@ const RECORDS: readonly TimedConformanceCase[] = [
     },
   },
   {
+    name: 'a topic never has fewer partitions than it had',
+    async run(context) {
+      await new TopicScene(context, { partitions: 4 }).publish('a')
+      await checkRejects(new TopicScene(context, { partitions: 2 }).publish('b'), 'CONFLICT')
+    },
+  },
+  {
     name: 'no more records are kept than the rules say, and reading begins at the first that is',
     async run(context) {
       const scene = new TopicScene(context, { keepCount: 2 })

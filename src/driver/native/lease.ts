@@ -237,6 +237,7 @@ class NativeLeaseHold implements LeaseHold {
   readonly #ttl: Millis
   readonly #controller = new AbortController()
   readonly #leases = new Map<number, Promise<SessionLease>>()
+  #isOver = false
 
   constructor(parts: LeaseParts, ttl: Millis) {
     this.#parts = parts
@@ -249,6 +250,7 @@ class NativeLeaseHold implements LeaseHold {
 
   async set(map: string, key: string, value: Uint8Array, options: CallOptions): Promise<void> {
     this.lost.throwIfAborted()
+    if (this.#isOver) throw new TroupeError('FENCED', 'the lease is over')
     const { router, bodies } = this.#parts
     const shard = router.shardOf(map, key)
     const lease = await this.#leaseOf(shard, options)
@@ -257,6 +259,7 @@ class NativeLeaseHold implements LeaseHold {
   }
 
   async end(options: CallOptions): Promise<void> {
+    this.#isOver = true
     const leases = await Promise.all(this.#leases.values())
     await Promise.all(leases.map((lease) => lease.end(options)))
   }

@@ -1,7 +1,7 @@
 /** The topics of the native driver: each partition lives in a shard, and a group in another. */
 
 import { ByteReader, type ByteWriter } from '../../base/bytes.ts'
-import { TroupeError } from '../../base/error.ts'
+import { isTroupeError, TroupeError } from '../../base/error.ts'
 import { encodeHeaders } from '../../base/headers.ts'
 import { COMMAND, decodeCommandReply } from '../../machine/command.ts'
 import {
@@ -178,7 +178,12 @@ export class NativeTopics implements TopicFacet {
 
   async #prepare({ name, rules }: TopicName, options: CallOptions): Promise<void> {
     if (this.#rules.has(name, rules)) return
-    await this.#rules.publish(name, rules, (writer) => encodeTopicConfigure(writer, name, rules), options)
+    try {
+      await this.#rules.publish(name, rules, (writer) => encodeTopicConfigure(writer, name, rules), options)
+    } catch (error) {
+      if (!isTroupeError(error, 'CONFLICT')) throw error
+      throw fewerPartitions(name, Number(error.details.revision))
+    }
   }
 
   async #resolve(topic: string, partition: number, position: Position, options: CallOptions): Promise<number> {
@@ -186,7 +191,7 @@ export class NativeTopics implements TopicFacet {
       const offset = position.offsets.get(partition)
       if (offset !== undefined) return Number(offset)
     }
-    const time = typeof position === 'object' && 'time' in position ? Math.round(position.time * 1000) : 0
+    const time = typeof position === 'object' && 'time' in position ? Math.max(0, Math.round(position.time * 1000)) : 0
     const { first, next, at } = await this.#offsets(topic, partition, { time, options })
     if (position === 'latest') return next
     return time > 0 ? at : first
@@ -282,4 +287,11 @@ function matches(pattern: string, name: string): boolean {
   const rest = wanted.indexOf('>')
   if (rest < 0 ? wanted.length !== parts.length : parts.length <= rest) return false
   return wanted.slice(0, rest < 0 ? wanted.length : rest).every((part, at) => part === '*' || part === parts[at])
+}
+
+function fewerPartitions(topic: string, present: number): TroupeError {
+  return new TroupeError(
+    'CONFLICT',
+    `topic '${topic}' has ${present} partitions, and cannot have fewer: define it with as many`,
+  )
 }

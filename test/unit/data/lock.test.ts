@@ -162,6 +162,24 @@ describe('meeting points', () => {
     }
   })
 
+  test('who waits at a latch or a barrier for too long is told TIMEOUT, and no longer counts', async () => {
+    const { troupe, pass } = openWorld()
+    const waits = [troupe.latch('l', 1).wait({ timeout: 300 }), troupe.barrier('b', 2).arrive({ timeout: 300 })]
+    const ends = Promise.allSettled(waits)
+    await pass(300)
+    const codes = (await ends).map((end) => end.status === 'rejected' && (end.reason as { code: string }).code)
+    expect(codes).toEqual(['TIMEOUT', 'TIMEOUT'])
+    let arrived = false
+    void troupe
+      .barrier('b', 2)
+      .arrive()
+      .then(() => {
+        arrived = true
+      })
+    await pass(0)
+    expect(arrived).toBe(false)
+  })
+
   test('once runs its task once, and again only when it failed', async () => {
     const { troupe } = openWorld()
     let runs = 0

@@ -63,6 +63,14 @@ const attempts: [string, () => unknown, code?: string][] = [
   ['a lock for no function', () => troupe.withLock('a', bad(undefined))],
   ['an office for no function', () => troupe.singleton('a', bad(undefined))],
   ['a once of no function', () => troupe.once('a', bad(undefined))],
+  ['a lock beside null', () => troupe.lock('a', { with: bad(null) })],
+  ['a candidate that is a number', () => troupe.campaign('a', { candidate: bad(7) })],
+  ['a key of a lease in no map', async () => (await troupe.lease()).set(bad({}), 'k', 1)],
+  ['the end of a schedule of no queue', () => troupe.unschedule(bad({}), 'nightly')],
+  [
+    'a cron in a time zone that is empty',
+    () => troupe.schedule(jobs, 'a', { cron: '* * * * *', timeZone: '' }, { value: 1 }),
+  ],
   ['a fence that is undefined', () => troupe.verify(bad(undefined))],
 ]
 
