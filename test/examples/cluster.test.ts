@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, expect, test } from 'vitest'
+import { ProcessCluster } from '../process/cluster.ts'
 import { endAll, freePorts, OsProcess, until } from '../process/os-process.ts'
 import { compile } from './compile.ts'
 
@@ -12,6 +13,18 @@ const example = compile('09-cluster.ts')
 
 afterEach(endAll)
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+test('04-leader.ts serves its route by the leader alone on three nodes, too', { timeout: 60_000 }, async () => {
+  const cluster = await ProcessCluster.start()
+  try {
+    const three = compile('04-leader.ts', (source) => source.replace("open({ listen: '127.0.0.1:0' })", 'open()'))
+    const { stdout } = await new OsProcess(process.execPath, [three], { TROUPE_CONNECT: cluster.addresses.join(',') })
+      .ended
+    expect(stdout).toBe('asked ann: run 1 by ann\nasked bob: run 2 by ann\nasked bob: run 3 by bob\n')
+  } finally {
+    await cluster.close()
+  }
+})
 
 function jobsDone(processes: readonly OsProcess[]): string[] {
   const lines = processes.flatMap(({ stdout }) => stdout.trim().split('\n'))

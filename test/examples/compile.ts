@@ -7,9 +7,9 @@ import { root } from '../process/os-process.ts'
 
 const compiled = join(root, 'temp', 'examples')
 
-/** The path of what the example of this name was compiled to. */
-export function compile(name: string): string {
-  const source = readFileSync(join(root, 'examples', name), 'utf8')
+/** The path of what the example of this name was compiled to, after a change to it if there is one. */
+export function compile(name: string, change: (source: string) => string = (source) => source): string {
+  const source = change(readFileSync(join(root, 'examples', name), 'utf8'))
   const { outputText } = ts.transpileModule(source, {
     compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 },
   })

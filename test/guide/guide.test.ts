@@ -7,6 +7,7 @@ import ts from 'typescript'
 import { afterAll, expect, test } from 'vitest'
 import { findCommand, parseCommandLine } from '../../src/cli/command-line.ts'
 import { COMMANDS } from '../../src/cli/run.ts'
+import { ProcessCluster } from '../process/cluster.ts'
 import { root } from '../process/os-process.ts'
 
 interface Page {
@@ -52,12 +53,14 @@ const PAGES: Readonly<Record<string, Page>> = {
     reader: `
       let made = 0
       async function plan() { made += 1; return 'work ' + made }
+      let migrations = 0
+      async function migrate() { migrations += 1; return 'version ' + (migrations + 1) }
       async function read() {}`,
     end: `
       ending.catch((error) => { if (error.code !== 'CLOSED' && error.code !== 'OUTCOME_UNKNOWN') throw error })
       while (made < 2) ${WAIT}
-      console.log('planned')`,
-    prints: ['held by till-3 with 0 in line', 'planned'],
+      console.log('planned', 'with', version)`,
+    prints: ['held by till-3 with 0 in line', 'planned with version 2'],
   },
 }
 
@@ -101,15 +104,33 @@ test('the programs of the guide have no type errors', { timeout: 60_000 }, () =>
   expect(found).toEqual([])
 })
 
-test.each(Object.entries(PAGES))('%s does what it says', { timeout: 30_000 }, async (name, page) => {
-  const { outputText } = ts.transpileModule(programOf(name, page), {
+async function run(name: string, program: string, environment: Readonly<Record<string, string>>): Promise<string[]> {
+  const { outputText } = ts.transpileModule(program, {
     compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 },
   })
-  const file = join(directory, name.replace('.md', '.mjs'))
+  const file = join(directory, name)
   writeFileSync(file, outputText)
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, [file], { timeout: 20_000 })
+  const env = { ...process.env, ...environment }
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [file], { timeout: 20_000, env })
   expect(stderr).toBe('')
-  expect(stdout.trimEnd().split('\n')).toEqual(page.prints)
+  return stdout.trimEnd().split('\n')
+}
+
+test.each(Object.entries(PAGES))('%s does what it says', { timeout: 30_000 }, async (name, page) => {
+  expect(await run(name.replace('.md', '.mjs'), programOf(name, page), {})).toEqual(page.prints)
+})
+
+test('leader.md does what it says as a client of three nodes', { timeout: 60_000 }, async () => {
+  const page = PAGES['leader.md']
+  if (page === undefined) throw new Error('there is no such page')
+  const cluster = await ProcessCluster.start()
+  try {
+    const program = programOf('leader.md', page).replace(/open\(\{ dataDir: .* \}\)/, 'open()')
+    const printed = await run('leader-of-three.mjs', program, { TROUPE_CONNECT: cluster.addresses.join(',') })
+    expect(printed).toEqual(page.prints)
+  } finally {
+    await cluster.close()
+  }
 })
 
 /** The words of a line of a shell, up to a comment or whatever takes its output. */

@@ -66,20 +66,23 @@ async function startThree(more: (name: string) => Record<string, string> = () =>
   return addresses
 }
 
-test('one file is a node and a map, with no other process, and ends by itself', async () => {
+test('one file is a node, a map and a queue with its worker, with no other process, and ends by itself', async () => {
   const file = program(
     'single',
-    `import { defineMap, open } from 'troupe'
+    `import { defineMap, defineQueue, open } from 'troupe'
 const troupe = await open()
 const map = troupe.map(defineMap('m'))
 await map.set('k', { n: 1 })
+const queue = troupe.queue(defineQueue('q'))
+queue.work(({ value }, context) => context.result(value + 1))
+console.log(await queue.request(1))
 console.log(JSON.stringify((await map.get('k')).value))
 await troupe.close()`,
   )
   const began = performance.now()
   expect(await new OsProcess(process.execPath, [file]).ended).toMatchObject({
     code: 0,
-    stdout: '{"n":1}\n',
+    stdout: '2\n{"n":1}\n',
     stderr: '',
   })
   expect(performance.now() - began).toBeLessThan(10_000)

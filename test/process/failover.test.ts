@@ -95,6 +95,34 @@ describe('three nodes under load', () => {
     60_000 + KILLS * 10_000,
   )
 
+  test('ten thousand writes, and their leader killed with -9 in the middle of them: each that was acknowledged is read back', async () => {
+    const client = await cluster.client()
+    const victim = leaderOfMost(await cluster.healthy())
+    const acknowledged: string[] = []
+    let next = 0
+    const write = async (): Promise<void> => {
+      while (next < 10_000) {
+        const key = `w${next++}`
+        const isThere = await client
+          .map(probes)
+          .set(key, next, { timeout: 20_000 })
+          .then(
+            () => true,
+            (error: unknown) => !isTroupeError(error) && Promise.reject(error),
+          )
+        if (isThere) acknowledged.push(key)
+        if (next === 4_000) cluster.process(victim).kill('SIGKILL')
+      }
+    }
+    await Promise.all(Array.from({ length: 64 }, write))
+    await cluster.startNode(victim)
+    await cluster.healthy()
+    const present = new Set<string>()
+    for await (const { key } of client.map(probes).scan()) present.add(key)
+    expect(acknowledged.length).toBeGreaterThan(9_000)
+    expect(acknowledged.filter((key) => !present.has(key))).toEqual([])
+  })
+
   test('all three killed at once: they serve within 5 s of their restart, and nothing acknowledged is lost', async () => {
     const client = await cluster.client()
     const load = new Load(client)

@@ -114,5 +114,5 @@ test.each([1, 2, 3, 4, 5])(
     scene.close()
     expect(Math.min(ends.all, ends.none)).toBeGreaterThan(40)
   },
-  120_000,
+  300_000,
 )

@@ -18,6 +18,7 @@ async function lateness(scene: Scene, delay: number, meanwhile: (troupe: Troupe)
       sentAt = scene.now
     })
   troupe.queue(jobs).work(() => {
+    expect(deliveredAt, 'it comes once').toBe(Number.POSITIVE_INFINITY)
     deliveredAt = scene.now
   })
   await scene.pass(500)

@@ -86,6 +86,35 @@ describe('queues are looked at and looked after', () => {
     expect(terminal.out).toEqual(['1 removed'])
   })
 
+  test('what waits is looked at, a dead letter comes back, and neither peek nor inspect changes a counter', async () => {
+    const terminal = new FakeTerminal()
+    await terminal.troupe.queue(defineQueue('jobs', { maxAttempts: 1 })).sendAll(['bad', 'good'])
+    const fail = ['queue', 'work', 'jobs', '--limit', '1', '--', NODE, '-e', 'process.exitCode = 3']
+    expect(await terminal.run(fail)).toBe(0)
+    expect(terminal.errors.at(-1)).toMatch(/^drained: 1 finished/)
+    const counters = async () => {
+      await terminal.run('queue stats jobs')
+      return terminal.out[0]?.replace(/\(.*?\)/, '')
+    }
+    const before = await counters()
+    expect(before).toMatch(/^1 waiting *, 0 delayed, 0 under way, 1 dead$/)
+    await terminal.run('queue peek jobs --state dead')
+    const [id = ''] = terminal.out[0]?.split('\t') ?? []
+    await terminal.run(`queue inspect jobs ${id}`)
+    expect(terminal.out).toEqual(
+      expect.arrayContaining([expect.stringMatching(/state +dead/), expect.stringMatching(/exit code 3/)]),
+    )
+    await terminal.run('queue peek jobs')
+    expect(await counters()).toBe(before)
+    await terminal.run('queue redrive jobs --reason attempts')
+    expect(terminal.out).toEqual(['1 redriven'])
+    await terminal.run('queue peek jobs')
+    expect(terminal.out.map((line) => line.split('\t').slice(2))).toEqual([
+      ['0 failed', 'bad'],
+      ['0 failed', 'good'],
+    ])
+  })
+
   test.each(['stats', 'peek', 'pause', 'resume', 'purge', 'redrive'])(
     '%s of a queue that is not there names the nearest',
     async (command) => {
