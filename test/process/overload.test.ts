@@ -99,7 +99,7 @@ test(
       .split('\n')
       .filter((line) => line.startsWith('{'))
       .map((line): Report => JSON.parse(line))
-    expect(reports.length).toBeGreaterThan(5)
+    expect(reports.length).toBeGreaterThan(2)
     const rss = reports.map((report) => report.rss / MEGABYTE)
     const last = reports.at(-1)
     expect(Object.keys(last?.codes ?? {}).sort()).toEqual(['FULL', 'OVERLOADED'])
@@ -107,7 +107,8 @@ test(
     expect(last?.most).toBe(LIMIT)
     expect(Math.max(...rss)).toBeLessThan(CAP_MEGABYTES)
     console.log(JSON.stringify({ rssMegabytes: rss.map(Math.round), ...last }))
-    expect(Math.max(...rss.slice(-5)) - Math.min(...rss.slice(-5))).toBeLessThan(150)
+    const half = Math.ceil(rss.length / 2)
+    expect(Math.max(...rss.slice(half))).toBeLessThan(Math.max(...rss.slice(0, half)) + 100)
   },
   PATIENCE_MS + 10_000,
 )

@@ -4,6 +4,7 @@ import { isTroupeError, TroupeError } from '../../base/error.ts'
 import type { Millis } from '../../base/time.ts'
 import type { CallOptions } from '../contract.ts'
 import type { Bodies, Done } from './body.ts'
+import { overloadedError } from './failure.ts'
 import { Operation, type Verb } from './operation.ts'
 import type { Router } from './router.ts'
 import type { WatchPorts } from './shard-watch.ts'
@@ -21,6 +22,8 @@ interface Known {
 
 /** Names of which the rules are remembered; beyond, the oldest are made known again when they are used. */
 const NAMES_LIMIT = 10_000
+/** As many as may be under way afterwards. */
+const WAITING_LIMIT = 65_536
 const DEFAULT_TIMEOUT_MS: Millis = 10_000
 /** An answer that has not come by then may have been lost. */
 const ATTEMPT_MS: Millis = 3000
@@ -32,6 +35,8 @@ export class RuleBook {
   readonly #verb: Verb<Done>
   readonly #ports: WatchPorts
   readonly #known = new Map<string, Known>()
+  /** Calls that have not been sent yet, which hold what they are going to send. */
+  #waiting = 0
 
   constructor(router: Router, ports: WatchPorts, bodies: Bodies, verb: Verb<Done>) {
     this.#router = router
@@ -57,15 +62,27 @@ export class RuleBook {
     encode: Parameters<Bodies['write']>[0],
     options: CallOptions,
   ): Promise<void> {
-    const body = this.#bodies.write(encode).slice()
-    const signature = body.join()
-    const known = this.#known.get(name)
-    const entry = known?.signature === signature ? known : this.#begin(name, { rules, signature }, body)
-    entry.rules = rules
+    if (this.#waiting >= WAITING_LIMIT) throw overloadedError(`${WAITING_LIMIT} calls that wait for rules`)
+    const entry = this.#entryOf(name, rules, encode)
     const { clock } = this.#ports
     const deadline = clock.now() + (options.timeout ?? DEFAULT_TIMEOUT_MS)
-    await this.#router.whenReady(options)
-    await patient(entry, this.#ports, { ...options, timeout: Math.max(0, deadline - clock.now()) })
+    this.#waiting++
+    try {
+      await this.#router.whenReady(options)
+      await patient(entry, this.#ports, { ...options, timeout: Math.max(0, deadline - clock.now()) })
+    } finally {
+      this.#waiting--
+    }
+  }
+
+  #entryOf(name: string, rules: object, encode: Parameters<Bodies['write']>[0]): Known {
+    const known = this.#known.get(name)
+    if (known?.rules === rules) return known
+    const body = this.#bodies.write(encode).slice()
+    const signature = body.join()
+    const entry = known?.signature === signature ? known : this.#begin(name, { rules, signature }, body)
+    entry.rules = rules
+    return entry
   }
 
   #begin(name: string, given: Pick<Known, 'rules' | 'signature'>, body: Uint8Array): Known {
