@@ -159,7 +159,7 @@ export const OPTIONS: { readonly [Name in OptionName]: Option<OptionValues[Name]
     default: "'thread'",
     variable: 'TROUPE_ENGINE',
     meaning: 'Where the engine runs: in a thread of its own, or on the event loop of the application.',
-    cost: "'inline' saves a thread and some microseconds a call; a handler that computes for a second then costs a leadership.",
+    cost: "'inline' saves each call the way to another thread and back, which on a quick disk takes as long as the write itself; a handler that computes for a second then costs a leadership, and the handler waits for the disk. For a node that is alone, and has no leadership to lose.",
     read: oneOf('thread', 'inline'),
   },
   electionTimeoutMs: {
