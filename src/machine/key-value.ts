@@ -21,7 +21,7 @@ const MOST_PAGE_BYTES = 1024 * 1024
 /** Revisions stay safe integers for centuries; a leader whose clock is beyond is not believed. */
 const LATEST_MICROS: LeaderMicros = 2 ** 53 - 2 ** 42
 
-/** A map by its name; without a table for as long as it has never had a key. */
+/** A map by its name; without a table for as long as it has no key, but for the map that was emptied last. */
 interface NamedMap {
   readonly name: string
   readonly encoded: Span
@@ -38,6 +38,8 @@ export class KeyValue {
   readonly #hash: KeyHash
   #revision = 0
   #isChecked = false
+  /** Keeps its table for the next key: a map that is filled and emptied in turn makes none each time. */
+  #emptied: NamedMap | undefined
   /** The map that was named last: most often it is the next that is named. */
   #last: NamedMap = { name: '', encoded: spanOf(NO_BYTES), table: undefined }
   // Filled again for every command, so that none allocates.
@@ -96,6 +98,7 @@ export class KeyValue {
     outcome.revision = this.revise(time)
     const table = this.#tableOf(map)
     table.delete(table.find(this.#key), outcome.revision)
+    if (table.size === 0) this.#dropEmpty(map)
     this.#note(COMMAND.delete, map.name, outcome.revision, { bytes: reader.bytes, start, end })
   }
 
@@ -121,11 +124,13 @@ export class KeyValue {
 
   /** See `Neighbours.deleteKey`. */
   deleteKey(map: string, key: string, time: LeaderMicros): void {
-    const table = this.#maps.get(map)?.table
+    const named = this.#maps.get(map)
+    const table = named?.table
     const record = table?.find(keyOf(ENCODER.encode(key), this.#hash)) ?? NONE
-    if (table === undefined || record === NONE) return
+    if (named === undefined || table === undefined || record === NONE) return
     const revision = this.revise(time)
     table.delete(record, revision)
+    if (table.size === 0) this.#dropEmpty(named)
     const encoded = new ByteWriter(key.length + 8)
     encoded.text(key)
     this.#note(COMMAND.delete, map, revision, spanOf(encoded.copy()))
@@ -231,6 +236,15 @@ export class KeyValue {
     map.table = new Memtable(this.#hash)
     this.#maps.set(map.name, map)
     return map.table
+  }
+
+  /** The map has lost its last key. What is frozen of its table stays with whoever froze it. */
+  #dropEmpty(map: NamedMap): void {
+    const former = this.#emptied
+    this.#emptied = map
+    if (former === undefined || former === map || former.table === undefined || former.table.size > 0) return
+    former.table = undefined
+    this.#maps.delete(former.name)
   }
 
   #readKeyAndValue(reader: ByteReader, end: number): void {

@@ -1,7 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { spanOf } from '../../../src/base/span.ts'
+import { ChangeLog } from '../../../src/machine/changes.ts'
 import type { ScanQuery } from '../../../src/machine/command.ts'
+import { KeyHash } from '../../../src/machine/key-hash.ts'
 import { compareKeys } from '../../../src/machine/key-order.ts'
+import { KeyValue } from '../../../src/machine/key-value.ts'
 import { Shard } from '../../../src/machine/shard.ts'
 import { anyone, apply, batchOf, deleting, get, scan, setting } from './operations.ts'
 
@@ -48,6 +52,18 @@ describe('a map', () => {
     entry.fill(0)
     apply(shard, 2, setting('k', 8))
     expect([answer, get(shard, 'k').value]).toEqual([Uint8Array.of(7), Uint8Array.of(8)])
+  })
+
+  test('costs nothing once it is empty, however many there were', () => {
+    const keyValue = new KeyValue(new ChangeLog(), new KeyHash({ low: 1, high: 2 }))
+    const key = spanOf(new TextEncoder().encode('k'))
+    keyValue.begin(1)
+    for (let map = 0; map < 1000; map++) keyValue.load(`m${map}`, key, 1, Uint8Array.of(1))
+    const frozen = keyValue.maps().map(([, table]) => table.freeze(1))
+    for (let map = 0; map < 1000; map++) keyValue.deleteKey(`m${map}`, 'k', map + 2)
+    expect(keyValue.maps().length).toBeLessThanOrEqual(1)
+    expect(frozen.flatMap((table) => [...table.records()])).toHaveLength(1000)
+    for (const table of frozen) table.release()
   })
 
   test('is scanned page by page, in both directions, in the order of UTF-8 bytes', () => {
