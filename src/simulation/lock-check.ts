@@ -8,6 +8,9 @@ export interface GrantRecord {
   readonly lock: string
   readonly holder: string
   readonly token: bigint
+  /** What it takes of what there is: who holds a lock alone takes all. */
+  readonly permits: number
+  readonly of: number
   readonly askedAt: Millis
   readonly grantedAt: Millis
   /** The last time that its holder, awake, found its signal not aborted before it asked for the release. */
@@ -38,6 +41,14 @@ export interface VerifyRecord {
   readonly isHeld: boolean
 }
 
+/** A holder gave an office to a candidate that had been waiting in line for long. */
+export interface HandoverRecord {
+  readonly type: 'handover'
+  readonly lock: string
+  readonly token: bigint
+  readonly candidate: string
+}
+
 /** What a register held at the end. */
 export interface FinalRecord {
   readonly type: 'final'
@@ -45,7 +56,7 @@ export interface FinalRecord {
   readonly count: number
 }
 
-export type LockEvent = GrantRecord | FencedRecord | VerifyRecord | FinalRecord
+export type LockEvent = GrantRecord | FencedRecord | VerifyRecord | FinalRecord | HandoverRecord
 
 /** Every promise that was broken, as a sentence. */
 export function checkLocks(history: readonly LockEvent[]): readonly string[] {
@@ -62,23 +73,29 @@ export function checkLocks(history: readonly LockEvent[]): readonly string[] {
     ...[...grants.values()].flatMap(checkGrants),
     ...[...writes.values()].flatMap(checkFences),
     ...history.flatMap((event) => (event.type === 'verify' ? checkVerified(event, grants.get(event.lock) ?? []) : [])),
+    ...history.flatMap((event) =>
+      event.type === 'handover' ? checkHandover(event, grants.get(event.lock) ?? []) : [],
+    ),
     ...finals.flatMap((final) => checkFinal(final, writes.get(final.place) ?? [])),
   ]
 }
 
-/** One holder for each token; tokens grow with time; nobody believes to hold what the next one has. */
+/** One holder for each token; tokens grow with time; nobody believes to hold what the next one has, nor do more than may. */
 function checkGrants(grants: readonly GrantRecord[]): string[] {
   const broken: string[] = []
-  const byToken = [...grants].sort((a, b) => compare(a.token, b.token))
-  for (const [at, grant] of byToken.entries()) {
-    const next = byToken[at + 1]
-    if (next === undefined) break
-    if (next.token === grant.token)
-      broken.push(`${grant.holder} and ${next.holder} got ${grant.lock} as ${grant.token}`)
-    if (grant.heldAt > next.grantedAt) {
-      const when = `until ${grant.heldAt.toFixed(1)}, ${next.holder} (${next.token}) since ${next.grantedAt.toFixed(1)}`
-      broken.push(`${grant.lock} was held by two: ${grant.holder} (${grant.token}) ${when}`)
+  for (const grant of grants) {
+    const { lock, holder, token, grantedAt } = grant
+    const others = grants.filter((other) => other !== grant)
+    const twin = others.find((other) => other.token === token)
+    if (twin !== undefined) broken.push(`${holder} and ${twin.holder} got ${lock} as ${token}`)
+    const since = `${holder} (${token}) since ${grantedAt.toFixed(1)}`
+    const late = others.find((other) => other.token < token && excludes(other, grant) && other.heldAt > grantedAt)
+    if (late !== undefined) {
+      broken.push(`${lock} was held by two: ${late.holder} (${late.token}) until ${late.heldAt.toFixed(1)}, ${since}`)
     }
+    const beside = others.filter((other) => other.grantedAt <= grantedAt && other.heldAt > grantedAt)
+    const taken = beside.reduce((sum, { permits }) => sum + permits, grant.permits)
+    if (taken > grant.of) broken.push(`${lock} was held ${taken} times of ${grant.of}: ${since}`)
   }
   let newest: GrantRecord | undefined
   const byReturn = [...grants].sort((a, b) => a.grantedAt - b.grantedAt)
@@ -96,6 +113,10 @@ function checkGrants(grants: readonly GrantRecord[]): string[] {
     }
   }
   return broken
+}
+
+function excludes(one: GrantRecord, other: GrantRecord): boolean {
+  return one.permits + other.permits > other.of
 }
 
 /** In the order of its place no accepted write has an older token than one before it, and no increment is lost. */
@@ -124,6 +145,13 @@ function checkVerified({ lock, token, invokedAt, isHeld }: VerifyRecord, grants:
   const newer = grants.find((grant) => grant.token > token && grant.grantedAt < invokedAt)
   if (!isHeld || newer === undefined) return []
   return [`${lock} was said to be held as ${token} after ${newer.holder} got it as ${newer.token}`]
+}
+
+/** Whom it was given to has it next. */
+function checkHandover({ lock, token, candidate }: HandoverRecord, grants: readonly GrantRecord[]): string[] {
+  const [next] = grants.filter((grant) => grant.token > token).sort((a, b) => compare(a.token, b.token))
+  if (next === undefined || next.holder === candidate) return []
+  return [`${lock} was given to ${candidate} by ${token}, and ${next.holder} got it as ${next.token}`]
 }
 
 function checkFinal({ place, count }: FinalRecord, writes: readonly FencedRecord[]): string[] {

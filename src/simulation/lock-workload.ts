@@ -7,6 +7,7 @@ import { defineQueue } from '../message/queue.ts'
 import type { Troupe } from '../runtime/troupe.ts'
 import { attempt } from './attempt.ts'
 import type { Coverage } from './coverage.ts'
+import { hold, LOOK_MS } from './hold.ts'
 import { checkLocks, type FencedRecord, type GrantRecord, type LockEvent } from './lock-check.ts'
 import type { Program, ProgramContext } from './program.ts'
 import type { Workload, WorkloadPorts } from './workload.ts'
@@ -15,8 +16,6 @@ const CANDIDATES = 4
 /** The last one is an office, the others are locks. */
 const NAMES = ['left', 'right', 'office'] as const
 const CALL_MS: Millis = 5000
-/** Between two looks at the signal. */
-const LOOK_MS: Millis = 25
 
 interface Count {
   readonly count: number
@@ -119,7 +118,7 @@ class Turn {
     const lock = asked.value
     const grant = this.#granted(lock, askedAt)
     const counted = await this.#count(lock, grant, steps)
-    await this.#hold(lock, grant, LOOK_MS)
+    await hold(lock, grant, LOOK_MS, this.#context)
     if (lock.signal.aborted) this.#log.coverage.reached('lock-lost')
     // Some forget to release: their time runs out while they go on.
     if (!counted || random.next() < 0.9) await attempt(lock.release({ timeout: CALL_MS }))
@@ -142,6 +141,8 @@ class Turn {
       lock: this.#name,
       holder: name,
       token,
+      permits: 1,
+      of: 1,
       askedAt,
       grantedAt,
       heldAt: grantedAt,
@@ -159,7 +160,7 @@ class Turn {
     let count = found.value?.value.count ?? 0
     if (!(await this.#write(lock, undefined, { count }, found.value?.revision ?? 0n))) return false
     for (let step = 0; step < steps; step++) {
-      await this.#hold(lock, grant, random.below(200))
+      await hold(lock, grant, random.below(200), this.#context)
       count++
       if (!(await this.#write(lock, count, { count }, undefined))) return false
       if (random.next() < 0.3) await this.#send(lock)
@@ -196,24 +197,12 @@ class Turn {
   /** Stays until its time is over, and then writes: a holder that slept and does not know what it missed. */
   async #overstay(lock: Lock, grant: GrantRecord, { ttl }: Terms): Promise<void> {
     const { random, sleep } = this.#context
-    await this.#hold(lock, grant, random.below(3 * ttl))
+    await hold(lock, grant, random.below(3 * ttl), this.#context)
     await attempt(lock.release({ timeout: CALL_MS }))
     await sleep(random.below(ttl))
     // Its count may be outdated, but not what the fence does about it.
     await this.#send(lock)
     await this.#verify(lock)
-  }
-
-  /** While it was awake all the time, and its signal is not aborted, nobody else may have the lock. */
-  async #hold({ signal }: Lock, grant: GrantRecord, duration: Millis): Promise<void> {
-    const { now, sleep } = this.#context
-    const until = now() + duration
-    while (now() < until) {
-      const before = now()
-      await sleep(LOOK_MS)
-      const wasAwake = now() - before < LOOK_MS + 1
-      if (wasAwake && !signal.aborted) grant.heldAt = now()
-    }
   }
 
   #fenced(kind: string, token: bigint, count: number | undefined): FencedRecord {

@@ -28,6 +28,8 @@ interface Shape {
   readonly pauseMs: Millis
   /** Of what a consumer does to a message, the share that is not an acknowledgement. */
   readonly mischief: number
+  /** Most messages that a consumer holds at once. */
+  readonly credit: number
 }
 
 export function queueWorkload({ scenario, random, coverage }: WorkloadPorts): Workload {
@@ -56,6 +58,7 @@ function drawShape(random: SeededRandom): Shape {
     queue: { name, rules: required(rules, 'rules') },
     pauseMs: 20 + random.below(200),
     mischief: random.next() < 0.5 ? 0.3 : 0,
+    credit: random.next() < 0.2 ? 150 : 8,
   }
 }
 
@@ -190,7 +193,7 @@ function consumerOf(name: string, shape: Shape, log: QueueLog): Program {
 /** Takes so many messages, then ends the consumption in the middle of its work. */
 async function consumeSome(count: number, context: ProgramContext, shape: Shape, log: QueueLog): Promise<void> {
   const { random, ending, now } = context
-  const credit = 1 + random.below(8)
+  const credit = 1 + random.below(shape.credit)
   const deliveries = facetOf(context).consume(shape.queue, { consumer: context.name, credit, signal: ending })
   const over = new AbortController()
   const abandoned: DeliveryRecord[] = []

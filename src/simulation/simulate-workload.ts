@@ -5,6 +5,7 @@ import type { Millis } from '../base/time.ts'
 import { SimulatedCluster } from './cluster.ts'
 import type { RareState } from './coverage.ts'
 import { describeFailure, Violation } from './ledger.ts'
+import { lifetimeWorkload } from './lifetime-workload.ts'
 import { lockWorkload } from './lock-workload.ts'
 import { Nemesis } from './nemesis.ts'
 import { Programs } from './program.ts'
@@ -12,18 +13,21 @@ import { ProgramNemesis } from './program-nemesis.ts'
 import { queueWorkload } from './queue-workload.ts'
 import { drawScenario, type FaultKind, PROGRAM_FAULTS, QUIET, type Scenario, type ScenarioChoice } from './scenario.ts'
 import { scheduleWorkload } from './schedule-workload.ts'
+import { shareWorkload } from './share-workload.ts'
 import { topicWorkload } from './topic-workload.ts'
 import { transactionWorkload } from './transaction-workload.ts'
 import type { Workload, WorkloadPorts } from './workload.ts'
 
 /** The workloads besides the registers of `simulate`. */
-export const WORKLOADS = ['queue', 'topic', 'lock', 'schedule', 'transaction'] as const
+export const WORKLOADS = ['queue', 'lifetime', 'topic', 'lock', 'share', 'schedule', 'transaction'] as const
 export type WorkloadName = (typeof WORKLOADS)[number]
 
 const MAKERS: Readonly<Record<WorkloadName, (ports: WorkloadPorts) => Workload>> = {
   queue: queueWorkload,
+  lifetime: lifetimeWorkload,
   topic: topicWorkload,
   lock: lockWorkload,
+  share: shareWorkload,
   schedule: scheduleWorkload,
   transaction: transactionWorkload,
 }

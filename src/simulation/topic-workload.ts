@@ -2,6 +2,7 @@
 
 import { ByteReader } from '../base/bytes.ts'
 import { isTroupeError } from '../base/error.ts'
+import type { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
 import type { RecordBatch, TopicFacet, TopicName } from '../driver/contract.ts'
 import { decodeGroupState, GROUP_MAP } from '../machine/topic-command.ts'
@@ -13,21 +14,19 @@ import { type BatchRecord, checkTopic, type PublishRecord, type TopicEvent } fro
 import type { Workload, WorkloadPorts } from './workload.ts'
 
 const PUBLISHERS = 2
-const MEMBERS = 4
 const GROUP = 'billing'
 const CALL_MS: Millis = 5000
 const UTF8 = new TextDecoder()
 const TEXT = new TextEncoder()
 
 export function topicWorkload({ random, coverage }: WorkloadPorts): Workload {
-  const { name, rules } = defineTopic('orders', { partitions: 1 + random.below(8) })
-  const shape: Shape = { topic: { name, rules }, pauseMs: 20 + random.below(200), batch: 1 + random.below(20) }
+  const shape = drawShape(random)
   const log: TopicLog = { events: [], coverage, publishing: new Set(), isAudited: false }
   return {
     programs: [
       auditorOf(shape, log),
       ...Array.from({ length: PUBLISHERS }, (_, at) => publisherOf(`publisher-${at}`, shape, log)),
-      ...Array.from({ length: MEMBERS }, (_, at) => memberOf(`member-${at}`, shape, log)),
+      ...Array.from({ length: shape.members }, (_, at) => memberOf(`member-${at}`, shape, log)),
       readerOf(shape, log),
     ],
     isDone: () => log.isAudited,
@@ -40,6 +39,21 @@ interface Shape {
   readonly topic: TopicName
   readonly pauseMs: Millis
   readonly batch: number
+  readonly keys: number
+  /** Most batches of a member, before it leaves for a while. */
+  readonly stay: number
+  readonly members: number
+}
+
+/** Some topics are wide, and their members restless. */
+function drawShape(random: SeededRandom): Shape {
+  const partitions = 1 + random.below(8)
+  const pauseMs = 20 + random.below(200)
+  const batch = 1 + random.below(20)
+  const isWide = random.next() < 0.15
+  const { name, rules } = defineTopic('orders', { partitions: isWide ? 64 : partitions })
+  const wide = { keys: 300, stay: 30, members: 6 }
+  return { topic: { name, rules }, pauseMs, batch, ...(isWide ? wide : { keys: 12, stay: 100, members: 4 }) }
 }
 
 interface TopicLog {
@@ -57,7 +71,7 @@ function publisherOf(name: string, shape: Shape, log: TopicLog): Program {
       const { random, closing, sleep } = context
       log.publishing.add(name)
       for (let number = 0; !closing.aborted; number++) {
-        await publish(`${context.name}.${number}`, `key-${random.below(12)}`, context, { shape, log })
+        await publish(`${context.name}.${number}`, `key-${random.below(shape.keys)}`, context, { shape, log })
         await sleep(-shape.pauseMs * Math.log(1 - random.next()))
       }
       log.publishing.delete(name)
@@ -99,7 +113,7 @@ function memberOf(name: string, shape: Shape, log: TopicLog): Program {
     async run(_, context) {
       const { random, ending, closing, sleep } = context
       for (let term = 0; !ending.aborted; term++) {
-        const count = closing.aborted ? Number.POSITIVE_INFINITY : 5 + random.below(100)
+        const count = closing.aborted ? Number.POSITIVE_INFINITY : 5 + random.below(shape.stay)
         await readSome({ name: `${context.name}.${term}`, group: GROUP, count }, context, { shape, log })
         await sleep(random.below(2000))
       }

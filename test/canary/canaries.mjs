@@ -5,6 +5,9 @@
  * looks for names the `suite` that must find it instead.
  */
 
+import { LIFETIME_CANARIES } from './lifetime-canaries.mjs'
+import { SHARE_CANARIES } from './share-canaries.mjs'
+
 export const CANARIES = [
   {
     name: 'vote twice in a term',
@@ -257,6 +260,7 @@ export const CANARIES = [
     seeds: 20,
     options: ['--workload', 'queue'],
   },
+  ...LIFETIME_CANARIES,
   // Locks, leases and fences.
   {
     name: 'grant a lock that is held',
@@ -343,6 +347,7 @@ export const CANARIES = [
     replace: '}',
     suite: 'test/unit/machine/lease.test.ts',
   },
+  ...SHARE_CANARIES,
   // Outboxes, sessions and schedules.
   {
     name: 'execute what another shard sent twice',

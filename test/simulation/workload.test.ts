@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { simulateWorkload, WORKLOADS, type WorkloadName } from '../../src/simulation.ts'
+import { type FaultKind, type RareState, simulateWorkload, WORKLOADS, type WorkloadName } from '../../src/simulation.ts'
 
 /** Says how a failure is replayed, where there is one. */
 const told = (workload: string, seed: number, failure: string | undefined): string =>
@@ -24,6 +24,32 @@ describe.each(WORKLOADS)('the workload %s', (workload: WorkloadName) => {
     expect(again.traceHash).toBe(once.traceHash)
     expect(again.history).toEqual(once.history)
   }, 60_000)
+})
+
+describe('what a workload is about comes about', () => {
+  const states: readonly (readonly [WorkloadName, readonly FaultKind[], readonly RareState[]])[] = [
+    // A holder sleeps for three times as long as its lease lives, wakes, and writes to a map and to a queue.
+    ['lock', ['stall'], ['lock-lost', 'write-fenced']],
+    ['share', ['stall'], ['lock-lost']],
+    // A consumer dies with all that it holds, some of which is poison.
+    ['queue', ['kill'], ['message-redelivered', 'message-dead']],
+    ['lifetime', [], ['message-superseded', 'message-expired', 'message-redriven']],
+    // Members of a group join, leave and die all the time.
+    ['topic', ['kill', 'stall'], ['group-rebalanced', 'commit-fenced']],
+  ]
+  test.each(states)(
+    '%s, faults %j: %j',
+    async (workload, faults, expected) => {
+      const reached = new Set<RareState>()
+      for (const seed of [11, 12, 13, 14, 15, 16]) {
+        const { failure, coverage } = await simulateWorkload({ workload, seed, faults, virtualSeconds: 15 })
+        expect(told(workload, seed, failure)).toBe('all promises kept')
+        for (const state of expected) if (coverage[state] > 0) reached.add(state)
+      }
+      expect([...reached].sort()).toEqual([...expected].sort())
+    },
+    60_000,
+  )
 })
 
 describe('bugs that were found by a seed', () => {

@@ -6,6 +6,8 @@ const grant = (token: bigint, askedAt: number, heldAt: number, more: Partial<Gra
   lock: 'l',
   holder: `holder of ${token}`,
   token,
+  permits: 1,
+  of: 1,
   askedAt,
   grantedAt: askedAt + 1,
   heldAt,
@@ -32,6 +34,9 @@ const verify = (token: bigint, invokedAt: number, isHeld: boolean): LockEvent =>
   isHeld,
 })
 
+const share = (token: bigint, heldAt: number, permits: number): LockEvent =>
+  grant(token, Number(token), heldAt, { permits, of: 3 })
+const handover = (token: bigint, candidate: string): LockEvent => ({ type: 'handover', lock: 'l', token, candidate })
 const final = (count: number): LockEvent => ({ type: 'final', place: 'register l', count })
 const check = (history: readonly LockEvent[]): string => checkLocks(history).join('\n')
 
@@ -41,6 +46,8 @@ describe('what keeps the promises of a lock', () => {
     ['two locks at once', [grant(5n, 0, 30), grant(6n, 1, 30, { lock: 'm' })]],
     ['an older token that is refused', [grant(5n, 0, 3), grant(7n, 4, 9), write(7n, 10n), write(5n, undefined)]],
     ['an older token that is accepted before the newer one wrote', [write(5n, 8n), write(7n, 10n)]],
+    ['as many holders as there are permits', [share(1n, 30, 1), share(2n, 30, 1), share(3n, 30, 1), share(40n, 50, 3)]],
+    ['an office that was handed over', [grant(5n, 0, 3), handover(5n, 'holder of 7'), grant(7n, 4, 9)]],
     ['a token that is held', [grant(5n, 0, 10), verify(5n, 5, true)]],
     ['counts of several holders', [write(5n, 8n, { count: 1 }), write(7n, 10n, { count: 2 }), final(2)]],
     [
@@ -56,6 +63,13 @@ describe('what keeps the promises of a lock', () => {
 describe('what breaks a promise of a lock', () => {
   const cases: readonly (readonly [string, RegExp, LockEvent[]])[] = [
     ['two holders at once', /held by two/, [grant(5n, 0, 30), grant(7n, 4, 30)]],
+    ['more holders than permits', /held 4 times of 3/, [share(1n, 30, 2), share(2n, 30, 1), share(3n, 30, 1)]],
+    ['a writer beside a reader', /held by two/, [share(1n, 30, 1), share(2n, 30, 3)]],
+    [
+      'an office that another one got than was meant',
+      /given to holder of 8 by 5, and holder of 7 got it/,
+      [grant(5n, 0, 3), handover(5n, 'holder of 8'), grant(7n, 4, 9), grant(8n, 10, 12)],
+    ],
     ['one token for two holders', /got l as 5/, [grant(5n, 0, 1), grant(5n, 4, 9)]],
     ['a token that is not newer', /after it had been given as 7/, [grant(7n, 0, 1), grant(5n, 4, 9)]],
     ['an older token after a newer one', /took token 5/, [write(7n, 10n), write(5n, 12n)]],

@@ -1,0 +1,273 @@
+/** The lifetime workload sends messages that replace and follow one another, expire, push one another out or find no room, and brings dead ones back. */
+
+import { required } from '../base/assert.ts'
+import type { SeededRandom } from '../base/random.ts'
+import type { Millis } from '../base/time.ts'
+import type { Delivered, OutgoingMessage, Overflow, QueueFacet, QueueName, QueueRules } from '../driver/contract.ts'
+import { defineQueue } from '../message/queue.ts'
+import { attempt } from './attempt.ts'
+import type { Coverage } from './coverage.ts'
+import {
+  checkLifetimes,
+  type LifeDelivery,
+  type LifeEvent,
+  type LifeSend,
+  type LifetimeKind,
+} from './lifetime-check.ts'
+import type { Program, ProgramContext } from './program.ts'
+import type { Workload, WorkloadPorts } from './workload.ts'
+
+const SENDERS = 3
+const CONSUMERS = 2
+const NAMES = 6
+const KEYS = 3
+const CALL_MS: Millis = 5000
+/** Longer than the shortest lease, and than most messages may live. */
+const LONG_WORK_MS: Millis = 4000
+const KINDS: readonly LifetimeKind[] = ['replace', 'debounce', 'requeue', 'reject', 'drop-oldest', 'block']
+/** Until the faults are over. */
+const POISON = 'poison'
+const UTF8 = new TextDecoder()
+const TEXT = new TextEncoder()
+
+/** What a seed decides about the queue. */
+interface Shape {
+  readonly kind: LifetimeKind
+  readonly queue: QueueName & { readonly rules: QueueRules }
+  readonly pauseMs: Millis
+  /** Longest time that a consumer takes for a message. */
+  readonly workMs: Millis
+}
+
+export function lifetimeWorkload({ scenario, random, coverage }: WorkloadPorts): Workload {
+  const shape = drawShape(random)
+  const log: LifeLog = { events: [], coverage, sending: new Set(), isAudited: false }
+  const { kind, queue } = shape
+  const { faults, shards } = scenario
+  const { limit } = queue.rules
+  const promises = { kind, limit, shards, clocksLie: faults.includes('clock'), isQuiet: faults.length === 0 }
+  return {
+    programs: [
+      auditorOf(shape, log),
+      ...Array.from({ length: SENDERS }, (_, at) => senderOf(`sender-${at}`, shape, log)),
+      ...Array.from({ length: CONSUMERS }, (_, at) => consumerOf(`consumer-${at}`, shape, log)),
+    ],
+    isDone: () => log.isAudited,
+    judge: () => checkLifetimes(log.events, promises),
+    history: log.events,
+  }
+}
+
+function drawShape(random: SeededRandom): Shape {
+  const kind = required(KINDS[random.below(KINDS.length)], 'a kind')
+  const bounds = isBounded(kind) ? { limit: 3 + random.below(10), overflow: kind } : {}
+  // Only those that are rejected die, so that who counts attempts otherwise is not meant.
+  const rules = {
+    order: isBounded(kind) ? 'key' : 'none',
+    lease: 1500 + random.below(3000),
+    maxAttempts: 10_000,
+  } as const
+  const { name, rules: defined } = defineQueue('lives', { ...rules, ...bounds })
+  return {
+    kind,
+    queue: { name, rules: required(defined, 'rules') },
+    pauseMs: 20 + random.below(200),
+    workMs: 50 + random.below(400),
+  }
+}
+
+function isBounded(kind: LifetimeKind): kind is Overflow {
+  return kind === 'reject' || kind === 'drop-oldest' || kind === 'block'
+}
+
+interface LifeLog {
+  readonly events: LifeEvent[]
+  readonly coverage: Coverage
+  /** Senders that have not returned. */
+  readonly sending: Set<string>
+  isAudited: boolean
+}
+
+function senderOf(name: string, shape: Shape, log: LifeLog): Program {
+  return {
+    name,
+    async run(_, context) {
+      const { random, closing, sleep } = context
+      log.sending.add(name)
+      for (let number = 0; !closing.aborted; number++) {
+        await send(`${context.name}.${number}${random.next() < 0.05 ? POISON : ''}`, context, { shape, log })
+        await sleep(-shape.pauseMs * Math.log(1 - random.next()))
+      }
+      log.sending.delete(name)
+    },
+  }
+}
+
+interface Parts {
+  readonly shape: Shape
+  readonly log: LifeLog
+}
+
+async function send(content: string, context: ProgramContext, { shape, log }: Parts): Promise<boolean> {
+  const { random, now } = context
+  const { kind, queue } = shape
+  const number = random.below(NAMES)
+  const isPlain = isBounded(kind) || random.next() < 0.2
+  const name = isPlain ? '' : `name-${number}`
+  const delay = isPlain || random.next() < 0.5 ? 0 : random.below(3000)
+  const ttl = isPlain || random.next() < 0.7 ? Number.POSITIVE_INFINITY : delay + random.below(3000)
+  const message: OutgoingMessage = {
+    key: `key-${number % KEYS}`,
+    payload: TEXT.encode(content),
+    headers: {},
+    delay,
+    ttl,
+    priority: 0,
+    deduplication: isPlain ? undefined : { id: name, mode: kind as 'replace', window: 0 },
+  }
+  const record: LifeSend = {
+    type: 'send',
+    content,
+    name,
+    delayMs: delay,
+    ttlMs: ttl,
+    invokedAt: now(),
+    returnedAt: Number.POSITIVE_INFINITY,
+    outcome: 'unknown',
+    id: undefined,
+    isDuplicate: false,
+  }
+  log.events.push(record)
+  const sent = await attempt(facetOf(context).send(queue, message, { timeout: CALL_MS }), 'FULL')
+  record.returnedAt = now()
+  if (sent.outcome !== 'ok') {
+    record.outcome = sent.code === 'FULL' ? 'full' : sent.outcome
+    if (sent.code === 'FULL') log.coverage.reached('queue-full')
+    return false
+  }
+  record.outcome = 'ok'
+  record.id = sent.value.id
+  record.isDuplicate = sent.value.isDuplicate
+  if (record.isDuplicate) log.coverage.reached('message-superseded')
+  return true
+}
+
+function consumerOf(name: string, shape: Shape, log: LifeLog): Program {
+  return {
+    name,
+    async run(_, context) {
+      const { random, ending, sleep } = context
+      while (!ending.aborted) {
+        await consumeSome(10 + random.below(100), context, { shape, log })
+        await sleep(random.below(500))
+      }
+    },
+  }
+}
+
+/** Takes so many messages, then leaves with whatever it has not settled. */
+async function consumeSome(count: number, context: ProgramContext, parts: Parts): Promise<void> {
+  const { random, ending } = context
+  const options = { consumer: context.name, credit: 1 + random.below(4), signal: ending }
+  let left = count
+  try {
+    for await (const message of facetOf(context).consume(parts.shape.queue, options)) {
+      void handle(message, context, parts)
+      if (--left === 0) return
+    }
+  } catch (error) {
+    if (!ending.aborted) throw error
+  }
+}
+
+async function handle(message: Delivered, context: ProgramContext, { shape, log }: Parts): Promise<void> {
+  const { random, now, sleep, closing } = context
+  const record: LifeDelivery = {
+    type: 'delivery',
+    id: message.id,
+    content: UTF8.decode(message.payload),
+    at: now(),
+    asked: undefined,
+    askedAt: Number.POSITIVE_INFINITY,
+    answeredAt: Number.POSITIVE_INFINITY,
+    end: 'open',
+  }
+  log.events.push(record)
+  await sleep(random.below(closing.aborted ? 20 : random.next() < 0.1 ? LONG_WORK_MS : shape.workMs))
+  const isPoison = record.content.endsWith(POISON) && !isBounded(shape.kind)
+  const isHard = !closing.aborted && random.next() < 0.1
+  record.asked = isHard ? 'retry' : isPoison && !closing.aborted ? 'reject' : 'acknowledge'
+  record.askedAt = now()
+  const settled = await attempt(settle(message, record.asked), 'FENCED', 'LEASE_LOST')
+  record.answeredAt = now()
+  if (settled.outcome === 'ok') record.end = 'ok'
+  // Of a lease that the consumer knows to be lost nothing was sent.
+  else record.end = settled.outcome === 'unknown' ? 'unknown' : 'fenced'
+}
+
+function settle(message: Delivered, how: 'acknowledge' | 'retry' | 'reject'): Promise<void> {
+  const options = { timeout: CALL_MS }
+  if (how === 'retry') return message.retry(100, TEXT.encode('it failed'), options)
+  return how === 'reject' ? message.reject('rejected', TEXT.encode('it is bad'), options) : message.acknowledge(options)
+}
+
+/** Looks on, brings dead letters back now and then, and in the end all of them. */
+function auditorOf(shape: Shape, log: LifeLog): Program {
+  return {
+    name: 'auditor',
+    isSpared: true,
+    async run(_, context) {
+      const { closing, random, sleep } = context
+      while (!closing.aborted || log.sending.size > 0) {
+        await sleep(random.below(1000))
+        await isOver(shape, context, log)
+        if (!isBounded(shape.kind) && random.next() < 0.3) await redrive(1 + random.below(10), context, { shape, log })
+      }
+      for (let number = 0; !(await send(`probe.${number}`, context, { shape, log })); number++) await sleep(100)
+      while (!(await isOver(shape, context, log))) {
+        if (!isBounded(shape.kind)) await redrive(1000, context, { shape, log })
+        await sleep(200)
+      }
+      log.isAudited = true
+    },
+  }
+}
+
+/** Notes how many live; whether none does, and none is dead but those that made room. */
+async function isOver({ kind, queue }: Shape, context: ProgramContext, log: LifeLog): Promise<boolean> {
+  const found = await attempt(facetOf(context).stats(queue.name, { timeout: CALL_MS }))
+  if (found.outcome !== 'ok') return false
+  const { waiting, delayed, leased, dead } = found.value
+  log.events.push({ type: 'stats', living: waiting + delayed + leased })
+  return waiting + delayed + leased === 0 && (dead === 0 || kind === 'drop-oldest')
+}
+
+/** Brings back what it has seen, so that nobody comes back unnoticed. */
+async function redrive(limit: number, context: ProgramContext, { shape, log }: Parts): Promise<void> {
+  const facet = facetOf(context)
+  const { name } = shape.queue
+  const seen = await attempt(noteDead(facet, name, context, log))
+  if (seen.outcome !== 'ok' || seen.value.length === 0) return
+  const back = await attempt(facet.redrive(name, { ids: seen.value.slice(0, limit) }, { timeout: CALL_MS }))
+  if (back.outcome === 'ok' && back.value > 0) log.coverage.reached('message-redriven')
+}
+
+async function noteDead(
+  facet: QueueFacet,
+  queue: string,
+  { now }: ProgramContext,
+  log: LifeLog,
+): Promise<readonly string[]> {
+  const ids: string[] = []
+  for await (const { id, payload, death } of facet.peek(queue, 'dead', { limit: 1000, timeout: CALL_MS })) {
+    log.events.push({ type: 'death', id, content: UTF8.decode(payload), reason: death ?? 'nothing', at: now() })
+    if (death === 'expired') log.coverage.reached('message-expired')
+    ids.push(id)
+  }
+  return ids
+}
+
+function facetOf({ driver }: ProgramContext): QueueFacet {
+  if (driver.queue === undefined) throw new TypeError('the native driver has queues')
+  return driver.queue
+}

@@ -1,0 +1,28 @@
+/** Planted bugs of what several hold at once, and of what is handed over. */
+
+export const SHARE_CANARIES = [
+  {
+    name: 'give one permit more than there are',
+    file: 'machine/lease-lock.js',
+    find: 'this.#used + permits <= this.of;',
+    replace: 'this.#used + permits <= this.of + (this.of < 100 ? 1 : 0);',
+    seeds: 10,
+    options: ['--workload', 'share'],
+  },
+  {
+    name: 'let a writer in beside a reader',
+    file: 'machine/lease-lock.js',
+    find: 'this.#used + permits <= this.of;',
+    replace: 'this.#used + permits <= this.of + (permits > 1 ? 1 : 0);',
+    seeds: 20,
+    options: ['--workload', 'share'],
+  },
+  {
+    name: 'hand an office over to whoever is next in line',
+    file: 'machine/lease-lock.js',
+    find: 'this.#waiters = new Map([[lease, preferred], ...this.#waiters]);',
+    replace: 'this.#waiters.set(lease, preferred);',
+    seeds: 30,
+    options: ['--workload', 'share', '--faults', ''],
+  },
+]
