@@ -36,13 +36,6 @@ export class Lines {
     this.#tails = resized(this.#tails, new Int32Array(capacity))
   }
 
-  /** Nothing is in any line any more. */
-  clear(): void {
-    this.#heads.fill(0)
-    this.#tails.fill(0)
-    this.#late.clear()
-  }
-
   isEmpty(line: number): boolean {
     return this.#heads[line] === 0 && (this.#late.size === 0 || !this.#late.has(line))
   }

@@ -84,7 +84,7 @@ export class DeliveryOrder {
   #settings: QueueSettings
   /** Of those keys that have one; undefined when none has. */
   #weights: ReadonlyMap<string, number> | undefined
-  #lanes: Lanes = new Lanes()
+  readonly #lanes: Lanes = new Lanes()
   #keyRates: RateLimits = new RateLimits()
   #spentAt: LeaderMicros = 0
   #turns = 0
@@ -190,21 +190,19 @@ export class DeliveryOrder {
     this.#news.version++
   }
 
-  /** Orders everything anew under other settings; `slots` are those of all living messages, in their order. */
-  rebuild(settings: QueueSettings, slots: Int32Array): void {
-    const { place, lines } = this.#messages
+  /**
+   * Other settings. Messages stay where they are: what changes is which keys may deliver, and with another order where those stand
+   * that wait after an attempt. Then `slots` are those of all living messages.
+   */
+  reorder(settings: QueueSettings, slots: Int32Array): void {
     this.adopt(settings)
-    lines.clear()
-    this.#lanes = new Lanes()
     for (const slot of slots) {
-      const key = this.#keyOf(slot)
-      if (place[slot] !== PLACE.held) this.add(slot)
-      else if (key !== NO_KEY) {
-        this.#makeRoom(key)
-        this.#count(key, 1)
-        this.#refresh(key)
-      }
+      if (!this.#messages.has(slot, FLAG.retried)) continue
+      this.remove(slot)
+      this.add(slot)
     }
+    this.#openThrottled(Number.POSITIVE_INFINITY)
+    for (let key = NO_KEY + 1; key < this.#lanes.held.length; key++) this.#refresh(key)
   }
 
   #keyOf(slot: number): number {

@@ -32,6 +32,7 @@ export const DEFAULT_SETTINGS: QueueSettings = {
 const ERROR_LIMIT_BYTES = 4096
 /** Most messages that one batch expires, makes due or forgets: a million that fall due at once are no single step. */
 const DUE_LIMIT = 5000
+const NOBODY: Int32Array = new Int32Array(0)
 const NEVER: number = Number.POSITIVE_INFINITY
 
 /** What the queues of a table share. */
@@ -91,7 +92,7 @@ export class QueueState {
     const isSame =
       order === settings.order && keyConcurrency === settings.keyConcurrency && keyRate === settings.keyRate
     if (isSame) this.order.adopt(settings)
-    else this.order.rebuild(settings, this.live.slots())
+    else this.order.reorder(settings, order === settings.order ? NOBODY : this.live.slots())
   }
 
   /** Stores a message, whatever the limit. Returns its id. */

@@ -52,3 +52,16 @@ test.each([
     expect(worked.filter((payload) => payload === 'B')).toHaveLength(10)
   },
 )
+
+test('a million messages stay where they are when the limits of their keys change', { timeout: 60_000 }, () => {
+  const house = new House()
+  house.ok(configuring({ limit: 2_000_000 }))
+  million(house, { key: 'A' })
+  const begin = performance.now()
+  for (let keyConcurrency = 1; keyConcurrency <= 1000; keyConcurrency++) {
+    house.ok(configuring({ limit: 2_000_000, order: 'none', keyConcurrency }))
+  }
+  // To put them in line again takes 100 ms and more each time.
+  expect(performance.now() - begin).toBeLessThan(10_000)
+  expect(house.holdAll(2000)).toHaveLength(1000)
+})

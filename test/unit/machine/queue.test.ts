@@ -38,6 +38,20 @@ describe('a queue', () => {
     expect(house.work()).toEqual(['late'])
   })
 
+  test('has a key wait for its failed message only while it is kept, whenever that is decided', () => {
+    const house = new House()
+    for (const payload of ['a1', 'a2', 'a3']) house.send(payload, { key: 'a' })
+    house.ok(retrying(house.hold()?.id ?? 0, 1000))
+    expect(house.hold()).toBeUndefined()
+    house.ok(configuring({ order: 'none' }))
+    expect(house.hold()?.payload).toBe('a2')
+    house.ok(configuring({}))
+    house.shard.view.queues.unholdAll()
+    expect(house.hold()).toBeUndefined()
+    house.pass(1000)
+    expect(house.work()).toEqual(['a1', 'a2', 'a3'])
+  })
+
   test('delivers again what came back, and counts', () => {
     const house = new House()
     const id = house.send('a')
