@@ -7,6 +7,12 @@ import { segmentNumbers } from './log/segments.ts'
 import type { Disk } from './port.ts'
 import { SealedFile } from './sealed-file.ts'
 
+/**
+ * Raised with every change that makes older logs or snapshots mean something else, whichever part of them it is in.
+ * Format 1 was that of queues without weights and of outboxes without lanes.
+ */
+const FORMAT = 2
+
 export interface Identity {
   /** Id of the cluster. */
   readonly cluster: string
@@ -55,7 +61,7 @@ function checkOwner(found: Identity, owner: Omit<Identity, 'generation'>): void 
 }
 
 function identityFile(disk: Disk): SealedFile {
-  return new SealedFile(disk, { name: 'identity', format: 1 })
+  return new SealedFile(disk, { name: 'identity', format: FORMAT, oldest: FORMAT })
 }
 
 function encode(identity: Identity): Uint8Array {

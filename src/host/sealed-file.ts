@@ -11,6 +11,8 @@ export interface SealedFileKind {
   readonly name: string
   /** Format of the content that this version writes, and the newest that it reads. */
   readonly format: number
+  /** The oldest that it reads; default 1. */
+  readonly oldest?: number
 }
 
 export class SealedFile {
@@ -24,7 +26,7 @@ export class SealedFile {
 
   /** The content; undefined when there is no such file. Throws `DATA_DAMAGED`, `VERSION_SKEW`. */
   read(): Uint8Array | undefined {
-    const { name, format } = this.#kind
+    const { name, format, oldest = 1 } = this.#kind
     if (!this.#disk.list().includes(name)) return
     const bytes = readWhole(this.#disk, name)
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
@@ -33,6 +35,7 @@ export class SealedFile {
     if (!isWhole || view.getUint32(4, true) !== this.#disk.crc32(bytes.subarray(8))) throw damaged(name)
     const found = view.getUint32(8, true)
     if (found > format) throw tooNew(name, found, format)
+    if (found < oldest) throw tooOld(name, found, oldest)
     return bytes.slice(HEAD)
   }
 
@@ -81,6 +84,15 @@ function damaged(file: string): TroupeError {
     'DATA_DAMAGED',
     `${file} is damaged. Nothing was changed. Put it back from a copy, or move the data directory away and let the node join anew.`,
     { details: { file, offset: 0 } },
+  )
+}
+
+function tooOld(file: string, found: number, oldest: number): TroupeError {
+  return new TroupeError(
+    'VERSION_SKEW',
+    `${file} is of format ${found}, and this version reads from ${oldest} on. Nothing was changed. Start the version of Troupe that ` +
+      'wrote it, or move the data directory away and begin anew.',
+    { details: { file, format: found } },
   )
 }
 

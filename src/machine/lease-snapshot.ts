@@ -5,6 +5,7 @@ import { KEY_LIMIT_BYTES } from '../base/limit.ts'
 import type { LeaderMicros } from './batch.ts'
 import { LOCK_VALUE_LIMIT_BYTES } from './lease-command.ts'
 import type { Claim, Lock } from './lease-lock.ts'
+import { expectVersion } from './version.ts'
 
 const VERSION = 1
 /** A section is closed beyond this, so that with one record more, of three texts at most, it is below 60,000 bytes. */
@@ -95,8 +96,7 @@ function encodeClaim(writer: ByteWriter, record: number, lock: string, claim: Cl
 
 /** Throws `malformed` for a section that is none. */
 export function readLeases(reader: ByteReader, sink: LeaseSink): void {
-  const version = reader.u8()
-  if (version !== VERSION) throw malformed(`leases of format ${version} cannot be read`)
+  expectVersion('leases', reader.u8(), VERSION)
   while (reader.remaining > 0) {
     const record = reader.u8()
     if (record === RECORD.lease) sink.lease(reader.u53(), reader.u53())

@@ -9,6 +9,7 @@ import type { Lane, OutboxView } from './leader-view.ts'
 import { QUEUE_COMMAND } from './queue-command.ts'
 import { type FrozenTable, TABLE, type Table, type Task, tableOf } from './table.ts'
 import { PARTS_LIMIT, type Part } from './transaction.ts'
+import { expectVersion } from './version.ts'
 
 export interface OutboxLimits {
   /** Commands that wait, and their bytes; exceeded only by parts of one transaction. */
@@ -159,8 +160,7 @@ export class OutboxTable implements Table, OutboxView {
   }
 
   load(section: ByteReader): void {
-    const version = section.u8()
-    if (version !== VERSION) throw malformed(`an outbox of format ${version} cannot be read`)
+    expectVersion('outboxes', section.u8(), VERSION)
     while (section.remaining > 0) {
       const record = section.u8()
       const lane = { shard: section.u32(), name: section.text(KEY_LIMIT_BYTES) }

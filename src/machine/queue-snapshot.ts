@@ -9,6 +9,7 @@ import { type Details, FLAG, type Messages, type NewMessage, NO_DETAILS } from '
 import type { Result } from './queue-results.ts'
 import type { QueueState } from './queue-state.ts'
 import type { Uploads } from './queue-uploads.ts'
+import { expectVersion } from './version.ts'
 
 const VERSION = 2
 /** A section is closed when the next record might bring it above 60,000 bytes. */
@@ -202,7 +203,7 @@ function encodeResultRecord({ id, until, value }: Result): Uint8Array {
 
 /** Reads a section into the uploads, or into the queue that `queueOf` gives for its name. */
 export function loadSection(reader: ByteReader, uploads: Uploads, queueOf: (name: string) => QueueState): void {
-  if (reader.u8() !== VERSION) throw malformed('a section of queues in an unknown format')
+  expectVersion('queues', reader.u8(), VERSION)
   const kind = reader.u8()
   const name = reader.text(KEY_LIMIT_BYTES)
   if (kind === SECTION.uploads) {

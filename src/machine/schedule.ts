@@ -20,6 +20,7 @@ import {
 } from './schedule-command.ts'
 import { Schedule } from './schedule-entry.ts'
 import { type FrozenTable, type Neighbours, TABLE, type Table, type Task } from './table.ts'
+import { expectVersion } from './version.ts'
 
 const VERSION = 1
 const SCHEDULES_LIMIT = 100_000
@@ -122,7 +123,7 @@ export class ScheduleTable implements Table, ScheduleView {
   }
 
   load(section: ByteReader): void {
-    if (section.u8() !== VERSION) throw malformed('a schedule is of another version')
+    expectVersion('schedules', section.u8(), VERSION)
     const schedule = Schedule.load(section)
     if (this.#schedules.has(schedule.key)) throw malformed('a schedule is there twice')
     this.#add(schedule)

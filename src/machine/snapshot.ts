@@ -2,7 +2,6 @@
 
 import { ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
 import { crc32 } from '../base/crc.ts'
-import { TroupeError } from '../base/error.ts'
 import { FRAME_HEADER_BYTES, FrameReader } from '../base/frame.ts'
 import { hashBytes } from '../base/hash.ts'
 import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../base/limit.ts'
@@ -14,6 +13,7 @@ import { compareKeys } from './key-order.ts'
 import type { Piece } from './pieces.ts'
 import { SESSION_WINDOW, Session, type Sessions } from './session.ts'
 import type { FrozenTable } from './table.ts'
+import { expectVersion } from './version.ts'
 
 const VERSION = 1
 /** A frame is closed once it has grown beyond this, so that with one small record more it is below 64 KiB. */
@@ -260,9 +260,7 @@ class SnapshotParser {
   }
 
   #readHeader(reader: ByteReader): void {
-    const version = reader.u8()
-    if (version !== VERSION)
-      throw new TroupeError('VERSION_SKEW', `this version cannot read a snapshot of format ${version}`)
+    expectVersion('snapshots', reader.u8(), VERSION)
     this.#header = { revision: reader.u53(), time: reader.u53(), forgetful: reader.u8() === 1 }
     this.#sink.header(this.#header)
   }

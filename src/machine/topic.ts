@@ -20,6 +20,7 @@ import {
 } from './topic-command.ts'
 import { Groups } from './topic-groups.ts'
 import { Partition } from './topic-partition.ts'
+import { expectVersion } from './version.ts'
 
 const VERSION = 1
 /** What a section holds; its second byte. */
@@ -150,7 +151,7 @@ export class TopicTable implements Table, TopicView {
   }
 
   load(section: ByteReader): void {
-    if (section.u8() !== VERSION) throw malformed('a section of topics is of another version')
+    expectVersion('topics', section.u8(), VERSION)
     const kind = section.u8()
     if (kind === SECTION.topic) this.#loadTopic(section)
     else if (kind === SECTION.partition) this.#loadPartition(section)

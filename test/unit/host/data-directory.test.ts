@@ -51,10 +51,17 @@ describe('a data directory', () => {
     expect(isTroupeError(await refusal(claimDirectory(disk, owner)), 'DATA_DAMAGED')).toBe(true)
   })
 
-  test('refuses an identity of a newer format', async () => {
+  test.each([
+    ['newer', 3],
+    ['older', 1],
+  ])('refuses what a %s version wrote, says what to do, and stays as it was', async (_, format) => {
     const disk = virtualDisk()
-    new SealedFile(disk, { name: 'identity', format: 2 }).replace(bytes('?'), () => {})
-    expect(isTroupeError(await refusal(claimDirectory(disk, owner)), 'VERSION_SKEW')).toBe(true)
+    new SealedFile(disk, { name: 'identity', format }).replace(bytes('?'), () => {})
+    const before = disk.open('identity').read(0, 1000)
+    const error = await refusal(claimDirectory(disk, owner))
+    expect(error).toMatchObject({ code: 'VERSION_SKEW', details: { file: 'identity', format } })
+    expect(String(error)).toContain('Start the version of Troupe that wrote it')
+    expect(disk.open('identity').read(0, 1000)).toEqual(before)
   })
 })
 
