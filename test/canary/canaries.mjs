@@ -348,6 +348,13 @@ export const CANARIES = [
     suite: 'test/unit/machine/lease.test.ts',
   },
   ...SHARE_CANARIES,
+  {
+    name: 'pass on nothing to a leader that another node cannot reach',
+    file: 'cluster/leaders.js',
+    find: 'this.#liveness.isHeard(leader) ? leader : undefined;',
+    replace: 'this.#liveness.isHeard(leader) ? undefined : undefined;',
+    suite: 'test/unit/cluster/relay.test.ts',
+  },
   // Outboxes, sessions and schedules.
   {
     name: 'execute what another shard sent twice',
