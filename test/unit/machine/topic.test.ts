@@ -170,7 +170,7 @@ describe('compaction', () => {
     expect(count).toBeLessThanOrEqual(2000)
     expect(readAll(topics)).toHaveLength(count)
     expect(new Map(keys(topics) as [string, number][])).toEqual(latest)
-  })
+  }, 120_000)
 
   test('never loses the newest record of a key, nor one without a key, nor their order', () => {
     const step = fc.record({ key: fc.constantFrom('', 'a', 'b', 'c', 'd'), length: fc.constantFrom(0, 1, 9_000) })
