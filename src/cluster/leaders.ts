@@ -6,7 +6,7 @@ import type { Group } from './group.ts'
 import type { Groups } from './groups.ts'
 import type { NodeLiveness } from './liveness.ts'
 
-/** A leader that is not the preferred one keeps its office at least this long. */
+/** A leader that is not the preferred one keeps its office until that one has been there for this long: who has started reads its snapshots and executes its log before it is of use. */
 const SETTLED_MS: Millis = 5000
 /** A transfer that has not come about is tried again after this long. */
 const TRANSFER_AGAIN_MS: Millis = 500
@@ -16,7 +16,8 @@ export class Leaders {
   readonly #liveness: NodeLiveness
   readonly #self: NodeId
   readonly #hints = new Map<GroupId, NodeId>()
-  readonly #ledSince = new Map<GroupId, Millis>()
+  /** Since when this node leads a group while the preferred one is there. */
+  readonly #settledSince = new Map<GroupId, Millis>()
   readonly #transferredAt = new Map<GroupId, Millis>()
   #turn = 0
   /** This node is about to stop and takes no office. */
@@ -74,7 +75,7 @@ export class Leaders {
     for (const group of this.#groups.all.values()) {
       const preferred = this.#groups.placed(group.id)?.leader
       if (group.isLeader) this.#returnOffice(group, preferred, now)
-      else this.#ledSince.delete(group.id)
+      else this.#settledSince.delete(group.id)
       const isNew = group.leader === undefined && group.core.last.index === 0
       isUnsettled ||= isNew
       if (isNew && preferred === this.#self && group.core.role === 'follower') group.submit({ type: 'campaign' })
@@ -96,10 +97,11 @@ export class Leaders {
   }
 
   #returnOffice(group: Group, preferred: NodeId | undefined, now: Millis): void {
-    const since = this.#ledSince.get(group.id) ?? now
-    this.#ledSince.set(group.id, since)
-    if (this.isDraining || preferred === undefined || preferred === this.#self || now - since < SETTLED_MS) return
-    if (!this.#liveness.isConnected(preferred)) return
+    if (this.isDraining || preferred === undefined || preferred === this.#self) return
+    const isThere = this.#liveness.isConnected(preferred)
+    const since = (isThere ? this.#settledSince.get(group.id) : undefined) ?? now
+    this.#settledSince.set(group.id, since)
+    if (!isThere || now - since < SETTLED_MS) return
     const progress = group.core.progress().find(({ node }) => node === preferred)
     if (progress !== undefined && progress.match >= group.core.commit) this.#transfer(group, preferred, now)
   }

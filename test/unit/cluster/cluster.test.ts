@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { NodeId } from '../../../src/base/identity.ts'
 import { TestCluster } from './cluster.ts'
 
 const bytes = (text: string) => new TextEncoder().encode(text)
@@ -31,5 +32,24 @@ describe('a cluster of three', () => {
     void work()
     await cluster.run(6000)
     expect(results).toEqual(Array.from({ length: 20 }, (_, at) => `value ${at}`))
+  })
+
+  test('gives a node that was away its leaderships back when it has been there again for a while', async () => {
+    const cluster = new TestCluster(['n1', 'n2', 'n3'], 6)
+    const ledByFirst = () => cluster.nodes[1]?.status().groups.filter(({ leader }) => leader === 'n1').length
+    const links = ['n2', 'n3'].flatMap((other) => [['n1', other] as const, [other, 'n1'] as const])
+    await cluster.run(3000)
+    const led = ledByFirst()
+    expect(led).toBeGreaterThan(1)
+    for (const [from, to] of links) cluster.network.cut(from as NodeId, to as NodeId)
+    await cluster.run(20_000)
+    expect(ledByFirst()).toBe(0)
+    for (const [from, to] of links) cluster.network.heal(from as NodeId, to as NodeId)
+    const isBack = () => cluster.nodes[1]?.status().members.every(({ state }) => state === 'up')
+    while (isBack() === false) await cluster.run(100)
+    await cluster.run(3000)
+    expect(ledByFirst()).toBe(0)
+    await cluster.run(5000)
+    expect(ledByFirst()).toBe(led)
   })
 })
