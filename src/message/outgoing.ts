@@ -2,7 +2,7 @@
 
 import { checkDuration, checkTime, invalidArgument, LONGEST_MS, refuseUnknownOptions } from '../base/argument.ts'
 import { TroupeError } from '../base/error.ts'
-import { encodeHeaders, HEADERS_LIMIT_BYTES } from '../base/headers.ts'
+import { encodeHeaders, HEADERS_LIMIT_BYTES, type Headers, LARGE_HEADER, PARENT_HEADER } from '../base/headers.ts'
 import { checkBound } from '../data/key.ts'
 import { type StandardSchema, validate } from '../data/schema.ts'
 import type { DeduplicationMode, OutgoingMessage } from '../driver/contract.ts'
@@ -52,10 +52,21 @@ export function checkHeaders(headers: Readonly<Record<string, string>>): void {
     throw new TroupeError('TOO_LARGE', `the headers take ${length} bytes; the limit is ${HEADERS_LIMIT_BYTES}`)
 }
 
-function envelopeOf(options: SendOptions): Omit<OutgoingMessage, 'payload'> {
-  const { key = '', delay = 0, at, ttl = Number.POSITIVE_INFINITY, priority = 0, headers = NO_HEADERS } = options
-  checkBound('key', key)
+/**
+ * The headers without what the engine has said of another message: who passes on the headers of what it handles passes on
+ * neither whose child that was nor where its payload lies.
+ */
+export function ownHeaders(headers: Headers = NO_HEADERS): Headers {
   checkHeaders(headers)
+  if (headers[PARENT_HEADER] === undefined && headers[LARGE_HEADER] === undefined) return headers
+  const { [PARENT_HEADER]: _parent, [LARGE_HEADER]: _large, ...own } = headers
+  return own
+}
+
+function envelopeOf(options: SendOptions): Omit<OutgoingMessage, 'payload'> {
+  const { key = '', delay = 0, at, ttl = Number.POSITIVE_INFINITY, priority = 0 } = options
+  checkBound('key', key)
+  const headers = ownHeaders(options.headers)
   checkDuration('delay', delay, -LONGEST_MS)
   if (at !== undefined && options.delay !== undefined) throw invalidArgument('give either a delay or a time, not both')
   if (at !== undefined) checkTime('at', at)

@@ -4,7 +4,7 @@ import { checkDuration, checkTime, invalidArgument, refuseUnknownOptions } from 
 import type { Millis, WallMillis } from '../base/time.ts'
 import { CALL_OPTIONS, checkCall } from '../data/call.ts'
 import type { CallOptions, ScheduleRule, ScheduleStatus } from '../driver/contract.ts'
-import { checkHeaders, NO_HEADERS, whenValid } from './outgoing.ts'
+import { ownHeaders, whenValid } from './outgoing.ts'
 import { facetOf, type MessageParts } from './parts.ts'
 import type { QueueDefinition } from './queue.ts'
 
@@ -39,9 +39,9 @@ export async function setSchedule<Value, Input>(
   options: ScheduleOptions<Input>,
 ): Promise<void> {
   checkCall('troupe.schedule', options, OPTIONS)
-  const { value, headers = NO_HEADERS, missed = 'skip', until, ...call } = options
+  const { value, headers: given, missed = 'skip', until, ...call } = options
   checkId(id)
-  checkHeaders(headers)
+  const headers = ownHeaders(given)
   if (!MISSED.includes(missed)) throw invalidArgument(`missed is 'skip', 'latest' or 'all'`)
   if (until !== undefined) checkTime('until', until)
   const rule = ruleOf(time)

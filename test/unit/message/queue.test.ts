@@ -49,6 +49,22 @@ describe('sending', () => {
     await expect(send).rejects.toMatchObject({ code: 'UNSUPPORTED', details: { driver: 'plain', facet: 'queue' } })
   })
 
+  test('passes the headers of another message on, but not what the engine said of it', async () => {
+    const { troupe, pass } = openWorld()
+    const queue = troupe.queue(texts)
+    const seen: Readonly<Record<string, string>>[] = []
+    queue.work(({ headers }) => void seen.push(headers))
+    const headers = {
+      traceparent: '00-1',
+      'troupe-parent': '[0,"flow","q"]',
+      'troupe-large': '9.9',
+      'troupe-firing': 'a@1',
+    }
+    await queue.send('on', { headers })
+    await pass(1)
+    expect(seen).toEqual([{ traceparent: '00-1', 'troupe-firing': 'a@1' }])
+  })
+
   test('a delay in the past is due now, and one in the future is not early', async () => {
     const { troupe, time, pass } = openWorld()
     const seen: string[] = []
