@@ -1,4 +1,4 @@
-/** A strong map in one process: run it as it is, or as three nodes by the environment alone (docs/guide/maps.md). */
+/** A strong map, from the first key to the last, in one process and its memory (docs/guide/maps.md). */
 
 import { defineMap, isTroupeError, open } from 'troupe'
 

@@ -3,9 +3,9 @@
  * has a queue of its own, so that one who sends a million messages delays nobody else (docs/guide/first-cluster.md).
  *
  *   export TROUPE_JOIN=127.0.0.1:7501,127.0.0.1:7502,127.0.0.1:7503
- *   TROUPE_NODE=n1 TROUPE_LISTEN=127.0.0.1:7501 TROUPE_DATA_DIR=./n1 node 09-cluster.js
- *   TROUPE_NODE=n2 TROUPE_LISTEN=127.0.0.1:7502 TROUPE_DATA_DIR=./n2 node 09-cluster.js
- *   TROUPE_NODE=n3 TROUPE_LISTEN=127.0.0.1:7503 TROUPE_DATA_DIR=./n3 node 09-cluster.js
+ *   TROUPE_NODE=n1 TROUPE_LISTEN=127.0.0.1:7501 TROUPE_DATA_DIR=./n1 npx tsx 09-cluster.ts
+ *   TROUPE_NODE=n2 TROUPE_LISTEN=127.0.0.1:7502 TROUPE_DATA_DIR=./n2 npx tsx 09-cluster.ts
+ *   TROUPE_NODE=n3 TROUPE_LISTEN=127.0.0.1:7503 TROUPE_DATA_DIR=./n3 npx tsx 09-cluster.ts
  */
 
 import { defineQueue, handleSignals, open } from 'troupe'
