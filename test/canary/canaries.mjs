@@ -195,6 +195,27 @@ export const CANARIES = [
     replace: '',
     suite: 'test/unit/cluster/messages.test.ts',
   },
+  {
+    name: 'give room to whoever comes while others wait for it',
+    file: 'cluster/allowance.js',
+    find: '(this.#waiting.size === 0 || this.#turn === member)',
+    replace: 'true',
+    suite: 'test/unit/cluster/allowance.test.ts',
+  },
+  {
+    name: 'keep the credit of a shard that has moved',
+    file: 'cluster/allowance.js',
+    find: 'this.#credit -= credit;',
+    replace: '',
+    suite: 'test/unit/cluster/deliveries.test.ts',
+  },
+  {
+    name: 'promise the same credit to two nodes',
+    file: 'driver/native/allowance.js',
+    find: 'left -= given;',
+    replace: '',
+    suite: 'test/unit/driver/native/allowance.test.ts',
+  },
   // Attempts, dead letters, delays, deduplication.
   {
     name: 'count no failure',

@@ -28,6 +28,7 @@ class Shard implements Member {
     const settled = Math.min(count, this.unsettled)
     this.unsettled -= settled
     this.#allowance.end(settled, settled * this.#bytes)
+    this.serve()
     this.#allowance.pass()
   }
 
