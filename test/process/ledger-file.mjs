@@ -32,7 +32,7 @@ export const RECORD_BYTES = 48
  * @property {number} delivery which of its process's deliveries, from 1; 0 when it is about none
  * @property {number} attempt of a delivery; otherwise 0
  * @property {number} token of its lease, which names the term of the leader that gave it; otherwise 0
- * @property {number} until when that lease ends, as far as its consumer knows; otherwise 0
+ * @property {number} until when that lease ends at the earliest, as far as its consumer knows; otherwise 0
  */
 
 /** Milliseconds of a clock that all processes of this machine share. */

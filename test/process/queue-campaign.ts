@@ -15,7 +15,7 @@ const CONSUMERS = 2
 /** Every so many kills of a node a consumer is killed, too. */
 const KILLS_PER_CONSUMER = 3
 /** A restart reads the log while others have the processors. */
-const RESTART_MS = 300_000
+const RESTART_MS = 60_000
 const DRAIN_MS = 300_000
 const work = defineQueue('work')
 

@@ -24,6 +24,7 @@ const WINDOW_MS = 120_000
 const PREFETCH = 512
 const PAUSE_MS = 20
 const RETRY_MS = 50
+const TICK_MS = 200
 /** Every so many messages the first delivery fails. */
 const FAILING = 499
 /** Every so many take a while, so that there is always something under way when a process is killed. */
@@ -43,8 +44,14 @@ const codec = new ValueCodec()
 const troupe = await open({ driver })
 const queue = troupe.queue(work)
 const ending = new AbortController()
-// Timers of Troupe keep no process alive.
-const alive = setInterval(() => {}, 2 ** 30)
+/** How late this process is: what comes now may have been sent so long ago. */
+let lateMs = 0
+let tickAt = now() + TICK_MS
+// It keeps the process alive, too, which timers of Troupe do not.
+const ticking = setInterval(() => {
+  lateMs = Math.max(0, now() - tickAt)
+  tickAt = now() + TICK_MS
+}, TICK_MS)
 let deliveries = 0
 process.on('SIGTERM', () => ending.abort())
 
@@ -52,7 +59,7 @@ if (task.role === 'produce') await produce()
 else await consume()
 ledger.flush()
 await troupe.close()
-clearInterval(alive)
+clearInterval(ticking)
 console.log('done')
 
 /** @param {string} module of the built package */
@@ -142,7 +149,7 @@ async function consume() {
 async function handle(message) {
   const { key, serial } = /** @type {{ key: number, serial: number }} */ (codec.decode(message.payload))
   const { attempt, token } = message
-  const until = now() + (message.deadline?.priority ?? clock.now()) - clock.now()
+  const until = now() + (message.deadline?.priority ?? clock.now()) - clock.now() - lateMs
   const subject = { key, serial, id: numberOf(message.id), delivery: ++deliveries, attempt, token, until }
   ledger.note('delivered', subject)
   if ((serial + key) % SLOW === 0) await sleep(SLOW_MS)

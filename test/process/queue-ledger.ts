@@ -15,7 +15,7 @@ export interface LedgerEvent {
   readonly attempt: number
   /** Of the lease; 0 when it is about none. */
   readonly token: number
-  /** When that lease ends, as far as its consumer knows. */
+  /** When that lease ends at the earliest, as far as its consumer knows. */
   readonly until: number
   /** Milliseconds of the machine's monotonic clock. */
   readonly at: number

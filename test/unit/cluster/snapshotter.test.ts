@@ -81,3 +81,15 @@ test('a node takes part before it has read its snapshot, reads it in many turns,
   await again.run(3000)
   expect(found?.length).toBe(value.length)
 })
+
+test('a snapshot that turns out to be damaged while it is read stops the node', async () => {
+  const snapshots = new MemorySnapshots()
+  await fill(new TestCluster(['n1'], 1, { snapshots, compaction }), 500, (at) => `key ${at}`)
+  const whole = snapshots.newest(shard)
+  if (whole === undefined) throw new Error('there is a snapshot')
+  const read = (offset: number, length: number) => whole.read(offset, length).fill(0xff)
+  const again = new TestCluster(['n1'], 1, {
+    snapshots: { newest: () => ({ ...whole, read }), begin: snapshots.begin.bind(snapshots) },
+  })
+  await expect(again.run(1000)).rejects.toMatchObject({ code: 'DATA_DAMAGED' })
+})
