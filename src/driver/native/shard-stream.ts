@@ -1,13 +1,10 @@
 /** A shard's stream stands at its leader, or at a node that forwards, and is opened again wherever the leader has gone. */
 
 import type { ByteWriter } from '../../base/bytes.ts'
-import type { Millis, Timer } from '../../base/time.ts'
+import { Backoff } from './backoff.ts'
 import type { Link, StreamSink } from './link.ts'
 import type { Router } from './router.ts'
 import type { WatchPorts } from './shard-watch.ts'
-
-const FIRST_PAUSE_MS: Millis = 10
-const LONGEST_PAUSE_MS: Millis = 200
 
 export interface StreamHandler {
   /** What the stream is opened with, each time anew. */
@@ -21,12 +18,10 @@ export class ShardStream implements StreamSink {
   readonly group: number
   readonly #operation: number
   readonly #router: Router
-  readonly #ports: WatchPorts
+  readonly #backoff: Backoff
   readonly #handler: StreamHandler
   #link: Link | undefined
   #id = 0
-  #pause: Timer | undefined
-  #pauses = 0
   #isEnded = false
 
   constructor(
@@ -38,7 +33,7 @@ export class ShardStream implements StreamSink {
     this.group = place.group
     this.#operation = place.operation
     this.#router = router
-    this.#ports = ports
+    this.#backoff = new Backoff(ports)
     this.#handler = handler
   }
 
@@ -46,7 +41,7 @@ export class ShardStream implements StreamSink {
     if (this.#isEnded) return
     const link = this.#router.linkTo(this.group)
     if (link === undefined) {
-      this.#beginLater()
+      this.#backoff.retry(() => this.begin())
       return
     }
     this.#link = link
@@ -61,7 +56,7 @@ export class ShardStream implements StreamSink {
   }
 
   event(bytes: Uint8Array): void {
-    this.#pauses = 0
+    this.#backoff.reset()
     if (!this.#isEnded) this.#handler.event(bytes)
   }
 
@@ -69,33 +64,21 @@ export class ShardStream implements StreamSink {
     this.#link = undefined
     if (this.#isEnded) return
     this.#handler.lost()
-    this.#beginLater()
+    if (!this.#isEnded) this.#backoff.retry(() => this.begin())
   }
 
   /** Stands anew, as if it had been lost. */
   restart(): void {
     this.#link?.end(this.group, this.#id)
     this.#link = undefined
-    this.#pause?.cancel()
-    this.#pause = undefined
+    this.#backoff.cancel()
     this.begin()
   }
 
   end(): void {
     this.#isEnded = true
-    this.#pause?.cancel()
+    this.#backoff.cancel()
     this.#link?.end(this.group, this.#id)
     this.#link = undefined
-  }
-
-  #beginLater(): void {
-    if (this.#isEnded || this.#pause !== undefined) return
-    const { clock, scheduler, random } = this.#ports
-    const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#pauses)
-    this.#pauses = Math.min(this.#pauses + 1, 10)
-    this.#pause = scheduler.at(clock.now() + longest * (0.5 + random.next() / 2), () => {
-      this.#pause = undefined
-      this.begin()
-    })
   }
 }

@@ -1,25 +1,18 @@
 /** A shard's watch stands at one node and moves to another, from where it had come, when that node cannot go on. */
 
-import type { Random } from '../../base/random.ts'
-import type { Clock, Millis, Scheduler, Timer } from '../../base/time.ts'
 import { decodeChanges, type MapChange } from '../../machine/changes.ts'
 import type { Selection } from '../../machine/machine.ts'
 import type { WatchEvent } from '../../wire/request.ts'
+import { Backoff, type BackoffPorts } from './backoff.ts'
 import type { Link, WatchSink } from './link.ts'
 import type { Router } from './router.ts'
 
-const FIRST_PAUSE_MS: Millis = 10
-const LONGEST_PAUSE_MS: Millis = 200
 /** On the wire: from now on. */
 const NOW = 0
 /** Revisions are microseconds since 1970, so this is before all of them. */
 const BEGINNING = 1
 
-export interface WatchPorts {
-  readonly clock: Clock
-  readonly scheduler: Scheduler
-  readonly random: Random
-}
+export type WatchPorts = BackoffPorts
 
 /** Changes that arrived together. */
 export interface Chunk {
@@ -51,15 +44,13 @@ export class ShardWatch implements WatchSink {
   readonly #place: ShardWatchPlace
   readonly #selection: Selection
   readonly #router: Router
-  readonly #ports: WatchPorts
+  readonly #backoff: Backoff
   readonly #handler: ShardWatchHandler
   /** Everything up to here has arrived; undefined until the watch has stood. */
   #through: number | undefined
   #untaken = 0
   #link: Link | undefined
   #id = 0
-  #pause: Timer | undefined
-  #pauses = 0
   #isEnded = false
 
   constructor(
@@ -75,7 +66,7 @@ export class ShardWatch implements WatchSink {
     this.#place = place
     this.#selection = selection
     this.#router = router
-    this.#ports = more.ports
+    this.#backoff = new Backoff(more.ports)
     this.#handler = more.handler
     this.#through = place.after
   }
@@ -94,7 +85,7 @@ export class ShardWatch implements WatchSink {
     const { group, roomBytes } = this.#place
     const link = this.#router.linkTo(group)
     if (link === undefined) {
-      this.#beginLater()
+      this.#backoff.retry(() => this.begin())
       return
     }
     const revision = this.#through === undefined ? NOW : Math.max(BEGINNING, this.#through)
@@ -109,7 +100,7 @@ export class ShardWatch implements WatchSink {
       this.#handler.compacted(this)
       return
     }
-    this.#pauses = 0
+    this.#backoff.reset()
     const changes = decodeChanges(event.changes)
     this.#through = Math.max(this.through, event.through)
     if (event.type === 'standing') this.#handler.stands(this)
@@ -120,7 +111,7 @@ export class ShardWatch implements WatchSink {
 
   lost(): void {
     this.#link = undefined
-    this.#beginLater()
+    if (!this.#isEnded) this.#backoff.retry(() => this.begin())
   }
 
   /** The consumer has taken a chunk: the node may send as much again. */
@@ -131,19 +122,8 @@ export class ShardWatch implements WatchSink {
 
   end(): void {
     this.#isEnded = true
-    this.#pause?.cancel()
+    this.#backoff.cancel()
     this.#link?.end(this.#place.group, this.#id)
     this.#link = undefined
-  }
-
-  #beginLater(): void {
-    if (this.#isEnded || this.#pause !== undefined) return
-    const { clock, scheduler, random } = this.#ports
-    const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#pauses)
-    this.#pauses = Math.min(this.#pauses + 1, 10)
-    this.#pause = scheduler.at(clock.now() + longest * (0.5 + random.next() / 2), () => {
-      this.#pause = undefined
-      this.begin()
-    })
   }
 }
