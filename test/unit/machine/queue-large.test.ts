@@ -111,11 +111,15 @@ describe('a large payload', () => {
     ]
     for (const end of endings) {
       const house = new House()
+      const store = new MemoryPieces()
+      house.shard = new Shard(undefined, undefined, store)
       upload(house, content(25))
       const id = house.ok(sendingLarge(25))
-      expect(piecesOf(house)).toHaveLength(3)
+      const pieces = piecesOf(house)
+      expect(pieces.map((piece) => store.get(piece)?.length)).toEqual([PIECE, PIECE, 5])
       end(house, id)
       expect([piecesOf(house), fetched(house.shard, 25)]).toEqual([[], undefined])
+      expect(pieces.map((piece) => store.get(piece))).toEqual([undefined, undefined, undefined])
     }
   })
 
