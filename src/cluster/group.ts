@@ -135,6 +135,13 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     return this.core.leader
   }
 
+  /** Up to where all peers that are connected have the log, as far as this replica knows: Infinity for one that does not lead. */
+  get caughtUp(): LogIndex {
+    const { liveness } = this.#ports
+    const connected = this.core.progress().filter(({ node }) => Number.isFinite(liveness.lastHeard(node)))
+    return Math.min(...connected.map(({ match }) => match))
+  }
+
   /** Milliseconds since this replica was in touch with its group; see `replicaAge`. Infinity while it has no state yet. */
   get ageMs(): Millis {
     if (this.#restorer !== undefined) return Number.POSITIVE_INFINITY

@@ -126,7 +126,8 @@ export class Snapshotter {
         return
       }
       this.#taken.set(group, { index: position.index, bytes })
-      this.#forget(group, compactTo)
+      // A peer that catches up while much is written would be sent one snapshot after the other, for ever. A log that is too long goes all the same.
+      this.#forget(group, Math.min(compactTo, group.caughtUp))
       next()
     }
     const step = () => {

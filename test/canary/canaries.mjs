@@ -5,6 +5,7 @@
  * looks for names the `suite` that must find it instead.
  */
 
+import { LARGE_CANARIES } from './large-canaries.mjs'
 import { LIFETIME_CANARIES } from './lifetime-canaries.mjs'
 import { SHARE_CANARIES } from './share-canaries.mjs'
 
@@ -173,36 +174,6 @@ export const CANARIES = [
     options: ['--workload', 'queue'],
   },
   {
-    name: 'let a snapshot stand for pieces that are not synced',
-    file: 'host/piece-files.js',
-    find: 'const [upload] = dirty;',
-    replace: 'const upload = undefined;',
-    seeds: 60,
-    options: ['--workload', 'queue'],
-  },
-  {
-    name: 'send a snapshot without the pieces behind it',
-    file: 'cluster/snapshot-pieces.js',
-    find: 'bytes: snapshot.bytes + length,',
-    replace: 'bytes: snapshot.bytes,',
-    seeds: 200,
-    options: ['--workload', 'queue'],
-  },
-  {
-    name: 'keep the pieces of a payload whose message is gone',
-    file: 'machine/queue-uploads.js',
-    find: 'this.#store.delete(id);',
-    replace: '',
-    suite: 'test/unit/machine/queue-large.test.ts',
-  },
-  {
-    name: 'take a payload for whole that lacks pieces',
-    file: 'machine/queue-uploads.js',
-    find: 'return pieces !== undefined && at === bytes;',
-    replace: 'return pieces !== undefined;',
-    suite: 'test/unit/machine/queue-large.test.ts',
-  },
-  {
     name: 'forget that a delay is one of a retry',
     file: 'machine/queue-state.js',
     find: 'FLAG.delayed | FLAG.retried',
@@ -311,6 +282,7 @@ export const CANARIES = [
     seeds: 20,
     options: ['--workload', 'queue'],
   },
+  ...LARGE_CANARIES,
   ...LIFETIME_CANARIES,
   // Locks, leases and fences.
   {

@@ -3,6 +3,7 @@
 import { crc32 } from 'node:zlib'
 import type { NodeId } from '../../../src/base/identity.ts'
 import { SeededRandom } from '../../../src/base/random.ts'
+import type { Millis } from '../../../src/base/time.ts'
 import { ClusterNode } from '../../../src/cluster/node.ts'
 import { type CompactionLimits, DEFAULT_COMPACTION } from '../../../src/cluster/snapshotter.ts'
 import type { Driver } from '../../../src/driver/contract.ts'
@@ -28,8 +29,10 @@ const NO_SNAPSHOTS: SnapshotStore = {
 }
 
 interface ClusterOptions {
-  /** Of its only node. */
-  readonly snapshots?: SnapshotStore
+  /** Of each node. */
+  readonly snapshots?: () => SnapshotStore
+  /** One way between nodes. */
+  readonly delayMs?: Millis
   readonly compaction?: CompactionLimits
 }
 
@@ -58,13 +61,15 @@ export class TestCluster {
 
   constructor(names: readonly string[], shards = 4, options: ClusterOptions = {}) {
     this.#options = options
-    this.network = new SimulatedNetwork(QUALITY, { queue: this.queue, random: this.random, trace: this.trace })
+    const { delayMs = 0.3 } = options
+    const quality = { ...QUALITY, delayMs: [delayMs * 0.7, delayMs * 1.3] as const }
+    this.network = new SimulatedNetwork(quality, { queue: this.queue, random: this.random, trace: this.trace })
     for (const name of names) this.#start(name, names, shards)
   }
 
   #start(name: string, names: readonly string[], shards: number): void {
     const computer = new Computer(this.queue, name)
-    const { snapshots = NO_SNAPSHOTS, compaction = DEFAULT_COMPACTION } = this.#options
+    const { snapshots = () => NO_SNAPSHOTS, compaction = DEFAULT_COMPACTION } = this.#options
     const node = new ClusterNode(
       {
         clock: computer,
@@ -72,7 +77,7 @@ export class TestCluster {
         random: this.random.fork(),
         network: this.network.join(name as NodeId, computer, 1),
         log: this.#countedLog(),
-        snapshots,
+        snapshots: snapshots(),
         pieces: new MemoryPieceStores(),
         charter: { read: () => undefined, replace: (_, done) => done(undefined) },
         fatal: (error) => this.failures.push(error),
