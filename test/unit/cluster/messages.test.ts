@@ -214,17 +214,19 @@ describe('a queue of a cluster', () => {
       newest = delivered
     })
     await cluster.run(4000)
-    const leaders = new Set<unknown>()
-    for (let leader: unknown; !leaders.has(leader); ) {
-      leaders.add(leader)
-      leader = cluster.nodes[0]?.status().groups.find(({ shard }) => shard === 0)?.leader
-      expect(newest?.lost.aborted).toBe(false)
-      const computer = cluster.computers[cluster.nodes.findIndex(({ settings }) => settings.node === leader)]
-      computer?.pause()
+    const led = new Set<unknown>()
+    const leaderOf = (at: number) => cluster.nodes[at]?.status().groups.find(({ shard }) => shard === 0)?.leader
+    // Whoever stands in hands the office back in order, so that one of the two has led before by the third time.
+    for (let round = 0; round < 3; round++) {
+      const leader = cluster.nodes.findIndex(({ settings }) => settings.node === leaderOf(0))
+      cluster.computers[leader]?.pause()
       await cluster.run(4000)
-      computer?.resume()
+      led.add(leaderOf((leader + 1) % 3))
+      expect(newest?.lost.aborted).toBe(false)
+      cluster.computers[leader]?.resume()
       await cluster.run(4000)
     }
+    expect(led.size).toBeLessThan(3)
     expect(newest?.lost.aborted).toBe(false)
   })
 })
