@@ -154,7 +154,7 @@ export const CANARIES = [
     file: 'cluster/deliveries.js',
     find: 'this.#end(new Settlement([lease], ENVELOPE, undefined, this.#settledBy), 0, writer.take());',
     replace: 'this.#release(lease);',
-    seeds: 30,
+    seeds: 60,
     options: ['--workload', 'queue'],
   },
   {
