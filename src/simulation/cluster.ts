@@ -171,8 +171,9 @@ export class SimulatedCluster implements Victim {
     this.trace.record(`crash ${node}`)
     this.#invariants.stopped(node)
     site.computer.powerOff()
-    site.storage.crash()
+    // What it still does to its disk is not synced, and may be lost.
     site.running?.node.stop()
+    site.storage.crash()
     site.running = undefined
     this.onNode.stopped(node)
     for (const channel of this.#channels) {
