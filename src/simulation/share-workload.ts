@@ -24,7 +24,8 @@ const PATIENT_MS: Millis = 500
 export function shareWorkload({ scenario, random, coverage }: WorkloadPorts): Workload {
   const lockDelay = random.next() < 0.3 ? random.below(1000) : 0
   const terms = { ttl: 1000 + random.below(3000), lockDelay, permits: 1 + random.below(4) }
-  const isQuiet = scenario.faults.length === 0
+  // A lease that does not outlast a few round trips is lost without any fault, and its place in line with it.
+  const isQuiet = scenario.faults.length === 0 && terms.ttl > 20 * scenario.network.delayMs[1]
   const log: ShareLog = { events: [], coverage, working: new Set(), waiting: new Map(), isAudited: false }
   const parts = { log, terms, isQuiet }
   return {

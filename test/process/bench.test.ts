@@ -54,10 +54,14 @@ test('embedded, the bench measures beside what the disk can do', async () => {
   expect(code).toBe(0)
   expect(rows.map(({ system, ratio, workload }) => `${system ?? ratio} ${workload}`)).toEqual([
     'embedded queue.send',
+    'inline queue.send',
     'disk queue.send',
     'embedded queue.sendAll',
+    'inline queue.sendAll',
     'disk queue.sendAll',
+    'embedded/inline queue.send',
     'embedded/disk queue.send',
+    'embedded/inline queue.sendAll',
     'embedded/disk queue.sendAll',
   ])
 })

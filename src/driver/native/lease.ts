@@ -118,7 +118,8 @@ export class NativeLeases implements LeaseFacet {
     if (lease.isOver) return
     if (to !== undefined) {
       const state = await this.#ask(name, options)
-      const next = state?.waiters.find(({ value }) => isEqual(value, to))?.lease ?? 0
+      // The newest of its places: a candidate that lost its lease and came back has an older one until that lease is over.
+      const next = state?.waiters.findLast(({ value }) => isEqual(value, to))?.lease ?? 0
       const command = { lock: name, lease: lease.id, to: next }
       const value = this.#parts.bodies.write((writer) => encodeLetGo(writer, ENVELOPE, command)).subarray(HEAD_BYTES)
       await this.#parts.router.submit(new Operation(LET_GO, { ...placeOfLock(name), value }), options)

@@ -72,6 +72,7 @@ export class SessionLease implements Subscriber {
     ttl: Millis,
     options: CallOptions,
   ): { readonly lease: SessionLease; readonly granted: Promise<void> } {
+    const begun = parts.ports.clock.now()
     const lease = new SessionLease(parts, randomId(parts.ports.random), shard, Math.ceil(ttl))
     const value = parts.bodies.write((writer) => {
       writer.u53(lease.id)
@@ -80,7 +81,8 @@ export class SessionLease implements Subscriber {
     const granted = parts.router.submit(new Operation(GRANT, { shard, value }), options).then(() => {
       if (lease.#isEnded) return
       parts.router.subscribers.add(lease)
-      lease.#keepLater()
+      // It has been running since it was asked for.
+      lease.#keepFrom(begun)
     })
     return { lease, granted }
   }
@@ -106,12 +108,12 @@ export class SessionLease implements Subscriber {
     return this.#parts.bodies.write((writer: ByteWriter) => writer.u53(this.id))
   }
 
-  #keepLater(): void {
-    const { clock, scheduler } = this.#parts.ports
-    this.#timer = scheduler.at(Math.min(clock.now() + this.ttl / 3, this.#validUntil), () => this.#keep())
+  #keepFrom(last: Millis): void {
+    const at = Math.min(last + this.ttl / 3, this.#validUntil)
+    this.#timer = this.#parts.ports.scheduler.at(at, () => this.#keep())
   }
 
-  /** Three times in each time to live; a call gives up in time for the next. */
+  /** Three times in each time to live; an answer is good for as long as the lease is, however far the leader is away. */
   #keep(): void {
     if (this.#isEnded) return
     const { clock } = this.#parts.ports
@@ -120,9 +122,9 @@ export class SessionLease implements Subscriber {
       this.#lose('was not kept alive in time')
       return
     }
-    this.#keepLater()
+    this.#keepFrom(now)
     const asked = new Operation(KEEP_ALIVE, { shard: this.shard, value: this.#body() })
-    this.#parts.router.submit(asked, { timeout: this.ttl / 3 }).then(
+    this.#parts.router.submit(asked, { timeout: this.#validUntil - now }).then(
       (exists) => {
         if (exists) this.#validUntil = Math.max(this.#validUntil, now + this.ttl * (1 - MARGIN))
         else this.#lose('has ended in the cluster')

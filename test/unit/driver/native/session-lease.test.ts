@@ -1,0 +1,38 @@
+import { describe, expect, test } from 'vitest'
+import { SeededRandom } from '../../../../src/base/random.ts'
+import type { Millis } from '../../../../src/base/time.ts'
+import { Bodies } from '../../../../src/driver/native/body.ts'
+import type { Router } from '../../../../src/driver/native/router.ts'
+import { type LeaseParts, SessionLease } from '../../../../src/driver/native/session-lease.ts'
+import { VirtualTime } from './world.ts'
+
+/** A router whose shard answers everything after `delay`, or never within the time a call has. */
+function partsOf(time: VirtualTime, delay: Millis): LeaseParts {
+  const submit = (_: unknown, { timeout = Number.POSITIVE_INFINITY }: { timeout?: Millis }): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      if (delay <= timeout) time.at(time.now() + delay, () => resolve(true))
+      else time.at(time.now() + timeout, () => reject(new Error('too late')))
+    })
+  const router = { submit, subscribers: new Set() } as unknown as Router
+  return { router, bodies: new Bodies(), ports: { clock: time, scheduler: time, random: new SeededRandom(1) } }
+}
+
+describe('a session lease', () => {
+  for (const delay of [1, 200, 400, 450]) {
+    test(`of a second lives on, with a leader that answers after ${delay} ms`, async () => {
+      const time = new VirtualTime()
+      const { lease } = SessionLease.begin(partsOf(time, delay), 0, 1000, {})
+      await time.advance(60_000)
+      expect(lease.lost.aborted).toBe(false)
+    })
+  }
+
+  test('is lost in time when no answer comes any more', async () => {
+    const time = new VirtualTime()
+    const { lease } = SessionLease.begin(partsOf(time, 1100), 0, 1000, {})
+    await time.advance(936)
+    expect(lease.lost.aborted).toBe(false)
+    await time.advance(2)
+    expect(lease.lost.reason).toMatchObject({ code: 'LEASE_LOST' })
+  })
+})
