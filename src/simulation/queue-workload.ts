@@ -38,8 +38,11 @@ export function queueWorkload({ scenario, random, coverage }: WorkloadPorts): Wo
   const senders = Array.from({ length: SENDERS }, (_, at) => senderOf(`sender-${at}`, shape, log))
   const consumers = Array.from({ length: CONSUMERS }, (_, at) => consumerOf(`consumer-${at}`, shape, log))
   const { order, maxAttempts } = shape.queue.rules
-  const { faults } = scenario
-  const promises = { order, maxAttempts, clocksLie: faults.includes('clock'), isQuiet: faults.length === 0 }
+  const { faults, network } = scenario
+  const clocksLie = faults.includes('clock')
+  // A follower learns the time of an entry that was proposed, acknowledged and then said to be committed.
+  const lagMs = 4 * (network.delayMs[1] + network.tailMs)
+  const promises = { order, maxAttempts, clocksLie, lagMs, isQuiet: faults.length === 0 }
   return {
     programs: [auditorOf(shape, log), ...senders, ...consumers],
     isDone: () => log.isAudited,

@@ -8,7 +8,7 @@ import {
   type SendRecord,
 } from '../../../src/simulation/queue-check.ts'
 
-const PROMISES: QueuePromises = { order: 'key', maxAttempts: 3, clocksLie: false, isQuiet: false }
+const PROMISES: QueuePromises = { order: 'key', maxAttempts: 3, clocksLie: false, lagMs: 0, isQuiet: false }
 
 const send = (content: string, id: string | undefined, more: Partial<SendRecord> = {}): SendRecord => ({
   type: 'send',
