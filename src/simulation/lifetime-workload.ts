@@ -14,6 +14,7 @@ import {
   type LifeSend,
   type LifetimeKind,
 } from './lifetime-check.ts'
+import { producer } from './producer.ts'
 import type { Program, ProgramContext } from './program.ts'
 import type { Workload, WorkloadPorts } from './workload.ts'
 
@@ -89,18 +90,9 @@ interface LifeLog {
 }
 
 function senderOf(name: string, shape: Shape, log: LifeLog): Program {
-  return {
-    name,
-    async run(_, context) {
-      const { random, closing, sleep } = context
-      log.sending.add(name)
-      for (let number = 0; !closing.aborted; number++) {
-        await send(`${context.name}.${number}${random.next() < 0.05 ? POISON : ''}`, context, { shape, log })
-        await sleep(-shape.pauseMs * Math.log(1 - random.next()))
-      }
-      log.sending.delete(name)
-    },
-  }
+  const make = (context: ProgramContext, number: number): Promise<unknown> =>
+    send(`${context.name}.${number}${context.random.next() < 0.05 ? POISON : ''}`, context, { shape, log })
+  return producer(name, { working: log.sending, pauseMs: shape.pauseMs, make })
 }
 
 interface Parts {

@@ -8,6 +8,7 @@ import { DeliveredMessage } from '../driver/native/delivered.ts'
 import { defineQueue } from '../message/queue.ts'
 import { attempt } from './attempt.ts'
 import type { Coverage } from './coverage.ts'
+import { producer } from './producer.ts'
 import type { Program, ProgramContext } from './program.ts'
 import { checkQueue, type DeathRecord, type DeliveryRecord, type QueueEvent, type SendRecord } from './queue-check.ts'
 import type { Workload, WorkloadPorts } from './workload.ts'
@@ -138,18 +139,8 @@ class QueueLog {
 }
 
 function senderOf(name: string, shape: Shape, log: QueueLog): Program {
-  return {
-    name,
-    async run(_, context) {
-      const { random, closing, sleep } = context
-      log.sending.add(name)
-      for (let number = 0; !closing.aborted; number++) {
-        await sendOne(context, number, shape, log)
-        await sleep(-shape.pauseMs * Math.log(1 - random.next()))
-      }
-      log.sending.delete(name)
-    },
-  }
+  const make = (context: ProgramContext, number: number): Promise<void> => sendOne(context, number, shape, log)
+  return producer(name, { working: log.sending, pauseMs: shape.pauseMs, make })
 }
 
 async function sendOne(context: ProgramContext, number: number, { queue }: Shape, log: QueueLog): Promise<void> {

@@ -9,6 +9,7 @@ import { decodeGroupState, GROUP_MAP } from '../machine/topic-command.ts'
 import { defineTopic } from '../message/topic.ts'
 import { attempt } from './attempt.ts'
 import type { Coverage } from './coverage.ts'
+import { producer } from './producer.ts'
 import type { Program, ProgramContext } from './program.ts'
 import { type BatchRecord, checkTopic, type PublishRecord, type TopicEvent } from './topic-check.ts'
 import type { Workload, WorkloadPorts } from './workload.ts'
@@ -65,18 +66,9 @@ interface TopicLog {
 }
 
 function publisherOf(name: string, shape: Shape, log: TopicLog): Program {
-  return {
-    name,
-    async run(_, context) {
-      const { random, closing, sleep } = context
-      log.publishing.add(name)
-      for (let number = 0; !closing.aborted; number++) {
-        await publish(`${context.name}.${number}`, `key-${random.below(shape.keys)}`, context, { shape, log })
-        await sleep(-shape.pauseMs * Math.log(1 - random.next()))
-      }
-      log.publishing.delete(name)
-    },
-  }
+  const make = (context: ProgramContext, number: number): Promise<unknown> =>
+    publish(`${context.name}.${number}`, `key-${context.random.below(shape.keys)}`, context, { shape, log })
+  return producer(name, { working: log.publishing, pauseMs: shape.pauseMs, make })
 }
 
 interface Parts {
