@@ -38,6 +38,7 @@ export const CHANGE_LIMITS: ChangeLimits = { count: 16_384, bytes: 4 * 1024 * 10
 const SEGMENTS = 16
 const FEWEST_CHANGES = 16
 const FEWEST_BYTES = 4096
+const WORD_BYTES = 8
 const NO_BYTES: Uint8Array = new Uint8Array(0)
 const ENCODER = new TextEncoder()
 /** `[kind u8, revision u53]` stands before key and value in an encoded change. */
@@ -129,7 +130,8 @@ export class ChangeLog implements Changes {
     const { count, bytes } = this.#limits
     const newest = this.#newest
     if (newest.count === 0) return
-    if (newest.count < count / SEGMENTS && (length === 0 || newest.length + length <= bytes / SEGMENTS)) return
+    if (newest.count < count / SEGMENTS && (length === 0 || newest.length + WORD_BYTES + length <= bytes / SEGMENTS))
+      return
     const oldest = this.#segments.length >= SEGMENTS ? this.#segments.shift() : undefined
     if (oldest !== undefined) this.#forgotten = oldest.revisionOf(oldest.count - 1)
     oldest?.clear(2 * (bytes / SEGMENTS))
@@ -189,12 +191,15 @@ class Segment {
     if (this.#bytes.length > most) this.#bytes = NO_BYTES
   }
 
-  /** Copies the bytes and says where they are. */
+  /**
+   * Copies the bytes and says where they are: as far from a whole word as they were, since memory that threads can
+   * share is copied word by word then, and byte by byte otherwise.
+   */
   keep(bytes: Uint8Array): number {
-    const at = this.length
+    const at = this.length + ((bytes.byteOffset - this.length) & (WORD_BYTES - 1))
     if (at + bytes.length > this.#bytes.length) this.#enlarge(at + bytes.length)
     this.#bytes.set(bytes, at)
-    this.length += bytes.length
+    this.length = at + bytes.length
     return at
   }
 
