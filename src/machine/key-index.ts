@@ -8,6 +8,8 @@ import { NONE, type RecordNumber } from './record-store.ts'
 const LEAF_RECORDS = 128
 /** Marks are taken anew once they would tell so many bytes more. */
 const STALE_BYTES = 2
+/** Records that may wait for their place: a few hundred microseconds are the longest stop. */
+const MOST_ARRIVALS = 1024
 
 /** Where a record's key is: a span that is good until the next call. */
 export type KeyOf = (record: RecordNumber) => Span
@@ -25,12 +27,17 @@ export interface IndexPosition {
  * (prefix truncation, Bayer and Unterauer 1977). Numbers that lie together are compared; keys, which are all over the memory,
  * are looked at only when marks are equal.
  *
+ * A record that comes waits, until an order is asked for or many wait. They take their places one beside the other, which
+ * costs half of what it would each by itself, in leaves that nobody had touched for long.
+ *
  * Invariant: the keys of a leaf are at or above its `low`, and below that of the next; the first one's `low` is empty.
  */
 export class KeyIndex {
   readonly #keyOf: KeyOf
   readonly #leaves: Leaf[] = [new Leaf(new Uint8Array(0))]
   readonly #root: RootMarks = new RootMarks()
+  /** Records that have no place yet. */
+  readonly #arrivals: RecordNumber[] = []
   #size = 0
   #version = 0
 
@@ -42,47 +49,38 @@ export class KeyIndex {
     return this.#size
   }
 
-  /** Changes whenever a record comes or goes. */
+  /** Changes whenever a record takes its place or goes. */
   get version(): number {
     return this.#version
   }
 
-  /** The record's key must not be there yet. */
-  insert(record: RecordNumber, key: Span): void {
-    const at = this.#leafOf(key)
-    let leaf = this.#leaf(at)
-    let slot = at === this.#leaves.length - 1 && this.#isBehind(leaf, key) ? leaf.count : this.#slotOf(leaf, key)
-    if (leaf.count === LEAF_RECORDS) {
-      this.#split(at, slot, key)
-      const right = this.#leaf(at + 1)
-      if (compareSpans(spanOf(right.low), key) <= 0) {
-        slot -= leaf.count
-        leaf = right
-      }
-    }
-    leaf.insert(slot, record, markOf(key, leaf.skip))
+  /** The record's key must not be there yet. It is looked at now or later. */
+  insert(record: RecordNumber): void {
     this.#size++
-    this.#version++
+    if (this.#arrivals.push(record) === MOST_ARRIVALS) this.#settle()
   }
 
-  /** The key must be there. */
-  remove(key: Span): void {
+  /** The record must be there, and have this key. */
+  remove(record: RecordNumber, key: Span): void {
+    this.#size--
+    if (this.#hasForgone(record)) return
     const at = this.#leafOf(key)
     const leaf = this.#leaf(at)
     leaf.remove(this.#slotOf(leaf, key))
-    this.#size--
     this.#version++
     if (leaf.count === 0 && this.#leaves.length > 1) this.#removeLeaf(at)
   }
 
   /** Where the first record is whose key is not below `key`. */
   seek(key: Span): IndexPosition {
+    this.#settle()
     const leaf = this.#leafOf(key)
     return { leaf, slot: this.#slotOf(this.#leaf(leaf), key) }
   }
 
   /** Behind the last record. */
   end(): IndexPosition {
+    this.#settle()
     const leaf = this.#leaves.length - 1
     return { leaf, slot: this.#leaf(leaf).count }
   }
@@ -105,6 +103,54 @@ export class KeyIndex {
       position.slot = this.#leaf(position.leaf).count
     }
     return this.#leaf(position.leaf).record(--position.slot)
+  }
+
+  /** Every record takes its place. */
+  #settle(): void {
+    const arrivals = this.#arrivals
+    if (arrivals.length === 0) return
+    for (const rank of this.#ranksOf(arrivals)) {
+      const record = arrivals[rank - Math.floor(rank / MOST_ARRIVALS) * MOST_ARRIVALS] ?? NONE
+      this.#place(record, { ...this.#keyOf(record) })
+    }
+    arrivals.length = 0
+  }
+
+  /** Numbers that stand roughly in the order of the keys, and end in the places of their records among the arrivals. */
+  #ranksOf(arrivals: readonly RecordNumber[]): Float64Array {
+    const ranks = new Float64Array(arrivals.length)
+    const prefix = this.#copyOf(arrivals[0] ?? NONE)
+    for (const record of arrivals) prefix.end = commonLength(prefix, this.#keyOf(record))
+    for (const [at, record] of arrivals.entries()) {
+      ranks[at] = wordOf(this.#keyOf(record), prefix.end) * MOST_ARRIVALS + at
+    }
+    return ranks.sort()
+  }
+
+  /** Whether the record, which goes, had no place yet. */
+  #hasForgone(record: RecordNumber): boolean {
+    const arrivals = this.#arrivals
+    const at = arrivals.lastIndexOf(record)
+    if (at < 0) return false
+    arrivals[at] = arrivals[arrivals.length - 1] ?? NONE
+    arrivals.pop()
+    return true
+  }
+
+  #place(record: RecordNumber, key: Span): void {
+    const at = this.#leafOf(key)
+    let leaf = this.#leaf(at)
+    let slot = at === this.#leaves.length - 1 && this.#isBehind(leaf, key) ? leaf.count : this.#slotOf(leaf, key)
+    if (leaf.count === LEAF_RECORDS) {
+      this.#split(at, slot, key)
+      const right = this.#leaf(at + 1)
+      if (compareSpans(spanOf(right.low), key) <= 0) {
+        slot -= leaf.count
+        leaf = right
+      }
+    }
+    leaf.insert(slot, record, markOf(key, leaf.skip))
+    this.#version++
   }
 
   #leaf(at: number): Leaf {

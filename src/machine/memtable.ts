@@ -94,7 +94,7 @@ export class Memtable {
     // Last, because the index looks at keys where the records have them.
     if (found !== NONE) return
     this.#table.add(key.hash, record)
-    this.#index.insert(record, key)
+    this.#index.insert(record)
   }
 
   /** The record must be of a present key. */
@@ -207,7 +207,7 @@ export class Memtable {
   #remove(record: RecordNumber): void {
     const key = this.#keyOf(record)
     this.#table.remove(this.#hash.of(key), record)
-    this.#index.remove({ ...key })
+    this.#index.remove(record, { ...key })
     const length = this.#records.keyLength(record) + Math.max(this.#records.valueLength(record), 0)
     this.#values.free(this.#records.address(record), length)
     this.#records.remove(record)

@@ -10,11 +10,11 @@ class Texts {
   readonly index = new KeyIndex((record) => span(this.texts[record] ?? ''))
 
   insert(text: string): void {
-    this.index.insert(this.texts.push(text) - 1, span(text))
+    this.index.insert(this.texts.push(text) - 1)
   }
 
   remove(text: string): void {
-    this.index.remove(span(text))
+    this.index.remove(this.texts.lastIndexOf(text), span(text))
   }
 
   ascending(from = ''): string[] {
