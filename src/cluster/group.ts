@@ -6,7 +6,7 @@ import type { Clock, Millis, Scheduler } from '../base/time.ts'
 import type { Hosted } from '../host/host.ts'
 import type { LogDevice, StoredSnapshot } from '../host/log-device.ts'
 import type { Machine } from '../machine/machine.ts'
-import type { Liveness, LogIndex, LogPosition } from '../protocol/core.ts'
+import type { Liveness, LogIndex, LogPosition, Written } from '../protocol/core.ts'
 import type { Entry, RaftEvent, RaftMessage, RaftOutput, RaftRequest, RaftWrite } from '../protocol/raft/message.ts'
 import type { Raft } from '../protocol/raft/raft.ts'
 import { REPLY, type Request, type WatchRequest } from '../wire/request.ts'
@@ -232,8 +232,8 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     this.#ports.log.stage(this.id, write)
   }
 
-  last(): LogPosition {
-    return this.core.last
+  written(): Written {
+    return this.core.written
   }
 
   observe(event: RaftEvent): void {

@@ -2,7 +2,7 @@
 
 import type { NodeId } from '../base/identity.ts'
 import type { Clock, Millis, Scheduler, Timer } from '../base/time.ts'
-import type { Core, LogPosition, Ready } from '../protocol/core.ts'
+import type { Core, Ready, Written } from '../protocol/core.ts'
 
 /** A core in the hands of the host, with what its readies ask for. */
 export interface Hosted<Message, Request, Output, Write, Event> {
@@ -13,8 +13,8 @@ export interface Hosted<Message, Request, Output, Write, Event> {
   stage(write: Write): void
   perform(output: Output, now: Millis): void
   observe(event: Event): void
-  /** The end of the log as the core sees it. */
-  last(): LogPosition
+  /** How far the core has come with what was staged. */
+  written(): Written
 }
 
 /** The part of the log device that the host needs. A commit of nothing marks the end of what is durable. */
@@ -39,7 +39,7 @@ const IDLE_MS: Millis = 100
 /** What one commit of the log makes durable, and what waits for it. */
 interface Batch<Slot> {
   readonly number: number
-  readonly positions: Map<Slot, LogPosition>
+  readonly written: Map<Slot, Written>
   readonly held: (() => void)[]
 }
 
@@ -142,7 +142,7 @@ export class Host<Message, Request, Output, Write, Event> {
     if (ready.writes.length > 0) {
       for (const write of ready.writes) hosted.stage(write)
       slot.stagedIn = this.#staging.number
-      this.#staging.positions.set(slot, hosted.last())
+      this.#staging.written.set(slot, hosted.written())
     }
     if (ready.messagesAfterPersist.length > 0) this.#hold(slot, ready)
     for (const output of ready.outputs) hosted.perform(output, now)
@@ -182,10 +182,10 @@ export class Host<Message, Request, Output, Write, Event> {
     this.#isCommitting = false
     this.#inFlight = undefined
     this.#durable = batch.number
-    if (batch.positions.size > 0) this.#markWhenIdle()
+    if (batch.written.size > 0) this.#markWhenIdle()
     for (const leave of batch.held) leave()
-    for (const [slot, position] of batch.positions) {
-      slot.hosted.core.persisted(position)
+    for (const [slot, written] of batch.written) {
+      slot.hosted.core.persisted(written)
       this.#touch(slot)
     }
     // A log that confirms within the call is inside a turn already, which goes on.
@@ -234,5 +234,5 @@ class Slot<Message, Request, Output, Write, Event> {
 }
 
 function emptyBatch<Slot>(number: number): Batch<Slot> {
-  return { number, positions: new Map(), held: [] }
+  return { number, written: new Map(), held: [] }
 }

@@ -15,13 +15,19 @@ export interface LogPosition {
   readonly term: Term
 }
 
+/** How far a replica had come when its writes were taken. */
+export interface Written extends LogPosition {
+  /** The term in which it was: its vote of that term is written, too. */
+  readonly currentTerm: Term
+}
+
 /**
  * What every protocol promises and what the host owes it.
  *
  * The host calls `receive`, `submit`, `wake` and `persisted` in any order, then `takeReady` until it yields nothing, and
  * fulfils each `Ready` in this order: `messages` may leave at once, and may travel while the disk writes; `writes` become
  * durable together and in the order in which they were taken; only then `messagesAfterPersist` leave and `persisted` is
- * called with the last position. A core never waits, never reads a clock, a disk or a random device, and never throws
+ * called with how far that was. A core never waits, never reads a clock, a disk or a random device, and never throws
  * but for an assertion, after which the host stops the node.
  */
 export interface Core<Message, Request, Output, Write, Event> {
@@ -31,8 +37,8 @@ export interface Core<Message, Request, Output, Write, Event> {
   submit(request: Request, now: Millis): void
   /** The deadline passed. Waking early or late is harmless. */
   wake(now: Millis): void
-  /** The disk confirmed every write up to and including this position. */
-  persisted(upTo: LogPosition): void
+  /** The disk confirmed every write that was taken up to there, but none that was taken later. */
+  persisted(upTo: Written): void
   /** The next deadline; Infinity when idle. */
   readonly wakeAt: Millis
   takeReady(): Ready<Message, Output, Write, Event> | undefined

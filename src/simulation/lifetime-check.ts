@@ -60,6 +60,8 @@ export interface LifePromises {
   readonly shards: number
   /** Leader time may have jumped: then delays and lifetimes mean nothing. */
   readonly clocksLie: boolean
+  /** How far the time of one leader may lie behind that of the next. */
+  readonly lagMs: Millis
   /** There were no faults: nothing comes late. */
   readonly isQuiet: boolean
 }
@@ -95,7 +97,7 @@ export function checkLifetimes(history: readonly LifeEvent[], promises: LifeProm
     ...(isNamed(kind)
       ? []
       : crowded.map((event) => `${JSON.stringify(event)}: no shard has room for more than ${limit}`)),
-    ...(clocksLie ? [] : all.flatMap((life) => checkTimes(life, promises))),
+    ...(clocksLie ? [] : [...checkDelays(all, promises), ...all.flatMap((life) => checkExpiry(life, promises))]),
   ]
 }
 
@@ -117,12 +119,7 @@ function checkIdentity({ send, deliveries, deaths }: Life): string[] {
 
 /** What is missing was superseded, each by a later send of its name of its own. */
 function checkNamed(lives: readonly Life[], kind: LifetimeKind): string[] {
-  const names = new Map<string, Life[]>()
-  for (const life of lives) {
-    const { name } = life.send
-    names.set(name, [...(names.get(name) ?? []), life])
-  }
-  return [...names].flatMap(([name, ofName]) => {
+  return [...byName(lives)].flatMap(([name, ofName]) => {
     const missing = ofName.filter((life) => life.send.outcome === 'ok' && !mayBeAcknowledged(life))
     const broken = withoutLater(
       missing.map(({ send }) => send),
@@ -189,8 +186,8 @@ function checkFollowers(lives: readonly Life[]): string[] {
 
 function checkBounded(lives: readonly Life[], { kind, limit }: LifePromises): string[] {
   const numbers = new Map<string, number[]>()
-  for (const { send, deliveries, deaths } of lives) {
-    const id = send.id ?? deliveries[0]?.id ?? deaths[0]?.id
+  for (const life of lives) {
+    const id = idOf(life)
     if (id !== undefined) numbers.set(shardOf(id), [...(numbers.get(shardOf(id)) ?? []), numberOf(id)])
   }
   const unknown = lives.filter(({ send }) => send.outcome === 'unknown').length
@@ -217,17 +214,48 @@ function checkRefusal({ send }: Life, lives: readonly Life[], limit: number): st
   return living.length >= limit ? [] : [`${send.content} was refused while at most ${living.length} lived of ${limit}`]
 }
 
-/** Nothing comes before its time, expires before its time, or is delivered after it. */
-function checkTimes({ send, deliveries, deaths }: Life, { kind, isQuiet }: LifePromises): string[] {
-  const { content, delayMs, ttlMs, invokedAt, returnedAt, isDuplicate } = send
-  const broken: string[] = []
-  const first = Math.min(...deliveries.map(({ at }) => at))
-  // What replaces another comes when that would have come.
-  const isDueAtOnce = kind === 'replace' && isDuplicate
-  if (!isDueAtOnce && first < invokedAt + delayMs * TOLERANCE) {
-    broken.push(`${content} came ${first - invokedAt} ms after its send, and was delayed by ${delayMs}`)
+/** Nothing comes before its time, which for what replaced another is that one's. */
+function checkDelays(lives: readonly Life[], { kind, lagMs }: LifePromises): string[] {
+  const dues = kind === 'replace' ? duesOfReplaced(lives) : new Map(lives.map((life) => [life, dueOf(life)]))
+  return [...dues].flatMap(([{ send, deliveries }, due]) => {
+    const first = Math.min(...deliveries.map(({ at }) => at))
+    if (first >= due - lagMs) return []
+    const { content, invokedAt, delayMs } = send
+    const [after, late] = [first - invokedAt, due - invokedAt]
+    return [`${content} came ${after} ms after its send, and was due after ${late} (its own delay was ${delayMs})`]
+  })
+}
+
+function dueOf({ send: { invokedAt, delayMs } }: Life): Millis {
+  return invokedAt + delayMs * TOLERANCE
+}
+
+/** When each may come at the earliest: an id is replaced by the next higher one of its name, or by one that was never seen. */
+function duesOfReplaced(lives: readonly Life[]): Map<Life, Millis> {
+  const dues = new Map<Life, Millis>()
+  for (const ofName of byName(lives).values()) {
+    const unseen = ofName.filter((life) => life.send.outcome === 'unknown' && idOf(life) === undefined)
+    const seen = ofName.filter((life) => idOf(life) !== undefined)
+    seen.sort((one, other) => numberOf(idOf(one) ?? '') - numberOf(idOf(other) ?? ''))
+    let before = Number.NEGATIVE_INFINITY
+    for (const life of seen) {
+      const { outcome, isDuplicate, returnedAt, name } = life.send
+      const own = dueOf(life)
+      const replaceable = unseen.filter(({ send }) => send.invokedAt < returnedAt).map(dueOf)
+      const replaced = Math.min(before, ...replaceable)
+      before =
+        name === '' || (outcome === 'ok' && !isDuplicate) ? own : outcome === 'ok' ? replaced : Math.min(own, replaced)
+      dues.set(life, before)
+    }
   }
-  const early = deaths.find(({ reason, at }) => reason === 'expired' && at < invokedAt + ttlMs * TOLERANCE)
+  return dues
+}
+
+/** Nothing expires before its time, or is delivered after it. */
+function checkExpiry({ send, deliveries, deaths }: Life, { lagMs, isQuiet }: LifePromises): string[] {
+  const { content, ttlMs, invokedAt, returnedAt } = send
+  const broken: string[] = []
+  const early = deaths.find(({ reason, at }) => reason === 'expired' && at < invokedAt + ttlMs * TOLERANCE - lagMs)
   if (early !== undefined)
     broken.push(`${content} had expired at ${early.at}, and was to live ${ttlMs} ms from ${invokedAt}`)
   const last = returnedAt + ttlMs / TOLERANCE + PROMPT_MS
@@ -241,6 +269,20 @@ function checkTimes({ send, deliveries, deaths }: Life, { kind, isQuiet }: LifeP
 
 function mayBeAcknowledged({ deliveries }: Life): boolean {
   return deliveries.some(({ asked, end }) => asked === 'acknowledge' && end !== 'fenced')
+}
+
+function byName(lives: readonly Life[]): ReadonlyMap<string, readonly Life[]> {
+  const names = new Map<string, Life[]>()
+  for (const life of lives) {
+    const { name } = life.send
+    names.set(name, [...(names.get(name) ?? []), life])
+  }
+  return names
+}
+
+/** That it was accepted under, or came under. */
+function idOf({ send, deliveries, deaths }: Life): string | undefined {
+  return send.id ?? deliveries[0]?.id ?? deaths[0]?.id
 }
 
 function isNamed(kind: LifetimeKind): kind is 'replace' | 'debounce' | 'requeue' {

@@ -16,7 +16,7 @@ import {
 } from './lifetime-check.ts'
 import { producer } from './producer.ts'
 import type { Program, ProgramContext } from './program.ts'
-import type { Workload, WorkloadPorts } from './workload.ts'
+import { lagOf, type Workload, type WorkloadPorts } from './workload.ts'
 
 const SENDERS = 3
 const CONSUMERS = 2
@@ -44,9 +44,10 @@ export function lifetimeWorkload({ scenario, random, coverage }: WorkloadPorts):
   const shape = drawShape(random)
   const log: LifeLog = { events: [], coverage, sending: new Set(), isAudited: false }
   const { kind, queue } = shape
-  const { faults, shards } = scenario
+  const { faults, shards, network } = scenario
   const { limit } = queue.rules
-  const promises = { kind, limit, shards, clocksLie: faults.includes('clock'), isQuiet: faults.length === 0 }
+  const isQuiet = faults.length === 0
+  const promises = { kind, limit, shards, clocksLie: faults.includes('clock'), lagMs: lagOf(network), isQuiet }
   return {
     programs: [
       auditorOf(shape, log),

@@ -11,7 +11,7 @@ import type { Coverage } from './coverage.ts'
 import { producer } from './producer.ts'
 import type { Program, ProgramContext } from './program.ts'
 import { checkQueue, type DeathRecord, type DeliveryRecord, type QueueEvent, type SendRecord } from './queue-check.ts'
-import type { Workload, WorkloadPorts } from './workload.ts'
+import { lagOf, type Workload, type WorkloadPorts } from './workload.ts'
 
 const SENDERS = 2
 const CONSUMERS = 3
@@ -41,9 +41,7 @@ export function queueWorkload({ scenario, random, coverage }: WorkloadPorts): Wo
   const { order, maxAttempts } = shape.queue.rules
   const { faults, network } = scenario
   const clocksLie = faults.includes('clock')
-  // A follower learns the time of an entry that was proposed, acknowledged and then said to be committed.
-  const lagMs = 4 * (network.delayMs[1] + network.tailMs)
-  const promises = { order, maxAttempts, clocksLie, lagMs, isQuiet: faults.length === 0 }
+  const promises = { order, maxAttempts, clocksLie, lagMs: lagOf(network), isQuiet: faults.length === 0 }
   return {
     programs: [auditorOf(shape, log), ...senders, ...consumers],
     isDone: () => log.isAudited,

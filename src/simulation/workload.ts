@@ -1,7 +1,9 @@
 /** A workload is what programs do to a simulated cluster, and how to judge from what they saw whether it kept its promises. */
 
 import type { SeededRandom } from '../base/random.ts'
+import type { Millis } from '../base/time.ts'
 import type { Coverage } from './coverage.ts'
+import type { LinkQuality } from './link.ts'
 import type { Program } from './program.ts'
 import type { Scenario } from './scenario.ts'
 
@@ -13,6 +15,11 @@ export interface Workload {
   judge(): readonly string[]
   /** All that was noted, each as one line of JSON. */
   readonly history: readonly object[]
+}
+
+/** How far one leader's time may lie behind the next one's: a follower learns it from an entry that was proposed, acknowledged and then said to be committed. */
+export function lagOf({ delayMs, tailMs }: LinkQuality): Millis {
+  return 4 * (delayMs[1] + tailMs)
 }
 
 export interface WorkloadPorts {

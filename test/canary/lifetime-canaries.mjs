@@ -34,6 +34,14 @@ export const LIFETIME_CANARIES = [
     options: ['--workload', 'lifetime'],
   },
   {
+    name: 'let what replaces a message come at a time of its own',
+    file: 'machine/queue-execute.js',
+    find: "const due = message.mode === 'replace' ?",
+    replace: "const due = message.mode === 'drop' ?",
+    seeds: 30,
+    options: ['--workload', 'lifetime'],
+  },
+  {
     name: 'let no message expire',
     file: 'machine/queue-execute.js',
     find: 'expires: expires === 0 ? NEVER :',

@@ -3,7 +3,7 @@
 import { assert, required } from '../../src/base/assert.ts'
 import type { NodeId } from '../../src/base/identity.ts'
 import { SeededRandom } from '../../src/base/random.ts'
-import type { LogIndex, LogPosition, Term } from '../../src/protocol/core.ts'
+import type { LogIndex, LogPosition, Term, Written } from '../../src/protocol/core.ts'
 import { DEFAULT_LIMITS, DEFAULT_TIMING, type RaftLimits } from '../../src/protocol/raft/config.ts'
 import type {
   Configuration,
@@ -83,7 +83,7 @@ export class Storage {
 
 interface Batch {
   readonly ready: RaftReady
-  readonly last: LogPosition
+  readonly written: Written
 }
 
 export interface Machine {
@@ -188,7 +188,7 @@ export class RaftCluster {
     for (const batch of machine.unsynced.splice(0, batches)) {
       for (const write of batch.ready.writes) machine.disk.apply(write)
       for (const { to, message } of batch.ready.messagesAfterPersist) this.#send(machine.name, to, message)
-      if (batch.ready.writes.length > 0) machine.core?.persisted(batch.last)
+      if (batch.ready.writes.length > 0) machine.core?.persisted(batch.written)
     }
     this.#turn(machine)
   }
@@ -287,7 +287,7 @@ export class RaftCluster {
       for (const write of ready.writes) machine.memory.apply(write)
       for (const output of ready.outputs) this.#fulfil(machine, output)
       this.#options.onReady?.(machine, ready)
-      machine.unsynced.push({ ready, last: core.last })
+      machine.unsynced.push({ ready, written: core.written })
       if (!this.slowDisks.has(machine.name)) this.persist(machine.name)
     }
   }

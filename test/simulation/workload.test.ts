@@ -65,6 +65,8 @@ describe('bugs that were found by a seed', () => {
     ['an outbox asked only a replica that was cut off where its target is led', 'transaction', 160],
     ['a process that slept was given a lock that it had lost meanwhile', 'lock', 41],
     ['who only listens does not wait for a node that hangs', 'schedule', 220],
+    ['an office whose handover got no answer was kept for ever', 'share', 1349],
+    ['a lone node led before its vote was on disk, and used one place of its log twice', 'schedule', 1519],
   ]
   test.each(seeds)(
     '%s: %s, seed %i',

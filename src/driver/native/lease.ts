@@ -116,15 +116,23 @@ export class NativeLeases implements LeaseFacet {
   /** @param to the value of the waiting candidate that comes next */
   async letGo(name: string, lease: SessionLease, to: Uint8Array | undefined, options: CallOptions): Promise<void> {
     if (lease.isOver) return
-    if (to !== undefined) {
-      const state = await this.#ask(name, options)
-      // The newest of its places: a candidate that lost its lease and came back has an older one until that lease is over.
-      const next = state?.waiters.findLast(({ value }) => isEqual(value, to))?.lease ?? 0
-      const command = { lock: name, lease: lease.id, to: next }
-      const value = this.#parts.bodies.write((writer) => encodeLetGo(writer, ENVELOPE, command)).subarray(HEAD_BYTES)
-      await this.#parts.router.submit(new Operation(LET_GO, { ...placeOfLock(name), value }), options)
+    try {
+      if (to !== undefined) await this.#passOn(name, lease, to, options)
+    } catch (error) {
+      // It may have been passed on all the same; and its holder, who wants it no longer, would keep it for ever.
+      lease.end({ timeout: CLEAN_UP_MS }).catch(() => {})
+      throw error
     }
     await lease.end(options)
+  }
+
+  async #passOn(name: string, lease: SessionLease, to: Uint8Array, options: CallOptions): Promise<void> {
+    const state = await this.#ask(name, options)
+    // The newest of its places: a candidate that lost its lease and came back has an older one until that lease is over.
+    const next = state?.waiters.findLast(({ value }) => isEqual(value, to))?.lease ?? 0
+    const command = { lock: name, lease: lease.id, to: next }
+    const value = this.#parts.bodies.write((writer) => encodeLetGo(writer, ENVELOPE, command)).subarray(HEAD_BYTES)
+    await this.#parts.router.submit(new Operation(LET_GO, { ...placeOfLock(name), value }), options)
   }
 
   /** Asks for the lock and waits in line for it; the token. */

@@ -1,6 +1,7 @@
 /** A candidate asks for votes: first whether it would get them (pre-vote, thesis §9.6), then for the votes themselves. */
 
 import type { NodeId } from '../../base/identity.ts'
+import type { Term } from '../core.ts'
 import { becomeLeader } from './leader.ts'
 import type { PreVoteReply, RaftMessage, VoteReply } from './message.ts'
 import { countVotes } from './quorum.ts'
@@ -29,9 +30,14 @@ export function startVote(replica: Replica, transfer: boolean): void {
   for (const voter of otherVoters(replica)) replica.outbox.sendAfterPersist(voter, request)
 }
 
-/** The own vote is on disk: now it counts. */
-export function candidatePersisted(replica: Replica): void {
-  if (replica.role !== 'candidate' || replica.outbox.hasWrites) return
+/** A candidate whose own vote is still on its way to the disk has asked nobody: to begin anew would only be later. */
+export function isAwaitingOwnVote(replica: Replica): boolean {
+  return replica.role === 'candidate' && !replica.votes.has(replica.self)
+}
+
+/** All that was written in this term is on disk. The own vote counts once it is; a vote of an earlier campaign never does. */
+export function candidatePersisted(replica: Replica, term: Term): void {
+  if (replica.role !== 'candidate' || term !== replica.term) return
   replica.votes.set(replica.self, true)
   countElection(replica)
 }

@@ -2,7 +2,7 @@
 
 import type { NodeId } from '../../base/identity.ts'
 import type { LogIndex, LogPosition } from '../core.ts'
-import { startPreVote, startVote } from './candidate.ts'
+import { isAwaitingOwnVote, startPreVote, startVote } from './candidate.ts'
 import type { Append, Heartbeat, RaftMessage, RaftRequest, ReadIndexReply } from './message.ts'
 import type { Replica } from './replica.ts'
 
@@ -55,6 +55,7 @@ export function followerWakes(replica: Replica): void {
   if (now < replica.electionAt) return
   const trustedUntil = replica.leaderSeenAt() + replica.patience
   if (trustedUntil > now) replica.electionAt = trustedUntil
+  else if (isAwaitingOwnVote(replica)) replica.awaitCampaign()
   else startPreVote(replica)
 }
 

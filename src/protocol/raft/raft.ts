@@ -2,7 +2,7 @@
 
 import type { NodeId } from '../../base/identity.ts'
 import type { Millis } from '../../base/time.ts'
-import type { Core, LogIndex, LogPosition, Term } from '../core.ts'
+import type { Core, LogIndex, LogPosition, Term, Written } from '../core.ts'
 import { candidatePersisted, onPreVoteReply, onVoteReply } from './candidate.ts'
 import type { RaftStart } from './config.ts'
 import { followerFlushes, followerReceives, followerSubmits, followerWakes, onInstallSnapshot } from './follower.ts'
@@ -61,6 +61,13 @@ export class Raft implements Core<RaftMessage, RaftRequest, RaftOutput, RaftWrit
     return this.#replica.log.last
   }
 
+  /** What the host hands back once all that was taken so far is durable. */
+  get written(): Written {
+    const { log, term } = this.#replica
+    const { index, term: lastTerm } = log.last
+    return { index, term: lastTerm, currentTerm: term }
+  }
+
   get persistedIndex(): LogIndex {
     return this.#replica.persistedIndex
   }
@@ -113,13 +120,13 @@ export class Raft implements Core<RaftMessage, RaftRequest, RaftOutput, RaftWrit
     else followerWakes(replica)
   }
 
-  persisted(upTo: LogPosition): void {
+  persisted(upTo: Written): void {
     this.#dirty = true
     const replica = this.#replica
     // An entry that was overwritten meanwhile says nothing about the one in its place.
     if (upTo.index > replica.persistedIndex && replica.log.holds(upTo)) replica.persistedIndex = upTo.index
     if (replica.leadership !== undefined) leaderPersisted(replica, replica.leadership)
-    else candidatePersisted(replica)
+    else candidatePersisted(replica, upTo.currentTerm)
   }
 
   get wakeAt(): Millis {

@@ -18,10 +18,6 @@ export class Outbox {
   /** The entries of the last write, while they can still grow. */
   #tail: Entry[] | undefined
 
-  get hasWrites(): boolean {
-    return this.#writes.length > 0
-  }
-
   send(to: NodeId, message: RaftMessage): void {
     this.#messages.push({ to, message })
   }

@@ -42,7 +42,7 @@ const death = (id: string, content: string, at: number, reason = 'expired'): Lif
 })
 
 const judge = (kind: LifetimeKind, history: readonly LifeEvent[], more: Partial<LifePromises> = {}): string =>
-  checkLifetimes(history, { kind, limit: 2, shards: 1, clocksLie: false, isQuiet: true, ...more }).join('; ')
+  checkLifetimes(history, { kind, limit: 2, shards: 1, clocksLie: false, lagMs: 0, isQuiet: true, ...more }).join('; ')
 
 describe('nothing is said against', () => {
   const good: readonly (readonly [string, LifetimeKind, readonly LifeEvent[]])[] = [
@@ -54,6 +54,16 @@ describe('nothing is said against', () => {
         delivery('0.1', 'a', 2, { end: 'fenced', askedAt: 50, answeredAt: 51 }),
         send('b', 5, { id: '0.2', isDuplicate: true }),
         delivery('0.2', 'b', 9),
+      ],
+    ],
+    [
+      'a message that comes at the time of the one that it replaced, by a send whose answer was lost',
+      'replace',
+      [
+        send('a', 0, { id: '0.1', delayMs: 100 }),
+        send('b', 5, { outcome: 'unknown', returnedAt: Number.POSITIVE_INFINITY, delayMs: 5000 }),
+        send('c', 9, { id: '0.3', isDuplicate: true, delayMs: 5000 }),
+        delivery('0.3', 'c', 100),
       ],
     ],
     [
@@ -153,6 +163,17 @@ describe('a promise is broken when', () => {
         delivery('0.2', 'b', 1000),
       ],
       'b came 100 ms after its send',
+    ],
+    [
+      'a message comes before the time of the one that it replaced',
+      'replace',
+      [
+        send('a', 0, { id: '0.1', delayMs: 1000 }),
+        send('b', 5, { id: '0.2', isDuplicate: true }),
+        send('c', 9, { id: '0.3', isDuplicate: true }),
+        delivery('0.3', 'c', 100),
+      ],
+      'c came 91 ms after its send, and was due after 971',
     ],
     [
       'a message expires that never should',

@@ -140,10 +140,34 @@ describe('Raft', () => {
     raft.takeReady()
     raft.receive(c, append(3, 2), 2)
     raft.takeReady()
-    raft.persisted({ index: 2, term: 2 })
+    raft.persisted({ index: 2, term: 2, currentTerm: 2 })
     expect(raft.persistedIndex).toBe(1)
-    raft.persisted({ index: 2, term: 3 })
+    raft.persisted({ index: 2, term: 3, currentTerm: 3 })
     expect(raft.persistedIndex).toBe(2)
+  })
+
+  test('of a single voter leads only once its vote of that very term is on disk', () => {
+    const raft = start({ configuration: { incoming: [a], outgoing: [], learners: [] }, term: 1 })
+    raft.submit({ type: 'campaign' }, 1)
+    expect(raft.takeReady()?.writes).toEqual([{ type: 'hard-state', term: 2, vote: a }])
+    // What was under way before comes first.
+    raft.persisted({ index: 0, term: 0, currentTerm: 1 })
+    expect([raft.role, raft.term]).toEqual(['candidate', 2])
+    raft.persisted({ index: 0, term: 0, currentTerm: 2 })
+    expect([raft.role, raft.term]).toEqual(['leader', 2])
+  })
+
+  test('that waits for its own vote to be on disk waits on: another term would only take longer', () => {
+    const raft = start({ configuration: { incoming: [a], outgoing: [], learners: [] } })
+    raft.submit({ type: 'campaign' }, 1)
+    raft.takeReady()
+    for (let times = 0; times < 3; times++) {
+      const due = raft.wakeAt
+      raft.wake(due)
+      raft.takeReady()
+      expect([raft.role, raft.term]).toEqual(['candidate', 1])
+      expect(raft.wakeAt).toBeGreaterThan(due)
+    }
   })
 
   test('takes a snapshot for what it is: a commit, when the log holds it all', () => {
