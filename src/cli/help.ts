@@ -22,7 +22,8 @@ Commands that talk to a cluster find it at --connect, else at TROUPE_CONNECT, el
 A cluster with a secret is opened by TROUPE_SECRET; a secret on the command line could be read by every user.
 
 Exit codes: 0 done, 1 the operation failed, 2 the command line or an option is wrong, 70 Troupe contradicts itself,
-74 the disk failed or its data is damaged. Errors go to standard error: code, what happened, what to do.`
+74 the disk failed or its data is damaged, 78 another version of Troupe is needed.
+Errors go to standard error: code, what happened, what to do.`
 
 /** The page of `troupe --help`, or of a group such as `troupe map --help`. */
 export function overview(commands: readonly Command[], group?: string): string {

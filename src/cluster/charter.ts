@@ -1,6 +1,7 @@
 /** The charter is what a node must remember of its cluster to start again by itself: the founders, and who owned what when last heard. */
 
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
+import { FIRST_LEVEL, type Level } from '../machine/level.ts'
 import { decodeShardMap, encodeShardMap, type ShardMap } from '../sharding/shard-map.ts'
 import type { Member } from '../wire/introduction.ts'
 import type { Membership } from './founding.ts'
@@ -9,6 +10,8 @@ export interface Charter {
   readonly membership: Membership
   /** The newest that the meta group is known to have decided; undefined before the first. */
   readonly shardMap: ShardMap | undefined
+  /** The highest level that the meta group is known to have agreed on. */
+  readonly level: Level
 }
 
 /** Keeps the charter on disk; `replace` is atomic. */
@@ -17,9 +20,13 @@ export interface CharterStore {
   replace(bytes: Uint8Array, done: (error: Error | undefined) => void): void
 }
 
-export const NO_CHARTER: Charter = { membership: { founders: [], founded: false }, shardMap: undefined }
+export const NO_CHARTER: Charter = {
+  membership: { founders: [], founded: false },
+  shardMap: undefined,
+  level: FIRST_LEVEL,
+}
 
-export function encodeCharter({ membership, shardMap }: Charter): Uint8Array {
+export function encodeCharter({ membership, shardMap, level }: Charter): Uint8Array {
   const writer = new ByteWriter()
   writer.u8(membership.founded ? 1 : 0)
   writer.u32(membership.founders.length)
@@ -29,6 +36,7 @@ export function encodeCharter({ membership, shardMap }: Charter): Uint8Array {
     writer.text(address)
   }
   writer.blob(shardMap === undefined ? new Uint8Array(0) : encodeShardMap(shardMap))
+  writer.u8(level)
   return writer.take()
 }
 
@@ -40,5 +48,6 @@ export function decodeCharter(bytes: Uint8Array): Charter {
     founders.push({ node: reader.text(), directory: reader.text(), address: reader.text() })
   }
   const encoded = reader.blob()
-  return { membership: { founders, founded }, shardMap: encoded.length === 0 ? undefined : decodeShardMap(encoded) }
+  const shardMap = encoded.length === 0 ? undefined : decodeShardMap(encoded)
+  return { membership: { founders, founded }, shardMap, level: reader.remaining === 0 ? FIRST_LEVEL : reader.u8() }
 }

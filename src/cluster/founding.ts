@@ -1,6 +1,9 @@
 /** Founding is how nodes that know each other's addresses agree, once and for ever, on who the first members are. */
 
-import type { Introduction, Member } from '../wire/introduction.ts'
+import type { Member, Introduction as Whole } from '../wire/introduction.ts'
+
+/** The part of an introduction that founding is about. */
+export type Introduction = Omit<Whole, 'levels'>
 
 /** What must be on disk before anybody hears of it. */
 export interface Membership {

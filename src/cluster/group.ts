@@ -5,6 +5,7 @@ import type { GroupId, NodeId } from '../base/identity.ts'
 import type { Clock, Millis, Scheduler } from '../base/time.ts'
 import type { Hosted } from '../host/host.ts'
 import type { LogDevice, StoredSnapshot } from '../host/log-device.ts'
+import type { Level } from '../machine/level.ts'
 import type { Machine } from '../machine/machine.ts'
 import type { Liveness, LogIndex, LogPosition, Written } from '../protocol/core.ts'
 import type { Entry, RaftEvent, RaftMessage, RaftOutput, RaftRequest, RaftWrite } from '../protocol/raft/message.ts'
@@ -30,6 +31,8 @@ export interface GroupPorts {
   readonly liveness: Liveness
   readonly log: LogDevice
   readonly carriage: Carriage
+  /** What all members can execute. */
+  level(): Level
   send(to: NodeId, group: GroupId, message: RaftMessage): void
   /** The role, the term or the leader of the group changed. */
   leadershipChanged(group: Group): void
@@ -277,7 +280,7 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
   #propose(): void {
     if (this.#proposals.isEmpty && !this.#isDue) return
     const id = ++this.#requests
-    const payload = this.#proposals.take(id, this.#time.next())
+    const payload = this.#proposals.take(id, this.#time.next(), this.#ports.level())
     if (this.#isDue) this.#due = { number: id, index: UNPLACED }
     this.#isDue = false
     this.core.submit({ type: 'propose', id, kind: 'command', payload }, this.#ports.clock.now())

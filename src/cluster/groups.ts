@@ -8,6 +8,7 @@ import type { Host } from '../host/host.ts'
 import type { RecoveredGroup, SnapshotHeader, SnapshotStore } from '../host/log-device.ts'
 import type { PieceStores } from '../host/piece-files.ts'
 import { type HashSecret, KeyHash } from '../machine/key-hash.ts'
+import { expectLevel, type Level } from '../machine/level.ts'
 import { SHARD_LIMITS, Shard } from '../machine/shard.ts'
 import type { LogPosition } from '../protocol/core.ts'
 import type { RaftLimits, RaftTiming } from '../protocol/raft/config.ts'
@@ -16,7 +17,7 @@ import { Raft } from '../protocol/raft/raft.ts'
 import type { Placed } from '../sharding/placement.ts'
 import { createShardMap, type ShardMap } from '../sharding/shard-map.ts'
 import { Group, type GroupPorts } from './group.ts'
-import { appliedShardMap, proposeFirstShardMap } from './meta.ts'
+import { appliedLevel, appliedShardMap, proposeFirstShardMap, proposeLevel } from './meta.ts'
 import type { Carriage } from './outbox-carrier.ts'
 import type { ReplyTarget } from './source.ts'
 
@@ -32,13 +33,16 @@ interface Handlers
   extends Pick<GroupPorts, 'send' | 'sendSnapshot' | 'leadershipChanged' | 'applied' | 'observe' | 'fatal'> {
   /** Sends a command to the leader of a group, wherever it is. */
   carry(group: GroupId, command: Uint8Array, target: ReplyTarget, id: number): void
-  /** The meta group has decided who owns what. */
-  owned(shardMap: ShardMap): void
+  /** The meta group has decided anew who owns what, or what all members can execute. */
+  decided(shardMap: ShardMap | undefined, level: Level): void
+  /** What all members can execute, as far as they have introduced themselves. */
+  commonLevel(): Level
 }
 
 interface GroupSettings {
   readonly node: NodeId
   readonly shards: number
+  readonly level: Level
   readonly hashSecret: HashSecret
   readonly timing: RaftTiming
   readonly limits: RaftLimits
@@ -58,11 +62,19 @@ export class Groups {
   readonly #placed = new Map<GroupId, Placed>()
   #members: readonly NodeId[] = []
   #shardMap: ShardMap | undefined
+  #level: Level
 
-  constructor(host: RaftHost, resources: Resources, settings: GroupSettings, handlers: Handlers) {
+  /** @param agreed the level that was agreed on when last heard */
+  constructor(
+    host: RaftHost,
+    resources: Resources,
+    settings: GroupSettings & { readonly agreed: Level },
+    handlers: Handlers,
+  ) {
     this.#host = host
     this.#resources = resources
     this.#settings = settings
+    this.#level = settings.agreed
     this.#handlers = handlers
     this.#hash = new KeyHash(settings.hashSecret)
   }
@@ -83,6 +95,11 @@ export class Groups {
     return this.#shardMap
   }
 
+  /** What all members have agreed that entries may ask of a machine. */
+  get level(): Level {
+    return this.#level
+  }
+
   /** Where a group's replicas are and which should lead; undefined for a group that nobody has heard of. */
   placed(id: GroupId): Placed | undefined {
     return this.#placed.get(id)
@@ -100,13 +117,26 @@ export class Groups {
   reviewMeta(): void {
     const meta = this.#all.get(META_GROUP)
     if (meta === undefined) return
-    const decided = appliedShardMap(meta)
-    if (decided === undefined) {
-      if (meta.isLeader) proposeFirstShardMap(meta, createShardMap(this.#settings.shards, this.#members))
-    } else if (decided.epoch > (this.#shardMap?.epoch ?? 0)) {
-      this.#own(decided)
-      this.#handlers.owned(decided)
+    const level = appliedLevel(meta)
+    const shardMap = appliedShardMap(meta)
+    const isRaised = level > this.#level
+    if (isRaised) expectLevel('the members have agreed on entries', level, this.#settings.level)
+    this.#level = Math.max(level, this.#level)
+    this.reviewLevel()
+    if (shardMap === undefined && meta.isLeader) {
+      proposeFirstShardMap(meta, createShardMap(this.#settings.shards, this.#members))
     }
+    const isNewer = shardMap !== undefined && shardMap.epoch > (this.#shardMap?.epoch ?? 0)
+    if (isNewer) this.#own(shardMap)
+    if (isNewer || isRaised) this.#handlers.decided(this.#shardMap, level)
+  }
+
+  /** The leader of the meta group raises the level to what all members can execute. */
+  reviewLevel(): void {
+    const meta = this.#all.get(META_GROUP)
+    if (meta === undefined || !meta.isLeader) return
+    const common = this.#handlers.commonLevel()
+    if (common > this.#level) proposeLevel(meta, common)
   }
 
   #own(shardMap: ShardMap): void {
@@ -123,9 +153,14 @@ export class Groups {
       ...this.#handlers,
       self: this.#settings.node,
       carriage: this.#carriageOf(id),
+      level: () => this.#level,
       snapshot: (group) => this.#resources.snapshots.newest(group),
     }
-    const machine = new Shard(SHARD_LIMITS, this.#hash, this.#resources.pieces.of(id))
+    const machine = new Shard(
+      { ...SHARD_LIMITS, level: this.#settings.level },
+      this.#hash,
+      this.#resources.pieces.of(id),
+    )
     const group = new Group(id, { core: this.#newCore(id, replicas), machine }, ports)
     this.#all.set(id, group)
     group.onTouch(this.#host.add(group))

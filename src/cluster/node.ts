@@ -7,6 +7,7 @@ import { Host } from '../host/host.ts'
 import type { LogDevice, SnapshotStore } from '../host/log-device.ts'
 import type { PieceStores } from '../host/piece-files.ts'
 import type { Network } from '../host/port.ts'
+import { expectLevel, FIRST_LEVEL, LEVEL, type Level } from '../machine/level.ts'
 import type { RaftEvent, RaftMessage, RaftOutput, RaftRequest, RaftWrite } from '../protocol/raft/message.ts'
 import type { Channel } from '../wire/channel.ts'
 import type { Introduction } from '../wire/introduction.ts'
@@ -59,6 +60,7 @@ export class ClusterNode {
   readonly #founding: Founding
   readonly #met = new Map<NodeId, Introduction>()
   readonly #generations = new Map<string, number>()
+  readonly #level: Level
   #charter: Charter
   /** What may be said to others: it is on disk. */
   #introduction: Introduction
@@ -73,6 +75,8 @@ export class ClusterNode {
     this.#ports = ports
     const stored = ports.charter.read()
     this.#charter = stored === undefined ? NO_CHARTER : decodeCharter(stored)
+    this.#level = settings.level ?? LEVEL
+    expectLevel('this data directory is of a cluster', this.#charter.level, this.#level)
     this.#liveness = new NodeLiveness(ports, (peer) => this.#transport.beat(peer))
     this.#transport = new Transport(ports.network, this.#liveness, {
       introduced: (from, introduction) => this.#introduced(from, introduction),
@@ -98,7 +102,7 @@ export class ClusterNode {
     const others = settings.join.filter((address) => address !== settings.address)
     const expected = { nodes: others.length + 1, shards: settings.shards }
     this.#founding = new Founding(self, expected, this.#charter.membership)
-    this.#introduction = this.#founding.introduction
+    this.#introduction = this.#introductionNow()
   }
 
   /** Meets the other nodes, and begins to serve as soon as the cluster exists. */
@@ -168,24 +172,34 @@ export class ClusterNode {
 
   #newGroups(): Groups {
     const { settings } = this
-    return new Groups(this.#host, { ...this.#ports, liveness: this.#liveness }, settings, {
-      send: (to, group, message) => this.#transport.send(to, group, message),
-      sendSnapshot: (group, to, term) => this.#exchange.send(group.id, to, term),
-      leadershipChanged: () => {
-        this.#isTopologyStale = true
+    const levels = { level: this.#level, agreed: this.#charter.level }
+    return new Groups(
+      this.#host,
+      { ...this.#ports, liveness: this.#liveness },
+      { ...settings, ...levels },
+      {
+        send: (to, group, message) => this.#transport.send(to, group, message),
+        sendSnapshot: (group, to, term) => this.#exchange.send(group.id, to, term),
+        leadershipChanged: () => {
+          this.#isTopologyStale = true
+        },
+        applied: (group) => {
+          if (group.id === META_GROUP) this.#groups.reviewMeta()
+        },
+        carry: (group, command, target, id) => this.#router.carry(group, command, target, id),
+        decided: (shardMap, level) => {
+          // A node that has no replica of any shard hears of no leadership that would make it tell.
+          this.#isTopologyStale = true
+          // With a higher level, an earlier version must not start with this directory any more.
+          this.#remember({ ...this.#charter, shardMap, level }, () => {
+            this.#introduction = this.#introductionNow()
+          })
+        },
+        commonLevel: () => this.#commonLevel(),
+        observe: (group, event) => this.#ports.observe({ type: 'raft', group: group.id, event }),
+        fatal: (error) => this.#fail(error),
       },
-      applied: (group) => {
-        if (group.id === META_GROUP) this.#groups.reviewMeta()
-      },
-      carry: (group, command, target, id) => this.#router.carry(group, command, target, id),
-      owned: (shardMap) => {
-        // A node that has no replica of any shard hears of no leadership that would make it tell.
-        this.#isTopologyStale = true
-        this.#remember({ ...this.#charter, shardMap }, () => {})
-      },
-      observe: (group, event) => this.#ports.observe({ type: 'raft', group: group.id, event }),
-      fatal: (error) => this.#fail(error),
-    })
+    )
   }
 
   #newRouter(): Router {
@@ -229,13 +243,23 @@ export class ClusterNode {
     if (introduction.self.node !== from) return
     const verdict = this.#founding.meet(introduction)
     if (verdict.type === 'stranger') {
-      this.#ports.observe({ type: 'stranger', node: from, reason: verdict.reason })
-      this.#ports.network.disconnect(from)
+      this.#turnAway(from, verdict.reason)
+      return
+    }
+    const { own, agreed } = introduction.levels
+    expectLevel('the members have agreed on entries', agreed, this.#level)
+    if (own < this.#groups.level) {
+      this.#turnAway(from, `it executes level ${own}, and the members have agreed on ${this.#groups.level}; upgrade it`)
       return
     }
     this.#met.set(from, introduction)
     if (verdict.type === 'agreed') this.#agree()
     this.#trust(from)
+  }
+
+  #turnAway(node: NodeId, reason: string): void {
+    this.#ports.observe({ type: 'stranger', node, reason })
+    this.#ports.network.disconnect(node)
   }
 
   /** Messages are taken from, and sent to, founders who have agreed to the same list. */
@@ -252,7 +276,7 @@ export class ClusterNode {
   #agree(): void {
     const { membership } = this.#founding
     this.#remember({ ...this.#charter, membership }, () => {
-      this.#introduction = this.#founding.introduction
+      this.#introduction = this.#introductionNow()
       if (membership.founded && !this.#isFounded) this.#serve()
       for (const node of this.#met.keys()) this.#transport.introduce(node, this.#introduction)
       for (const node of this.#met.keys()) this.#trust(node)
@@ -260,6 +284,17 @@ export class ClusterNode {
       const verdict = this.#founding.begin()
       if (verdict.type === 'agreed') this.#agree()
     })
+  }
+
+  #introductionNow(): Introduction {
+    return { ...this.#founding.introduction, levels: { own: this.#level, agreed: this.#charter.level } }
+  }
+
+  #commonLevel(): Level {
+    const levels = this.#groups.members.map((node) =>
+      node === this.settings.node ? this.#level : (this.#met.get(node)?.levels.own ?? FIRST_LEVEL),
+    )
+    return Math.min(...levels)
   }
 
   #remember(charter: Charter, then: () => void): void {
@@ -300,6 +335,7 @@ export class ClusterNode {
     const now = this.#ports.clock.now()
     this.#guard(() => {
       this.#snapshotter.review(this.#groups.all)
+      this.#groups.reviewLevel()
       this.#isUnsettled = this.#leaders.review(now)
     })
     const pause = this.#isUnsettled ? UNSETTLED_REVIEW_MS : this.#snapshotter.reviewMs

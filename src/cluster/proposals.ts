@@ -2,6 +2,7 @@
 
 import { required } from '../base/assert.ts'
 import { BatchWriter } from '../machine/batch.ts'
+import type { Level } from '../machine/level.ts'
 import type { LogIndex, LogPosition } from '../protocol/core.ts'
 import { REPLY } from '../wire/request.ts'
 import type { ReplyTarget } from './source.ts'
@@ -41,11 +42,11 @@ export class Proposals {
   }
 
   /** The entry of this turn, which may be empty; its fate will be reported under `number`. */
-  take(number: number, timeMicros: number): Uint8Array {
+  take(number: number, timeMicros: number, level: Level): Uint8Array {
     this.#submitted.set(number, { sources: this.#sources, ids: this.#ids })
     this.#sources = []
     this.#ids = []
-    return this.#writer.finish(timeMicros)
+    return this.#writer.finish(timeMicros, level)
   }
 
   /** The log has a place for the entry. */

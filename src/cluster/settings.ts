@@ -2,6 +2,7 @@
 
 import type { NodeId } from '../base/identity.ts'
 import type { HashSecret } from '../machine/key-hash.ts'
+import type { Level } from '../machine/level.ts'
 import type { RaftLimits, RaftTiming } from '../protocol/raft/config.ts'
 import type { CompactionLimits } from './snapshotter.ts'
 
@@ -18,6 +19,8 @@ export interface NodeSettings {
   readonly shards: number
   readonly durability: 'disk' | 'os' | 'memory'
   readonly hashSecret: HashSecret
+  /** What this node executes. Default: what its version does; a lower one is that of an earlier version. */
+  readonly level?: Level
   readonly timing: RaftTiming
   readonly limits: RaftLimits
   readonly compaction?: CompactionLimits

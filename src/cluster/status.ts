@@ -22,6 +22,8 @@ export interface NodeView {
 export interface NodeStatus {
   readonly cluster: string
   readonly answeredBy: string
+  /** What all members have agreed that they can execute: it rises when the last one has been upgraded. */
+  readonly level: number
   readonly members: readonly {
     readonly node: string
     readonly address: string
@@ -51,6 +53,7 @@ export function statusOf(view: NodeView): NodeStatus {
   return {
     cluster: settings.cluster,
     answeredBy: settings.node,
+    level: groups.level,
     members,
     groups: groupIds(groups).map((id) => groupStatus(view, id)),
   }

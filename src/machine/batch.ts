@@ -1,13 +1,13 @@
 /** A batch is what one log entry carries: the commands of one turn with the leader's time. */
 
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
+import { LEVEL, type Level } from './level.ts'
 
 /** Microseconds since 1970 (UTC) on the clock of the leader that proposed the batch; 0 when it gave none. */
 export type LeaderMicros = number
 
-/** `[version u8, time u53, count u32]`, then for each command `[length u32, bytes]`. */
+/** `[level u8, time u53, count u32]`, then for each command `[length u32, bytes]`. */
 const HEADER_BYTES = 13
-const VERSION = 1
 const ROOM = 4096
 
 /** Collects commands verbatim: the engine carries them without knowing what they say. */
@@ -34,11 +34,11 @@ export class BatchWriter {
     return this.#count++
   }
 
-  /** The entry, in a buffer of its own; the writer is ready for the next batch. */
-  finish(time: LeaderMicros): Uint8Array {
+  /** The entry, in a buffer of its own, for machines of this level; the writer is ready for the next batch. */
+  finish(time: LeaderMicros, level: Level = LEVEL): Uint8Array {
     const entry = this.#writer.copy()
     const header = new DataView(entry.buffer, entry.byteOffset, HEADER_BYTES)
-    header.setUint8(0, VERSION)
+    header.setUint8(0, level)
     header.setUint32(1, time >>> 0, true)
     header.setUint32(5, Math.floor(time / 2 ** 32), true)
     header.setUint32(9, this.#count, true)
@@ -48,7 +48,7 @@ export class BatchWriter {
 
   #reserveHeader(): void {
     this.#count = 0
-    this.#writer.u8(VERSION)
+    this.#writer.u8(0)
     this.#writer.u53(0)
     this.#writer.u32(0)
   }
@@ -63,8 +63,8 @@ export class BatchReader {
   readonly time: LeaderMicros
   /** How many commands the entry claims: never more than its bytes could hold. */
   readonly count: number
-  /** False for an entry in a newer format, whose commands cannot be read. */
-  readonly supported: boolean
+  /** What a machine must know to execute it; 0 for what is no entry. */
+  readonly level: Level
   /** Of the present command; -1 before the first. */
   position = -1
   end: number = HEADER_BYTES
@@ -72,7 +72,7 @@ export class BatchReader {
   constructor(entry: Uint8Array) {
     this.reader = new ByteReader(entry)
     const whole = entry.length >= HEADER_BYTES
-    this.supported = whole && this.reader.u8() === VERSION
+    this.level = whole ? this.reader.u8() : 0
     const low = whole ? this.reader.u32() : 0
     const high = whole ? this.reader.u32() : 0
     this.time = Math.min(high * 2 ** 32 + low, Number.MAX_SAFE_INTEGER)
@@ -81,7 +81,7 @@ export class BatchReader {
   }
 
   next(): boolean {
-    if (!this.supported || this.position + 1 >= this.count) return false
+    if (this.position + 1 >= this.count) return false
     const { reader } = this
     if (reader.end - this.end < 4) return false
     reader.at = this.end

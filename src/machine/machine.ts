@@ -8,7 +8,10 @@ import type { Piece } from './pieces.ts'
 export type ReplySink = (position: number, reply: Uint8Array) => void
 
 export interface Machine {
-  /** Executes one entry: a batch of commands (see `batch.ts`) with the leader's time. Never throws for what a client sent. */
+  /**
+   * Executes one entry: a batch of commands (see `batch.ts`) with the leader's time. Never throws for what a client sent, and
+   * `VERSION_SKEW` for an entry of a higher level than its own, of which nothing is executed.
+   */
   apply(entry: Uint8Array, reply: ReplySink): void
   /** Answers a question about the present state; changes nothing. Never throws for what a client sent. */
   query(query: Uint8Array): Uint8Array

@@ -19,6 +19,7 @@ import {
 import { KeyHash } from './key-hash.ts'
 import { KeyValue } from './key-value.ts'
 import type { LeaderView } from './leader-view.ts'
+import { expectLevel, LEVEL, type Level } from './level.ts'
 import type { FrozenState, Machine, ReplySink, Restoration } from './machine.ts'
 import { laneNameOf } from './outbox.ts'
 import { MemoryPieces, type Piece, type PieceStore } from './pieces.ts'
@@ -31,10 +32,12 @@ import { forEachPart } from './transaction.ts'
 export interface ShardLimits {
   readonly changes: ChangeLimits
   readonly sessions: SessionLimits
+  /** Of the entries that it executes. */
+  readonly level: Level
 }
 
 const NO_SECRET: KeyHash = new KeyHash({ low: 0, high: 0 })
-export const SHARD_LIMITS: ShardLimits = { changes: CHANGE_LIMITS, sessions: SESSION_LIMITS }
+export const SHARD_LIMITS: ShardLimits = { changes: CHANGE_LIMITS, sessions: SESSION_LIMITS, level: LEVEL }
 
 /** `[status u8, revision u53]` */
 const REPLY_BYTES = 9
@@ -95,6 +98,7 @@ export class Shard implements Machine {
 
   apply(entry: Uint8Array, reply: ReplySink): void {
     const batch = new BatchReader(entry)
+    expectLevel('an entry of the log is', batch.level, this.#limits.level)
     this.changes.begin(entry)
     this.#time = Math.max(this.#time, batch.time)
     if (this.#time >= this.#tables.dueAt) this.#tables.advance(this.#time)
@@ -105,7 +109,7 @@ export class Shard implements Machine {
     this.changes.end()
     // A task that is over must not keep the frame that its entry came in.
     this.#task.reader = this.#nothing
-    this.#fail(batch.supported ? STATUS.malformed : STATUS.unsupported)
+    this.#fail(STATUS.malformed)
     for (let position = batch.position + 1; position < batch.count; position++) reply(position, this.#encodeReply())
   }
 

@@ -24,10 +24,13 @@ export type EngineSettings = Omit<Settings, 'driver' | 'connect' | 'engine'>
 
 /** `EX_IOERR` of sysexits.h: the disk failed, or what is on it is not what was written. */
 const EXIT_DISK = 74
+/** `EX_CONFIG`: another version of Troupe has to be started. */
+const EXIT_VERSION = 78
 /** `EX_SOFTWARE` of sysexits.h: an internal error. */
 const EXIT_INTERNAL = 70
 
 /** The exit code of a process whose engine ended, or could not begin, with this error. */
 export function exitCodeOf(error: unknown): number {
+  if (isTroupeError(error, 'VERSION_SKEW')) return EXIT_VERSION
   return isTroupeError(error, 'DISK_FAILED', 'DATA_DAMAGED') ? EXIT_DISK : EXIT_INTERNAL
 }

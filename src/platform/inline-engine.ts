@@ -32,15 +32,14 @@ export async function startInlineEngine(settings: EngineSettings): Promise<Inlin
     random: new SeededRandom(randomSeed()),
     refused: (address, error) => warn(`no connection to the node at ${address}: ${error.message}`, error.code),
   })
+  let storage: Storage | undefined
   try {
     const cluster = settings.cluster ?? DEFAULT_CLUSTER
-    return new InlineEngine(
-      settings,
-      network,
-      await openStorage({ ...settings, cluster, notice: (text) => warn(text, 'TORN_TAIL') }),
-    )
+    storage = await openStorage({ ...settings, cluster, notice: (text) => warn(text, 'TORN_TAIL') })
+    return new InlineEngine(settings, network, storage)
   } catch (error) {
     network.close()
+    await storage?.close()
     throw error
   }
 }
@@ -54,7 +53,7 @@ export class InlineEngine implements Engine {
   readonly #scheduler: RealScheduler
   readonly #failure = new AbortController()
   /** The scheduler's timers keep no process alive, but a node that is not closed does. */
-  readonly #alive: NodeJS.Timeout = setInterval(() => {}, 2 ** 30)
+  readonly #alive: NodeJS.Timeout
   /** Why each node was turned away last. */
   readonly #strangers = new Map<NodeId, string>()
   #closed: Promise<void> | undefined
@@ -84,6 +83,7 @@ export class InlineEngine implements Engine {
     network.onClient((channel) => this.#node.accept(channel))
     this.#node.start()
     network.start(identity)
+    this.#alive = setInterval(() => {}, 2 ** 30)
   }
 
   get failed(): AbortSignal {

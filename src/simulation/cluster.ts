@@ -9,6 +9,7 @@ import { ClusterNode, type NodeEvent } from '../cluster/node.ts'
 import { DEFAULT_COMPACTION } from '../cluster/snapshotter.ts'
 import type { Driver } from '../driver/contract.ts'
 import { nativeDriver } from '../driver/native/native.ts'
+import { LEVEL, type Level } from '../machine/level.ts'
 import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../protocol/raft/config.ts'
 import type { Channel } from '../wire/channel.ts'
 import { connectChannels, type SimulatedChannel } from './client-channel.ts'
@@ -33,6 +34,8 @@ interface Site {
   readonly storage: Storage
   readonly random: SeededRandom
   computer: Computer
+  /** Of the version that is installed there. */
+  level: Level
   /** What runs there now; undefined while it is down or starting. */
   running: { readonly node: ClusterNode; readonly log: WatchedLog } | undefined
 }
@@ -165,6 +168,16 @@ export class SimulatedCluster implements Victim {
     return undefined
   }
 
+  /** The node starts with a version of this level from now on. */
+  install(node: NodeId, level: Level): void {
+    this.#site(node).level = level
+  }
+
+  /** What the members have agreed that all of them execute, as far as this node has heard. */
+  level(node: NodeId): Level | undefined {
+    return this.#site(node).running?.node.status().level
+  }
+
   crash(node: NodeId): void {
     const site = this.#site(node)
     if (site.computer.isOff) return
@@ -248,6 +261,7 @@ export class SimulatedCluster implements Victim {
       storage,
       random: this.#random.fork(),
       computer,
+      level: LEVEL,
       running: undefined,
     })
   }
@@ -278,6 +292,7 @@ export class SimulatedCluster implements Victim {
       shards: this.scenario.shards,
       durability: 'disk',
       hashSecret: { low: hashText(id), high: generation },
+      level: site.level,
       timing: DEFAULT_TIMING,
       limits: { ...DEFAULT_LIMITS, appendBytes: this.scenario.appendBytes },
       compaction: { ...DEFAULT_COMPACTION, bytesBetween: this.scenario.logBytes / 2 },

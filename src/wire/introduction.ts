@@ -2,6 +2,7 @@
 
 import type { ByteReader, ByteWriter } from '../base/bytes.ts'
 import { malformed } from '../base/bytes.ts'
+import { FIRST_LEVEL, type Level } from '../machine/level.ts'
 
 export interface Member {
   readonly node: string
@@ -19,9 +20,18 @@ export interface Introduction {
   /** How many nodes this one expects. */
   readonly expected: number
   readonly shards: number
+  readonly levels: Levels
+}
+
+export interface Levels {
+  /** What this node's version executes. */
+  readonly own: Level
+  /** What all members can execute, as far as this node has heard. */
+  readonly agreed: Level
 }
 
 const MEMBERS_LIMIT = 64
+const FIRST_LEVELS: Levels = { own: FIRST_LEVEL, agreed: FIRST_LEVEL }
 
 export function writeIntroduction(writer: ByteWriter, introduction: Introduction): void {
   writeMember(writer, introduction.self)
@@ -30,6 +40,8 @@ export function writeIntroduction(writer: ByteWriter, introduction: Introduction
   writer.u8(introduction.founded ? 1 : 0)
   writer.u32(introduction.expected)
   writer.u32(introduction.shards)
+  writer.u8(introduction.levels.own)
+  writer.u8(introduction.levels.agreed)
 }
 
 export function readIntroduction(reader: ByteReader): Introduction {
@@ -38,7 +50,10 @@ export function readIntroduction(reader: ByteReader): Introduction {
   if (count > MEMBERS_LIMIT) throw malformed('too many founders')
   const founders: Member[] = []
   for (let at = 0; at < count; at++) founders.push(readMember(reader))
-  return { self, founders, founded: reader.u8() === 1, expected: reader.u32(), shards: reader.u32() }
+  const rest = { founded: reader.u8() === 1, expected: reader.u32(), shards: reader.u32() }
+  // Versions before there were levels do not speak of them.
+  const levels = reader.remaining === 0 ? FIRST_LEVELS : { own: reader.u8(), agreed: reader.u8() }
+  return { self, founders, ...rest, levels }
 }
 
 function writeMember(writer: ByteWriter, member: Member): void {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { decodeChanges } from '../../../src/machine/changes.ts'
-import { Shard } from '../../../src/machine/shard.ts'
+import { SHARD_LIMITS, Shard } from '../../../src/machine/shard.ts'
 import { apply, deleting, setting } from './operations.ts'
 import { sending } from './queue-operations.ts'
 
@@ -39,7 +39,11 @@ describe('changes', () => {
   })
 
   test('are forgotten in the order of their coming when there are too many, and say so', () => {
-    const shard = new Shard({ changes: { count: 32, bytes: 10_000 }, sessions: { sessions: 10, expired: 10 } })
+    const shard = new Shard({
+      ...SHARD_LIMITS,
+      changes: { count: 32, bytes: 10_000 },
+      sessions: { sessions: 10, expired: 10 },
+    })
     for (let at = 1; at <= 100; at++) apply(shard, at, setting('k', at))
     expect(shard.changes.after(0, everything, 1000)).toMatchObject({ count: 0, compacted: true })
     const kept = shard.changes.after(80, everything, 10_000)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { Shard } from '../../../src/machine/shard.ts'
+import { SHARD_LIMITS, Shard } from '../../../src/machine/shard.ts'
 import { apply, deleting, from, get, resolve, setting } from './operations.ts'
 
 const HOUR = 3_600_000_000
@@ -56,7 +56,7 @@ describe('a session', () => {
   })
 
   test('makes room for another at the limit, the one idle for longest first, and refuses what could run twice', () => {
-    const limits = { changes: { count: 10, bytes: 1000 }, sessions: { sessions: 2, expired: 1 } }
+    const limits = { ...SHARD_LIMITS, changes: { count: 10, bytes: 1000 }, sessions: { sessions: 2, expired: 1 } }
     const shard = new Shard(limits)
     const second = 1_000_000
     apply(shard, 0, setting('k', 1, from(1, 1)), setting('k', 1, from(2, 1)))

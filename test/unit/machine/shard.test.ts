@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { BatchWriter } from '../../../src/machine/batch.ts'
 import { decodeCommandReply, decodeGetReply, encodeScan, encodeSet } from '../../../src/machine/command.ts'
-import { Shard } from '../../../src/machine/shard.ts'
+import { LEVEL } from '../../../src/machine/level.ts'
+import { SHARD_LIMITS, Shard } from '../../../src/machine/shard.ts'
 import { anyone, apply, batchOf, bytes, deleting, from, resolving, setting } from './operations.ts'
 
 describe('whatever a client sends', () => {
@@ -47,7 +49,7 @@ describe('whatever a client sends', () => {
     const entry = batchOf(10, [setting('a', 1), setting('b', 2)])
     fc.assert(
       fc.property(
-        fc.nat(entry.length - 1),
+        fc.integer({ min: 1, max: entry.length - 1 }),
         fc.integer({ min: 0, max: 255 }),
         fc.nat(entry.length),
         (at, value, cut) => {
@@ -61,18 +63,27 @@ describe('whatever a client sends', () => {
     )
   })
 
-  test('is unsupported when it is of a kind or a format to come', () => {
+  test('is unsupported when it is of a kind to come', () => {
     const shard = new Shard()
     const unknown = setting('a', 1)
     unknown[0] = 200
     expect(apply(shard, 1, unknown)).toEqual([{ status: 'unsupported', revision: 0 }])
     expect(decodeGetReply(shard.query(Uint8Array.of(200))).status).toBe('unsupported')
-    const entry = batchOf(1, [setting('a', 1), setting('b', 2)])
-    entry[0] = 2
-    const replies: string[] = []
-    shard.apply(entry, (_, reply) => replies.push(decodeCommandReply(reply).status))
-    expect(replies).toEqual(['unsupported', 'unsupported'])
-    expect(shard.revision).toBe(0)
+  })
+
+  test('stops a machine whose level is below that of its entry, before anything of it is executed', () => {
+    const shard = new Shard({ ...SHARD_LIMITS, level: LEVEL })
+    const entry = new BatchWriter()
+    entry.add(setting('a', 1))
+    const bytes = entry.finish(5, LEVEL + 1)
+    const untouched = shard.digest()
+    expect(() => shard.apply(bytes, () => expect.unreachable())).toThrow(
+      expect.objectContaining({ code: 'VERSION_SKEW', details: { level: LEVEL + 1 } }),
+    )
+    expect([shard.digest(), shard.time, shard.revision]).toEqual([untouched, 0, 0])
+    new Shard({ ...SHARD_LIMITS, level: LEVEL + 1 }).apply(bytes, (_, reply) =>
+      expect(decodeCommandReply(reply).status).toBe('ok'),
+    )
   })
 
   test('is malformed when a key or a value is over its limit', () => {
