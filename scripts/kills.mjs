@@ -4,6 +4,7 @@
  *   npm run kills -- --kills 30                                   the leader, while a map is written and read
  *   npm run kills -- --queue --minutes 10 --messages 2000000      a node every 5 s, and consumers, while a queue is worked off
  *   npm run kills -- --overload --seconds 60                      nothing, while senders are far faster than workers
+ *   npm run kills -- --crowd 1000000                              nothing, while so many messages wait beside ten that others have sent
  */
 
 import { spawnSync } from 'node:child_process'
@@ -19,12 +20,14 @@ const { values } = parseArgs({
     messages: { type: 'string', default: '2000000' },
     overload: { type: 'boolean', default: false },
     seconds: { type: 'string', default: '60' },
+    crowd: { type: 'string' },
   },
 })
 demand('kills', /^[1-9]\d{0,4}$/)
 demand('minutes', /^[1-9]\d{0,3}$/)
 demand('messages', /^[1-9]\d{0,7}$/)
 demand('seconds', /^[1-9]\d{0,3}$/)
+demand('crowd', /^[1-9]\d{0,7}$/)
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const [file, name, numbers] = campaign()
@@ -38,17 +41,19 @@ process.exitCode = status ?? 1
 
 /** @returns {[file: string, name: string, numbers: Record<string, string>]} */
 function campaign() {
+  if (values.crowd !== undefined) return ['fairness', '', { CROWD: values.crowd }]
   if (values.overload) return ['overload', 'senders', { OVERLOAD_SECONDS: values.seconds }]
   if (!values.queue) return ['failover', 'a leader killed with -9', { KILLS: values.kills }]
   return ['queue-kills', 'a queue', { QUEUE_MINUTES: values.minutes, QUEUE_MESSAGES: values.messages }]
 }
 
 /**
- * @param {'kills' | 'minutes' | 'messages' | 'seconds'} option
+ * @param {'kills' | 'minutes' | 'messages' | 'seconds' | 'crowd'} option
  * @param {RegExp} pattern
  */
 function demand(option, pattern) {
-  if (pattern.test(values[option])) return
-  console.error(`--${option} takes a whole number from 1, not '${values[option]}'`)
+  const value = values[option]
+  if (value === undefined || pattern.test(value)) return
+  console.error(`--${option} takes a whole number from 1, not '${value}'`)
   process.exit(2)
 }

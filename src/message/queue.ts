@@ -20,7 +20,10 @@ export interface QueueDefinition<Value, Input = Value> {
   readonly retry: RetryPolicy
 }
 
-/** At most `messages` in each period of `per` milliseconds. */
+/**
+ * `messages` in each period of `per` milliseconds on average, evenly spread. What was not used is saved up, a period's worth at most:
+ * after a pause one period may see twice as many.
+ */
 export interface RateLimit {
   readonly messages: number
   readonly per: Millis
@@ -41,7 +44,10 @@ export interface QueueOptions {
   readonly limit?: number
   /** At the limit: `'reject'` (the default) refuses with `FULL`, `'drop-oldest'` makes the oldest a dead letter, `'block'` waits for room. */
   readonly overflow?: Overflow
-  /** Most messages under way at once in the whole cluster; the queue then lives in one shard. */
+  /**
+   * Most messages under way at once in the whole cluster; the queue then lives in one shard. When a leader is lost others get what it
+   * had handed out, so a handler counts until its signal aborts: one that goes on after that may be one too many.
+   */
   readonly concurrency?: number
   /** Most deliveries in the whole cluster; the queue then lives in one shard. */
   readonly rate?: RateLimit

@@ -32,9 +32,6 @@ class Workforce {
   readonly begun: Step[] = []
   readonly done = new Map<string, Step>()
   readonly #workers: Driver[] = []
-  /** Of each key: most handlers at once. */
-  readonly most = new Map<string, number>()
-  readonly #running = new Map<string, number>()
   readonly #queue: QueueName
   readonly #sender: QueueFacet
 
@@ -85,11 +82,7 @@ class Workforce {
       const { key } = delivered
       const step = { key, number: Number(new TextDecoder().decode(delivered.payload)) }
       this.begun.push(step)
-      const running = (this.#running.get(key) ?? 0) + 1
-      this.#running.set(key, running)
-      this.most.set(key, Math.max(running, this.most.get(key) ?? 0))
       computer.at(queue.now() + workMs, () => {
-        this.#running.set(key, (this.#running.get(key) ?? 0) - 1)
         this.done.set(`${key}.${step.number}`, step)
         // Who was too late, or has no answer, leaves it to the next one.
         void delivered.acknowledge({}).catch(() => {})
@@ -130,15 +123,6 @@ function outOfOrder(begun: readonly Step[]): readonly Step[] {
 }
 
 describe('a queue that many work off', () => {
-  test('never has more messages of a key under way in all than five, and as many as that', async () => {
-    const force = new Workforce({ order: 'none', keyConcurrency: 5 })
-    await force.send(2, 60)
-    force.hire(10, 4, 40)
-    await force.finish(120)
-    expect(force.done.size).toBe(120)
-    expect([...force.most.values()]).toEqual([5, 5])
-  })
-
   test('of a thousand keys keeps their order while consumers and a node die, and sixteen consumers are more than eight times as fast as with one key', async () => {
     const one = new Workforce({})
     await one.send(1, 40)
