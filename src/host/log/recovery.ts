@@ -4,6 +4,7 @@ import { TroupeError } from '../../base/error.ts'
 import type { Disk } from '../port.ts'
 import type { LogContent } from './content.ts'
 import { type BatchHeader, type Checksum, SECTOR } from './format.ts'
+import { LogHead } from './head.ts'
 import { Replay } from './replay.ts'
 import {
   batchSize,
@@ -59,6 +60,8 @@ export function recoverLog(disk: Disk, cacheBytes: number): RecoveredLog {
   const recovery = new Recovery(files, cacheBytes)
   begun.every((segment, at) => recovery.readSegment(segment, begun[at + 1]))
   const log = recovery.finish()
+  const head = new LogHead(disk).read()
+  if ((log.segments.at(-1) ?? 0) < head) throw lost(segmentName(head))
   return { ...log, others: numbers.filter((number) => !log.segments.includes(number)) }
 }
 
@@ -218,6 +221,12 @@ function lengthBehind(bytes: Uint8Array, offset: number): number {
 
 const REMEDY =
   'Nothing was changed. Put the file back from a copy, or move the data directory away and let the node join anew.'
+
+function lost(file: string): TroupeError {
+  return new TroupeError('DATA_DAMAGED', `${file} is missing, or holds nothing of the log any more. ${REMEDY}`, {
+    details: { file, offset: 0 },
+  })
+}
 
 function damaged(file: string, offset: number): TroupeError {
   return new TroupeError('DATA_DAMAGED', `${file} is damaged at byte ${offset}, in what was confirmed. ${REMEDY}`, {

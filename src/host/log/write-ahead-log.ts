@@ -11,6 +11,7 @@ import { Batch } from './batch.ts'
 import type { LogContent } from './content.ts'
 import { type EntryRange, readEntries } from './entries.ts'
 import { type Checksum, FORMAT_VERSION, isEntry, RECORD, type RecordHead } from './format.ts'
+import { LogHead } from './head.ts'
 import { type RecoveredLog, recoverLog, type TornTail } from './recovery.ts'
 import { encodeCheckpoint } from './replay.ts'
 import { type Segment, Segments } from './segments.ts'
@@ -57,6 +58,7 @@ class WriteAheadLog implements LogDevice {
   readonly #staging: Staging
   readonly #checksum: Checksum
   readonly #segments: Segments
+  readonly #head: LogHead
   #staged = new Batch()
   #written = new Batch()
   /** Sequence of the last batch that was written; the ones of the current segment began with `#segmentFirst`. */
@@ -82,6 +84,7 @@ class WriteAheadLog implements LogDevice {
     this.#sequence = recovered.sequence
     this.#synced = recovered.synced
     this.#segments = new Segments(options.disk, options.segmentBytes ?? 64 * MEBIBYTE, recovered.segments)
+    this.#head = new LogHead(options.disk)
     this.#staging = new Staging(this.#content, {
       checksum: this.#checksum,
       record: (head, payload) => this.#staged.record(head, payload),
@@ -105,6 +108,7 @@ class WriteAheadLog implements LogDevice {
     })
     this.#staged.clear()
     this.#synced = this.#sequence
+    await settled((done) => this.#head.note(this.#segments.current.number, done))
     for (const number of recovered.others) this.#segments.discard(number)
   }
 
@@ -257,6 +261,14 @@ class WriteAheadLog implements LogDevice {
     this.#failure = refusalOf(() => {
       this.#segments.recycle(free)
       if (this.#end * 2 > this.#segments.current.file.size) this.#segments.prepare()
+    })
+    if (this.#durability === 'disk') this.#noteHead()
+  }
+
+  /** A note that fails is a disk that fails: the next commit says so. */
+  #noteHead(): void {
+    this.#head.note(this.#segments.current.number, (error) => {
+      this.#failure ??= error
     })
   }
 }

@@ -242,11 +242,40 @@ describe('damage below the marker', () => {
     const written = disk.reopen()
     const names = written.list().filter((name) => name.startsWith('log-') && writtenBytes(written, name).length > 0)
     expect(names.length).toBeGreaterThan(4)
-    for (const name of names.slice(0, -1)) {
+    for (const name of names) {
       const copy = written.clone()
       copy.remove(name)
       expect([isTroupeError(await refusal(copy), 'DATA_DAMAGED'), name]).toEqual([true, name])
     }
+  })
+
+  test('includes the newest segment emptied, and all of them gone', async () => {
+    for (const entries of [1, 60]) {
+      const disk = virtualDisk()
+      const log = await open(disk, { segmentBytes: 4096 })
+      for (let index = 1; index <= entries; index++) append(log, 1, entry(index, 1))
+      disk.kill()
+      const emptied = disk.reopen()
+      const names = emptied.list().filter((file) => file.startsWith('log-'))
+      const name = names.filter((file) => writtenBytes(emptied, file).length > 0).at(-1) ?? ''
+      overwrite(emptied, name, new Uint8Array(emptied.open(name).size))
+      const lost = emptied.clone()
+      for (const file of names) lost.remove(file)
+      for (const copy of [emptied, lost]) {
+        expect(await refusal(copy)).toMatchObject({ code: 'DATA_DAMAGED', details: { file: name } })
+      }
+    }
+  })
+
+  test('is not seen in segments that a log left to the operating system, and that a power cut took', async () => {
+    const disk = virtualDisk()
+    const log = await open(disk, { segmentBytes: 4096, durability: 'os' })
+    for (let index = 1; index <= 60; index++) append(log, 1, entry(index, 1))
+    const names = disk.list().filter((file) => file.startsWith('log-'))
+    disk.kill()
+    const cut = disk.reopen()
+    for (const file of names.slice(1)) cut.remove(file)
+    expect(contents(await open(cut, { segmentBytes: 4096, durability: 'os' }), 1)).toContain('1@1')
   })
 })
 
