@@ -2,6 +2,7 @@
 
 import type { Millis, WallMillis } from '../base/time.ts'
 import type { CallOptions, Fence, Receipt, Revision } from './contract-call.ts'
+import type { TopicName } from './contract-topic.ts'
 
 export type QueueOrder = 'key' | 'none'
 export type Overflow = 'reject' | 'drop-oldest' | 'block'
@@ -115,8 +116,7 @@ export type Effect =
   | { readonly type: 'send'; readonly queue: QueueName; readonly message: OutgoingMessage }
   | {
       readonly type: 'publish'
-      readonly topic: string
-      readonly partitions: number
+      readonly topic: TopicName
       readonly key: string
       readonly payload: Uint8Array
       readonly headers: Readonly<Record<string, string>>

@@ -224,6 +224,7 @@ export class MemoryQueues implements QueueFacet, EffectPort {
         this.#neighbours.keyValue.checkRevision(effect.map, effect.key, effect.ifRevision)
       }
       if (effect.type === 'send' && !this.#queue(effect.queue).hasRoom) throw full(effect.queue.name)
+      if (effect.type === 'publish') this.#neighbours.topic.define(effect.topic)
     }
   }
 
@@ -234,7 +235,7 @@ export class MemoryQueues implements QueueFacet, EffectPort {
       else if (effect.type === 'delete') keyValue.remove(effect.map, effect.key)
       else if (effect.type === 'send') this.#queue(effect.queue).send(effect.message)
       else if (effect.type === 'arrive') this.#arrive(effect.parent, effect.value)
-      else if (effect.type === 'publish') topic.append(effect.topic, effect.partitions, effect)
+      else if (effect.type === 'publish') topic.append(effect.topic, effect)
     }
   }
 

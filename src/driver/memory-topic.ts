@@ -29,13 +29,6 @@ interface Topic {
   spread: number
 }
 
-const NO_LIMITS = {
-  keepMs: Number.POSITIVE_INFINITY,
-  keepBytes: Number.POSITIVE_INFINITY,
-  keepCount: Number.POSITIVE_INFINITY,
-  compact: false,
-}
-
 export class MemoryTopics implements TopicFacet {
   readonly #clock: Clock
   readonly #door: MemoryDoor
@@ -65,10 +58,14 @@ export class MemoryTopics implements TopicFacet {
     })
   }
 
-  /** Publishes along with something else; a topic that is new has no limits. */
-  append(topic: string, partitions: number, record: OutgoingRecord): void {
-    const known = this.#topics.get(topic)
-    this.#append(known ?? this.#topic({ name: topic, rules: { ...NO_LIMITS, partitions } }), record)
+  /** Makes the topic's rules known; `CONFLICT` when it has more partitions. */
+  define(topic: TopicName): void {
+    this.#topic(topic)
+  }
+
+  /** Publishes along with something else. */
+  append(topic: TopicName, record: OutgoingRecord): void {
+    this.#append(this.#topic(topic), record)
   }
 
   subscribe(name: TopicName, options: SubscribeOptions): AsyncIterable<RecordBatch> {

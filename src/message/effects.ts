@@ -66,8 +66,7 @@ export class EffectBuffer {
     const { name, schema, rules } = topic
     const effect = (valid: unknown): Effect => ({
       type: 'publish',
-      topic: name,
-      partitions: rules.partitions,
+      topic: { name, rules },
       key,
       // In a compacted topic null is no value: the key is gone.
       payload: rules.compact && valid === null ? new Uint8Array(0) : this.#codec.encode(valid),

@@ -6,6 +6,7 @@ import { eventually, gather, MESSAGE, only, QueueScene, type TimedConformanceCas
 
 const WINDOW_MS = 60_000
 const NEVER = Number.POSITIVE_INFINITY
+const NO_TOPIC_LIMITS = { keepMs: NEVER, keepBytes: NEVER, keepCount: NEVER, compact: false }
 
 function deduplicated(mode: DeduplicationMode, window = WINDOW_MS): Partial<OutgoingMessage> {
   return { deduplication: { id: 'd', mode, window } }
@@ -320,6 +321,27 @@ export const EFFECT_CASES: readonly TimedConformanceCase[] = [
       const next = scene.facet.consume(queue, { consumer: 'c', credit: 1 })[Symbol.asyncIterator]()
       checkEqual(texts(await scene.take(next, 1)), ['b'], 'what was sent')
       checkEqual(await scene.drain(), [], 'the message is done')
+    },
+  },
+  {
+    name: 'what a commit publishes makes the rules of its topic known, and is spread over its partitions where it has no key',
+    async run(context) {
+      const scene = new QueueScene(context)
+      const { driver, name } = context
+      const topic = { name: `${name}-events`, rules: { ...NO_TOPIC_LIMITS, partitions: 4, keepCount: 100 } }
+      const record = { key: '', payload: bytes('r'), headers: {} }
+      const consumer = scene.consume()
+      for (let round = 0; round < 24; round++) {
+        await scene.send('a')
+        const message = only(await scene.take(consumer, 1))
+        await message.commit([{ type: 'publish', topic, ...record }], {})
+      }
+      const ends = async (): Promise<readonly number[]> =>
+        ((await driver.topic?.partitions(topic, {})) ?? []).map(({ end }) => Number(end))
+      await eventually(context, 'all are published', async () => (await ends()).reduce((sum, end) => sum + end) === 24)
+      check((await ends()).filter((end) => end > 0).length > 1, 'more than one partition has some')
+      const known = (await driver.topic?.topics({}))?.find((each) => each.name === topic.name)
+      checkEqual([known?.rules.partitions, known?.rules.keepCount], [4, 100], 'rules')
     },
   },
   {

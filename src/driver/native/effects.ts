@@ -12,16 +12,17 @@ import { encodeArrive, encodeMessageId, encodeResult, type MessageName } from '.
 import { CHILD_RESULT_LIMIT_BYTES } from '../../machine/queue-flow.ts'
 import { encodePublish, TOPIC_COMMAND } from '../../machine/topic-command.ts'
 import { PARTS_LIMIT, type Part } from '../../machine/transaction.ts'
-import type { CallOptions, Effect, OutgoingMessage, QueueName } from '../contract.ts'
+import type { CallOptions, Effect, OutgoingMessage, QueueName, TopicName } from '../contract.ts'
 import { parentOf } from './flow-parent.ts'
 import type { RuledQueue } from './queue-rules.ts'
 import type { Router } from './router.ts'
 
-/** What effects need of the queue facet. */
+/** What effects need of the facets of queues and topics. */
 export interface EffectPorts {
   readonly router: Router
-  /** Makes sure that the queue's rules are known. */
+  /** Makes sure that the queue's or the topic's rules are known. */
   prepare(queue: QueueName, options: CallOptions): Promise<RuledQueue>
+  prepareTopic(topic: TopicName, options: CallOptions): Promise<void>
   shardOfMessage(queue: RuledQueue, message: OutgoingMessage): number
   encodeMessage(writer: ByteWriter, queue: QueueName, message: OutgoingMessage): void
 }
@@ -73,18 +74,27 @@ export class EffectParts {
         return this.sendPart(effect.queue, effect.message, shard, options)
       case 'arrive':
         return arrivePart(effect, name, shard)
-      case 'publish': {
-        const { topic, partitions, key, payload } = effect
-        const partition = partitionOf(key, partitions)
-        const headers = encodeHeaders(effect.headers)
-        const encode = (writer: ByteWriter): void => encodePublish(writer, { topic, partition, key, headers, payload })
-        const target = router.shardOf(topic, String(partition))
-        const part = { kind: TOPIC_COMMAND.publish, encode }
-        return target === shard ? part : emitPart(target, part)
-      }
+      case 'publish':
+        return this.#publishPart(effect, name, shard, options)
     }
   }
+
+  async #publishPart(effect: PublishEffect, { id }: MessageName, shard: number, options: CallOptions): Promise<Part> {
+    const { router, prepareTopic } = this.#ports
+    const { key, payload } = effect
+    const { name: topic, rules } = effect.topic
+    await prepareTopic(effect.topic, options)
+    // What has no key is spread by the message that it comes with.
+    const partition = key === '' ? id % rules.partitions : partitionOf(key, rules.partitions)
+    const headers = encodeHeaders(effect.headers)
+    const encode = (writer: ByteWriter): void => encodePublish(writer, { topic, partition, key, headers, payload })
+    const target = router.shardOf(topic, String(partition))
+    const part = { kind: TOPIC_COMMAND.publish, encode }
+    return target === shard ? part : emitPart(target, part)
+  }
 }
+
+type PublishEffect = Extract<Effect, { type: 'publish' }>
 
 /** Where it goes is in the header. A header that somebody else has made up is as if the flow were gone. */
 function arrivePart({ parent, value }: Extract<Effect, { type: 'arrive' }>, name: MessageName, shard: number): Part {

@@ -60,12 +60,13 @@ export interface NativeDriverOptions {
  */
 export function nativeDriver(options: NativeDriverOptions): Driver {
   const router = new Router(options)
+  const topic = new NativeTopics(router, options)
   return {
     name: 'native',
     keyValue: new NativeKeyValue(router, options),
-    queue: new NativeQueues(router, options),
+    queue: new NativeQueues(router, options, (name, call) => topic.prepare(name, call)),
     lease: new NativeLeases(router, options),
-    topic: new NativeTopics(router, options),
+    topic,
     outcome: (operationId: string, call: CallOptions): Promise<OperationOutcome> =>
       askOutcome(router, operationId, call),
     status: (call: CallOptions): Promise<ClusterStatus> => askStatus(router, call),

@@ -49,7 +49,7 @@ import type {
 } from '../contract.ts'
 import { ASK, Bodies, commandVerb, type Done, leaderVerb } from './body.ts'
 import { Consumption } from './consumption.ts'
-import { EffectParts } from './effects.ts'
+import { EffectParts, type EffectPorts } from './effects.ts'
 import { fenceOf } from './fence.ts'
 import { Flows } from './flows.ts'
 import { type LargeName, LargePayloads, type LargePorts } from './large.ts'
@@ -112,7 +112,7 @@ export class NativeQueues implements QueueFacet {
   /** Where messages without a key go. */
   readonly #spread: Spread
 
-  constructor(router: Router, ports: WatchPorts & LargePorts) {
+  constructor(router: Router, ports: WatchPorts & LargePorts, prepareTopic: EffectPorts['prepareTopic']) {
     const bodies = new Bodies()
     this.#schedules = new NativeSchedules(router, bodies)
     this.#router = router
@@ -123,6 +123,7 @@ export class NativeQueues implements QueueFacet {
     this.#effects = new EffectParts({
       router,
       prepare: (queue, options) => this.#rules.prepare(queue, options),
+      prepareTopic,
       shardOfMessage: (queue, message) => this.#shardOf(queue, message),
       encodeMessage: (writer, queue, message) => encodeSend(writer, sendCommand(queue, message)),
     })

@@ -74,7 +74,7 @@ export class NativeTopics implements TopicFacet {
     options: CallOptions & { readonly fence?: Fence },
   ): Promise<Published> {
     if (this.#rules.has(topic.name, topic.rules)) return this.#publish(topic, record, options)
-    return this.#prepare(topic, options).then(() => this.#publish(topic, record, options))
+    return this.prepare(topic, options).then(() => this.#publish(topic, record, options))
   }
 
   subscribe(topic: TopicName, options: SubscribeOptions): AsyncIterable<RecordBatch> {
@@ -85,7 +85,7 @@ export class NativeTopics implements TopicFacet {
       ports: this.#ports,
       bodies: this.#bodies,
       isPattern,
-      prepare: () => (isPattern ? this.#router.whenReady(ENDLESS) : this.#prepare(topic, ENDLESS)),
+      prepare: () => (isPattern ? this.#router.whenReady(ENDLESS) : this.prepare(topic, ENDLESS)),
       beginning: (name, partition) => this.#resolve(name, partition, from, ENDLESS),
       groupOf: (name, partition) => this.#router.shards[this.#router.shardOf(name, String(partition))] ?? 0,
       topics: async () =>
@@ -114,7 +114,7 @@ export class NativeTopics implements TopicFacet {
   }
 
   async reset(topic: TopicName, group: string, to: Position, options: CallOptions): Promise<void> {
-    await this.#prepare(topic, options)
+    await this.prepare(topic, options)
     const state = await this.#groupState(topic.name, group, options)
     if (state !== undefined && state.members.length > 0) {
       throw new TroupeError('CONFLICT', `group '${group}' has ${state.members.length} members; end them first`)
@@ -149,6 +149,17 @@ export class NativeTopics implements TopicFacet {
     return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
+  /** Makes sure that all shards have the topic's rules. */
+  async prepare({ name, rules }: TopicName, options: CallOptions): Promise<void> {
+    if (this.#rules.has(name, rules)) return
+    try {
+      await this.#rules.publish(name, rules, (writer) => encodeTopicConfigure(writer, name, rules), options)
+    } catch (error) {
+      if (!isTroupeError(error, 'CONFLICT')) throw error
+      throw fewerPartitions(name, Number(error.details.revision))
+    }
+  }
+
   async #publish(
     topic: TopicName,
     record: OutgoingRecord,
@@ -174,16 +185,6 @@ export class NativeTopics implements TopicFacet {
           })
     const { revision, receipt } = await this.#router.submit(operation, options)
     return { partition, offset: BigInt(revision), receipt }
-  }
-
-  async #prepare({ name, rules }: TopicName, options: CallOptions): Promise<void> {
-    if (this.#rules.has(name, rules)) return
-    try {
-      await this.#rules.publish(name, rules, (writer) => encodeTopicConfigure(writer, name, rules), options)
-    } catch (error) {
-      if (!isTroupeError(error, 'CONFLICT')) throw error
-      throw fewerPartitions(name, Number(error.details.revision))
-    }
   }
 
   async #resolve(topic: string, partition: number, position: Position, options: CallOptions): Promise<number> {
