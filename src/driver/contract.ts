@@ -111,6 +111,8 @@ export interface Driver {
   outcome(operationId: string, options: CallOptions): Promise<OperationOutcome>
   /** Facts about the cluster, for people and tools; see `ClusterStatus`. */
   status(options: CallOptions): Promise<ClusterStatus>
+  /** Resolves once the writes that are under way now have ended; omitted where none ever is. */
+  settled?(): Promise<void>
   close(): Promise<void>
 }
 

@@ -5,6 +5,7 @@ import { TroupeError } from '../base/error.ts'
 import type { Random } from '../base/random.ts'
 import type { Clock, Millis, Scheduler } from '../base/time.ts'
 import type { Driver } from '../driver/contract.ts'
+import type { Worker } from './handler.ts'
 
 export interface MessageParts {
   readonly driver: Driver
@@ -14,6 +15,8 @@ export interface MessageParts {
   readonly random: Random
   /** Aborts when the Troupe ends: with `CLOSED` when it was asked to. */
   readonly ending: AbortSignal
+  /** Those that have not ended: the Troupe drains them when it drains, and closes them when it closes. */
+  readonly workers: Set<Pick<Worker, 'drain' | 'close'>>
 }
 
 /** The facet of a driver, or `UNSUPPORTED`. */
@@ -29,8 +32,13 @@ export function facetOf<Name extends 'queue' | 'topic' | 'lease'>(
 }
 
 /** Resolves after a while, or rejects with the signal's reason. */
-export function pause({ clock, scheduler }: MessageParts, duration: Millis, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
+export async function pause(
+  { clock, scheduler }: Pick<MessageParts, 'clock' | 'scheduler'>,
+  duration: Millis,
+  signal?: AbortSignal,
+): Promise<void> {
+  signal?.throwIfAborted()
+  await new Promise<void>((resolve, reject) => {
     const aborted = (): void => {
       timer.cancel()
       reject(signal?.reason)

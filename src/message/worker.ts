@@ -50,6 +50,7 @@ export class QueueWorker<Value, Input> implements Worker {
   #keeper: Timer | undefined
   #keeperAt: Millis = Number.POSITIVE_INFINITY
   #idle: (() => void) | undefined
+  #drained: Promise<DrainResult> | undefined
   #finished = 0
   #released = 0
 
@@ -78,16 +79,23 @@ export class QueueWorker<Value, Input> implements Worker {
       [Symbol.asyncIterator]()
     this.ended = this.#pull()
     this.ended.catch(() => undefined)
-    for (const end of [signal, parts.ending]) {
-      if (end?.aborted === true) void this.close()
-      else end?.addEventListener('abort', () => void this.close(), { once: true, signal: this.#ending.signal })
+    if (signal?.aborted === true || parts.ending.aborted) {
+      void this.close()
+      return
     }
+    parts.workers.add(this)
+    signal?.addEventListener('abort', () => void this.close(), { once: true, signal: this.#ending.signal })
   }
 
   async drain(options: { readonly timeout?: Millis } = NO_OPTIONS): Promise<DrainResult> {
     refuseUnknownOptions('worker.drain', options, DRAIN_OPTIONS)
     const { timeout = DRAIN_MS } = options
     checkDuration('timeout', timeout)
+    this.#drained ??= this.#drain(timeout)
+    return this.#drained
+  }
+
+  async #drain(timeout: Millis): Promise<DrainResult> {
     this.#draining.abort()
     this.#finished = 0
     this.#released = 0
@@ -106,12 +114,14 @@ export class QueueWorker<Value, Input> implements Worker {
   }
 
   async close(): Promise<void> {
+    this.#parts.workers.delete(this)
     this.#draining.abort()
     if (!this.#ending.signal.aborted) this.#ending.abort(new Error('the worker has ended'))
     this.#keeper?.cancel()
     this.#gathering?.cancel()
     this.#waiting.length = 0
     for (const run of this.#running) run.end(this.#ending.signal.reason)
+    this.#idle?.()
     await this.#deliveries.return?.()
   }
 

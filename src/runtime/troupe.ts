@@ -30,7 +30,7 @@ import type {
   ScheduleStatus,
   TopicName,
 } from '../driver/contract.ts'
-import { facetOf, type MessageParts } from '../message/parts.ts'
+import { facetOf, type MessageParts, pause } from '../message/parts.ts'
 import type { QueueDefinition } from '../message/queue.ts'
 import { QueueHandle } from '../message/queue-handle.ts'
 import {
@@ -167,8 +167,8 @@ export interface Troupe {
   readonly signal: AbortSignal
 
   /**
-   * Closes in order: aborts `signal`, so that loops and watches that listen to it end; gives calls under way their time;
-   * hands leaderships to other nodes; closes. Never rejects for what is too slow.
+   * Closes in order: workers take nothing new, and `signal` aborts, so that loops and watches that listen to it end; handlers,
+   * and writes under way, have their time; leaderships go to other nodes; then it closes. Never rejects for what is too slow.
    */
   drain(options?: DrainOptions): Promise<void>
 
@@ -194,6 +194,7 @@ class OpenTroupe implements Troupe {
   readonly #parts: TroupeParts
   readonly #handleParts: HandleParts & MessageParts
   readonly #ending = new AbortController()
+  readonly #workers: MessageParts['workers'] = new Set()
   #drained: Promise<void> | undefined
   #closed: Promise<void> | undefined
 
@@ -207,10 +208,11 @@ class OpenTroupe implements Troupe {
       codec: new ValueCodec(),
       clock: parts.clock,
       ending: this.signal,
+      workers: this.#workers,
     }
     const { failed } = parts
-    if (failed?.aborted === true) this.#ending.abort(failed.reason)
-    else failed?.addEventListener('abort', () => this.#ending.abort(failed.reason), { once: true })
+    if (failed?.aborted === true) this.#end(failed.reason)
+    else failed?.addEventListener('abort', () => this.#fail(failed.reason), { once: true })
   }
 
   get signal(): AbortSignal {
@@ -343,21 +345,39 @@ class OpenTroupe implements Troupe {
     refuseUnknownOptions('troupe.drain', options, DRAIN_OPTIONS)
     const { timeout = DEFAULT_DRAIN_MS } = options
     if (!(typeof timeout === 'number' && timeout >= 0)) throw invalidArgument('timeout is a number of milliseconds')
-    this.#end()
-    this.#drained ??= this.#closed ?? Promise.resolve().then(() => this.#parts.drain?.(timeout))
+    this.#drained ??= this.#closed ?? this.#finish(timeout)
     // A node that cannot hand over is closed all the same: the others elect a leader without it.
     await this.#drained.catch(() => undefined)
     await this.close()
   }
 
   close(): Promise<void> {
-    this.#end()
+    this.#fail(closing())
     this.#closed ??= this.#closeParts()
     return this.#closed
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** Workers know that they drain before the signal aborts. */
+  async #finish(timeout: Millis): Promise<void> {
+    const { driver, drain, clock } = this.#parts
+    const end = clock.now() + timeout
+    const left = (): Millis => Math.max(0, end - clock.now())
+    const handled = [...this.#workers].map((worker) => worker.drain({ timeout }))
+    this.#end(closing())
+    await Promise.allSettled(handled)
+    await this.#within(left(), driver.settled?.())
+    await drain?.(left())
+  }
+
+  async #within(timeout: Millis, done: Promise<void> | undefined): Promise<void> {
+    if (done === undefined) return
+    const over = new AbortController()
+    await Promise.race([done, pause(this.#parts, timeout, over.signal).catch(() => undefined)])
+    over.abort()
   }
 
   async #closeParts(): Promise<void> {
@@ -368,7 +388,16 @@ class OpenTroupe implements Troupe {
     }
   }
 
-  #end(): void {
-    if (!this.#ending.signal.aborted) this.#ending.abort(new TroupeError('CLOSED', 'this Troupe is closing'))
+  #end(reason: unknown): void {
+    if (!this.#ending.signal.aborted) this.#ending.abort(reason)
   }
+
+  #fail(reason: unknown): void {
+    this.#end(reason)
+    for (const worker of this.#workers) void worker.close()
+  }
+}
+
+function closing(): TroupeError {
+  return new TroupeError('CLOSED', 'this Troupe is closing')
 }

@@ -110,6 +110,30 @@ describe('a process', () => {
     expect(await ended).toEqual({ code: 0, errors: '' })
   })
 
+  test('that is asked to end lets handlers finish and writes be answered', async () => {
+    const program = `
+      const node = await open()
+      handleSignals(node)
+      const jobs = node.queue(troupe.defineQueue('jobs'))
+      jobs.work(async ({ value }, { signal }) => {
+        console.log('begun')
+        await new Promise((resolve) => node.signal.addEventListener('abort', resolve))
+        await node.map(defineMap('m')).set('late', value)
+        console.log(signal.aborted ? 'aborted' : 'finished')
+      })
+      await jobs.send('a')
+      node.signal.addEventListener('abort', async () => {
+        const writes = Array.from({ length: 100 }, (_, at) => node.map(defineMap('m')).set(String(at), at))
+        const ends = await Promise.allSettled(writes)
+        console.log(ends.filter(({ status }) => status === 'fulfilled').length)
+      })`
+    const { process: child, line, ended } = run(program)
+    expect(await line()).toBe('begun')
+    child.kill('SIGTERM')
+    expect([await line(), await line()].sort()).toEqual(['100', 'finished'])
+    expect(await ended).toEqual({ code: 0, errors: '' })
+  })
+
   test('that is asked twice exits at once', async () => {
     const program = `
       const stuck = { ...troupe.memoryDriver(), close: () => new Promise(() => {}) }

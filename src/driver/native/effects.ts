@@ -80,10 +80,10 @@ export class EffectParts {
   }
 
   async #publishPart(effect: PublishEffect, { id }: MessageName, shard: number, options: CallOptions): Promise<Part> {
-    const { router, prepareTopic } = this.#ports
+    const { router } = this.#ports
     const { key, payload } = effect
     const { name: topic, rules } = effect.topic
-    await prepareTopic(effect.topic, options)
+    await this.#ports.prepareTopic(effect.topic, options)
     // What has no key is spread by the message that it comes with.
     const partition = key === '' ? id % rules.partitions : partitionOf(key, rules.partitions)
     const headers = encodeHeaders(effect.headers)

@@ -70,6 +70,7 @@ export function nativeDriver(options: NativeDriverOptions): Driver {
     outcome: (operationId: string, call: CallOptions): Promise<OperationOutcome> =>
       askOutcome(router, operationId, call),
     status: (call: CallOptions): Promise<ClusterStatus> => askStatus(router, call),
+    settled: (): Promise<void> => router.settled(),
     close: (): Promise<void> => router.close(),
   }
 }

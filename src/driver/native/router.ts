@@ -136,6 +136,12 @@ export class Router implements LinkHandler {
     return link ?? this.#links.any()
   }
 
+  /** Resolves once the writes that are under way now have ended, however they end. */
+  async settled(): Promise<void> {
+    const writes = this.#deadlines.operations().filter(({ verb }) => verb.isWrite)
+    await Promise.all(writes.map(ended))
+  }
+
   /** Whatever is under way ends at once, but for what gives back leases: that has a second for its answers. */
   close(): Promise<void> {
     this.#closing ??= new Promise((resolve) => this.#close(resolve))
@@ -441,6 +447,21 @@ export class Router implements LinkHandler {
 function detach(operation: Operation<unknown>): void {
   operation.link?.forget(operation.requestId)
   operation.link = undefined
+}
+
+/** Listens in on how an operation ends. */
+function ended(operation: Operation<unknown>): Promise<void> {
+  const { resolve, reject } = operation
+  return new Promise((done) => {
+    operation.resolve = (answer) => {
+      resolve(answer)
+      done()
+    }
+    operation.reject = (error) => {
+      reject(error)
+      done()
+    }
+  })
 }
 
 function wait(operation: Operation<unknown>, queue: Set<Operation<unknown>>): void {

@@ -163,6 +163,51 @@ describe('a worker', () => {
     expect(await queue.stats()).toMatchObject({ waiting: 3, leased: 0, consumers: [] })
   })
 
+  test('drains with its Troupe, whose handles handlers can use until the last of them is done', async () => {
+    const { troupe, time, pass } = openWorld()
+    const queue = troupe.queue(texts)
+    await queue.sendAll(['first', 'second'])
+    const aborted: boolean[] = []
+    const worker = queue.work(
+      async ({ value }, { signal, set }) => {
+        await new Promise<void>((resolve) => void time.at(time.now() + 100, resolve))
+        await troupe.map(defineMap<string>('seen')).set('by call', value)
+        set(defineMap('seen'), 'by commit', value)
+        aborted.push(signal.aborted)
+      },
+      { concurrency: 1, prefetch: 1 },
+    )
+    await pass(10)
+    let facts: unknown
+    const draining = troupe.drain({ timeout: 5000 }).then(() => 'drained')
+    time.at(time.now() + 95, () => {
+      facts = [troupe.signal.aborted, aborted]
+    })
+    await pass(1000)
+    expect(facts).toEqual([true, [false]])
+    expect(await draining).toBe('drained')
+    expect(await worker.drain()).toEqual({ finished: 1, released: 1, abandoned: 0 })
+  })
+
+  test('ends at once when its Troupe closes, also while it drains', async () => {
+    const { troupe, pass } = openWorld()
+    const queue = troupe.queue(texts)
+    await queue.send('endless')
+    const reasons: unknown[] = []
+    const worker = queue.work(
+      (_, { signal }) =>
+        new Promise(() => {
+          signal.addEventListener('abort', () => reasons.push(signal.reason))
+        }),
+    )
+    await pass(10)
+    const both = [worker.drain(), worker.drain(), troupe.drain()]
+    await pass(10)
+    await troupe.close()
+    expect(await Promise.all(both)).toMatchObject([{ abandoned: 1 }, { abandoned: 1 }, undefined])
+    expect(reasons.length).toBe(1)
+  })
+
   test('tells a handler that goes on after its commit when the worker ends', async () => {
     const { troupe, pass } = openWorld()
     const queue = troupe.queue(texts)

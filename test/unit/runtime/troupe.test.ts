@@ -122,6 +122,32 @@ describe('drain', () => {
     await expect(troupe.map(numbers).get('last')).rejects.toMatchObject({ code: 'CLOSED' })
   })
 
+  test('waits for the writes that are under way, but not beyond its time', async () => {
+    const time = new EventQueue()
+    const driver = memoryDriver()
+    const steps: string[] = []
+    let settle = (): void => {}
+    const settled = (): Promise<void> => new Promise((resolve) => (settle = resolve))
+    const troupe = () =>
+      troupeOf({
+        driver: { ...driver, settled },
+        clock: time,
+        scheduler: time,
+        drain: async () => void steps.push('drain'),
+      })
+    const waiting = troupe().drain({ timeout: 1000 })
+    await new Promise((resolve) => setImmediate(resolve))
+    steps.push('settled')
+    settle()
+    await waiting
+    const late = troupe().drain({ timeout: 1000 })
+    await new Promise((resolve) => setImmediate(resolve))
+    steps.push('late')
+    while (time.step(1000));
+    await late
+    expect(steps).toEqual(['settled', 'drain', 'late', 'drain'])
+  })
+
   test('closes also what could not hand over', async () => {
     const troupe = troupeOf({ drain: () => Promise.reject(new Error('no majority')) })
     await expect(troupe.drain()).resolves.toBeUndefined()

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { TroupeError } from '../../../../src/base/error.ts'
+import { OPERATION } from '../../../../src/wire/request.ts'
 import { text, World } from './world.ts'
 
 const codeOf = (promise: Promise<unknown>): Promise<string> =>
@@ -44,6 +45,21 @@ describe('a call', () => {
       Promise.all(Array.from({ length: 100 }, (_, at) => keyValue.set('m', `${at}`, text(''), {}))),
     )
     expect((peer?.frames ?? 0) - before).toBe(1)
+  })
+
+  test('that writes is waited for by whoever wants all to be settled, and one that reads is not', async () => {
+    const world = new World()
+    const driver = world.driver()
+    await world.time.until(driver.keyValue.get('m', 'a', {}))
+    await world.time.until(driver.settled?.() ?? Promise.reject(new Error('the driver has writes')))
+    world.conduct = (_, { operation }) => (operation === OPERATION.query ? 'ignore' : 'answer')
+    const read = codeOf(driver.keyValue.get('m', 'a', { timeout: 1000 }))
+    const ends: string[] = []
+    const writes = ['a', 'b'].map((key) => driver.keyValue.set('m', key, text('1'), {}).then(() => ends.push(key)))
+    await world.time.until((driver.settled?.() ?? Promise.resolve()).then(() => ends.push('settled')))
+    expect(ends).toEqual(['a', 'b', 'settled'])
+    await Promise.all(writes)
+    expect(await world.time.until(read)).toBe('TIMEOUT')
   })
 
   test('that breaks its condition rejects with the present revision', async () => {
