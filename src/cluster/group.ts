@@ -5,6 +5,7 @@ import type { GroupId, NodeId } from '../base/identity.ts'
 import type { Clock, Millis, Scheduler } from '../base/time.ts'
 import type { Hosted } from '../host/host.ts'
 import type { LogDevice, StoredSnapshot } from '../host/log-device.ts'
+import { STATUS } from '../machine/command.ts'
 import type { Level } from '../machine/level.ts'
 import type { Machine } from '../machine/machine.ts'
 import type { Liveness, LogIndex, LogPosition, Written } from '../protocol/core.ts'
@@ -15,6 +16,7 @@ import { replicaAge } from './consistency.ts'
 import { Duties } from './duties.ts'
 import { LeaderTime } from './leader-time.ts'
 import type { Carriage } from './outbox-carrier.ts'
+import { PieceRepair, type Question } from './piece-repair.ts'
 import { Proposals, replyToAll, type Waiters } from './proposals.ts'
 import { type Read, Reads } from './reads.ts'
 import { leaderHint, refusal } from './refusal.ts'
@@ -40,6 +42,10 @@ export interface GroupPorts {
   sendSnapshot(group: Group, to: NodeId, term: number): void
   /** The group's newest snapshot. */
   snapshot(group: GroupId): StoredSnapshot | undefined
+  /** Asks the replica of a peer, however old it is; answered as a local query is. */
+  ask(to: NodeId, group: GroupId, question: Question): void
+  /** A piece that was damaged here came from a peer. */
+  mended(group: Group, from: NodeId): void
   /** Entries were applied. */
   applied(group: Group): void
   observe(group: Group, event: RaftEvent): void
@@ -72,6 +78,7 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
   readonly #watches: Watches
   readonly #time: LeaderTime
   readonly #dueTimer: DueTimer
+  readonly #repair: PieceRepair
   /** What this replica does while it leads. */
   readonly duties: Duties
   #applied: LogPosition = { index: 0, term: 0 }
@@ -111,6 +118,13 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
       touch: () => this.#touch(),
       propose: (target, id, command) => this.#add(target, id, command),
     })
+    this.#repair = new PieceRepair({
+      ...timing,
+      machine: replica.machine,
+      peers: () => this.core.configuration.incoming.filter((node) => node !== ports.self && this.#isConnected(node)),
+      ask: (to, question) => ports.ask(to, id, question),
+      mended: (from) => ports.mended(this, from),
+    })
     this.#restore()
   }
 
@@ -140,9 +154,12 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
 
   /** Up to where all peers that are connected have the log, as far as this replica knows: Infinity for one that does not lead. */
   get caughtUp(): LogIndex {
-    const { liveness } = this.#ports
-    const connected = this.core.progress().filter(({ node }) => Number.isFinite(liveness.lastHeard(node)))
+    const connected = this.core.progress().filter(({ node }) => this.#isConnected(node))
     return Math.min(...connected.map(({ match }) => match))
+  }
+
+  #isConnected(node: NodeId): boolean {
+    return Number.isFinite(this.#ports.liveness.lastHeard(node))
   }
 
   /** Milliseconds since this replica was in touch with its group; see `replicaAge`. Infinity while it has no state yet. */
@@ -322,9 +339,14 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
   }
 
   #answerReads(): void {
-    this.#reads.release(this.#applied.index, (read: Read) => {
-      read.source.reply(read.id, REPLY.answered, this.machine.query(read.query))
-    })
+    this.#reads.release(this.#applied.index, (read: Read) => this.#answerRead(read))
+  }
+
+  #answerRead({ source, id, query }: Read): void {
+    const answer = this.machine.query(query)
+    const lost = answer[0] === STATUS.absent ? this.machine.lostPiece(query) : undefined
+    if (lost === undefined) source.reply(id, REPLY.answered, answer)
+    else this.#repair.mend(lost, query, () => source.reply(id, REPLY.answered, this.machine.query(query)))
   }
 
   #sendEntries(output: Extract<RaftOutput, { type: 'send-entries' }>): void {

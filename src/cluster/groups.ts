@@ -30,7 +30,10 @@ interface Resources extends Pick<GroupPorts, 'clock' | 'scheduler' | 'liveness' 
 }
 
 interface Handlers
-  extends Pick<GroupPorts, 'send' | 'sendSnapshot' | 'leadershipChanged' | 'applied' | 'observe' | 'fatal'> {
+  extends Pick<
+    GroupPorts,
+    'send' | 'sendSnapshot' | 'leadershipChanged' | 'ask' | 'mended' | 'applied' | 'observe' | 'fatal'
+  > {
   /** Sends a command to the leader of a group, wherever it is. */
   carry(group: GroupId, command: Uint8Array, target: ReplyTarget, id: number): void
   /** The meta group has decided anew who owns what, or what all members can execute. */

@@ -44,6 +44,7 @@ export type NodeEvent =
   | { readonly type: 'raft'; readonly group: GroupId; readonly event: RaftEvent }
   | { readonly type: 'connected' | 'disconnected'; readonly node: NodeId }
   | { readonly type: 'founded'; readonly members: readonly string[] }
+  | { readonly type: 'mended'; readonly group: GroupId; readonly from: NodeId }
   | { readonly type: 'stranger'; readonly node: NodeId; readonly reason: string }
 
 export class ClusterNode {
@@ -69,6 +70,7 @@ export class ClusterNode {
   #isTopologyStale = false
   #reviewTimer: Timer | undefined
   #isStopped = false
+  #mended = 0
 
   constructor(ports: NodePorts, settings: NodeSettings) {
     this.settings = settings
@@ -185,6 +187,11 @@ export class ClusterNode {
         },
         applied: (group) => {
           if (group.id === META_GROUP) this.#groups.reviewMeta()
+        },
+        ask: (to, group, question) => this.#router.ask(to, group, question),
+        mended: (group, from) => {
+          this.#mended++
+          this.#ports.observe({ type: 'mended', group: group.id, from })
         },
         carry: (group, command, target, id) => this.#router.carry(group, command, target, id),
         decided: (shardMap, level) => {
@@ -348,7 +355,16 @@ export class ClusterNode {
     addresses.set(this.settings.node, this.settings.address)
     const { settings } = this
     const generations = this.#generations
-    return { settings, addresses, generations, groups: this.#groups, leaders: this.#leaders, liveness: this.#liveness }
+    const mended = this.#mended
+    return {
+      settings,
+      addresses,
+      generations,
+      mended,
+      groups: this.#groups,
+      leaders: this.#leaders,
+      liveness: this.#liveness,
+    }
   }
 
   /** An assertion that fails stops the node; what a peer may have caused has been dealt with before. */

@@ -1,6 +1,6 @@
 /** The router brings each request to where it can be answered: to a group of this node, or to a node that leads it. */
 
-import { ByteReader } from '../base/bytes.ts'
+import { ByteReader, ByteWriter } from '../base/bytes.ts'
 import { isTroupeError } from '../base/error.ts'
 import type { GroupId, NodeId } from '../base/identity.ts'
 import { engineKind } from '../machine/admission.ts'
@@ -9,6 +9,7 @@ import { settledCommand } from '../wire/delivery.ts'
 import { FRAME, OPERATION, REPLY, type Request, readReply, readRequest, readWatchRequest } from '../wire/request.ts'
 import { Forwards } from './forwards.ts'
 import type { Group } from './group.ts'
+import type { Question } from './piece-repair.ts'
 import { leaderHint, refusal } from './refusal.ts'
 import { type ReplyTarget, Source } from './source.ts'
 
@@ -88,9 +89,17 @@ export class Router {
 
   /** Sends a command of this node's own to the leader of a group. */
   carry(group: GroupId, command: Uint8Array, target: ReplyTarget, id: number): void {
-    this.#carried = (this.#carried + 1) >>> 0
-    this.#carriers.set(this.#carried, { target, id })
-    this.#toLeader(this.#own, { id: this.#carried, operation: OPERATION.command, group, bytes: command })
+    this.#toLeader(this.#own, { id: this.#expect(target, id), operation: OPERATION.command, group, bytes: command })
+    this.#ports.schedule()
+  }
+
+  /** Asks the replica of another node, however old it is. */
+  ask(node: NodeId, group: GroupId, { query, target, id }: Question): void {
+    const writer = new ByteWriter(query.length + 8)
+    writer.f64(Number.POSITIVE_INFINITY)
+    writer.raw(query)
+    const request = { id: this.#expect(target, id), operation: OPERATION.localQuery, group, bytes: writer.take() }
+    this.#forwards.forward(this.#own, request, node)
     this.#ports.schedule()
   }
 
@@ -115,6 +124,13 @@ export class Router {
   close(): void {
     for (const channel of this.#channels.keys()) channel.close()
     this.#channels.clear()
+  }
+
+  /** The id of a request of this node's own, whose answer goes there. */
+  #expect(target: ReplyTarget, id: number): number {
+    this.#carried = (this.#carried + 1) >>> 0
+    this.#carriers.set(this.#carried, { target, id })
+    return this.#carried
   }
 
   #hear(frame: Uint8Array): boolean {

@@ -14,6 +14,7 @@ export interface NodeView {
   readonly addresses: ReadonlyMap<string, string>
   /** How often each member has started, as far as it has said. */
   readonly generations: ReadonlyMap<string, number>
+  readonly mended: number
   readonly groups: Groups
   readonly leaders: Leaders
   readonly liveness: NodeLiveness
@@ -24,6 +25,8 @@ export interface NodeStatus {
   readonly answeredBy: string
   /** What all members have agreed that they can execute: it rises when the last one has been upgraded. */
   readonly level: number
+  /** Pieces of large payloads that the answering node's disk had damaged, and that came back from another replica. */
+  readonly mendedPieces: number
   readonly members: readonly {
     readonly node: string
     readonly address: string
@@ -54,6 +57,7 @@ export function statusOf(view: NodeView): NodeStatus {
     cluster: settings.cluster,
     answeredBy: settings.node,
     level: groups.level,
+    mendedPieces: view.mended,
     members,
     groups: groupIds(groups).map((id) => groupStatus(view, id)),
   }

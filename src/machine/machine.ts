@@ -33,6 +33,10 @@ export interface Machine {
   pieces(): Iterable<Piece>
   /** The bytes of a piece, if they are there. */
   readPiece(piece: Piece): Uint8Array | undefined
+  /** The piece that was asked for by a query that came to `absent`, when the state has it: its bytes are not what they were. */
+  lostPiece(query: Uint8Array): Piece | undefined
+  /** Puts back the bytes of a piece; false when they are not what the state says of it. */
+  mendPiece(piece: Piece, bytes: Uint8Array): boolean
   /** See `Changes`: what watchers are served from. */
   readonly changes: Changes
 }

@@ -192,6 +192,12 @@ export class QueueTable implements Table, QueueView {
     return this.#uploads.find(upload, offset)
   }
 
+  /** The piece that the body of a `piece` query names. */
+  namedPiece(reader: ByteReader): Piece | undefined {
+    reader.text(KEY_LIMIT_BYTES)
+    return this.#uploads.find(reader.u53(), reader.u53())
+  }
+
   /** The payloads that are here, or are to be. */
   get uploads(): ReadonlySet<number> {
     return this.#uploads.ids

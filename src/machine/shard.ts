@@ -1,6 +1,7 @@
 /** A shard's machine executes the commands of its log on tables of every type, each command once. */
 
 import { ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
+import { crc32 } from '../base/crc.ts'
 import { isTroupeError } from '../base/error.ts'
 import { hashBytes } from '../base/hash.ts'
 import { BatchReader, type LeaderMicros } from './batch.ts'
@@ -23,6 +24,7 @@ import { expectLevel, LEVEL, type Level } from './level.ts'
 import type { FrozenState, Machine, ReplySink, Restoration } from './machine.ts'
 import { laneNameOf } from './outbox.ts'
 import { MemoryPieces, type Piece, type PieceStore } from './pieces.ts'
+import { QUEUE_QUERY } from './queue-command.ts'
 import { SESSION_LIMITS, type SessionLimits, Sessions } from './session.ts'
 import { encodeBeginning, encodeSnapshot, SnapshotReader } from './snapshot.ts'
 import { TABLE, type Task, tableOf } from './table.ts'
@@ -198,6 +200,17 @@ export class Shard implements Machine {
 
   readPiece(piece: Piece): Uint8Array | undefined {
     return this.#pieces.get(piece)
+  }
+
+  lostPiece(query: Uint8Array): Piece | undefined {
+    return query[0] === QUEUE_QUERY.piece ? this.#tables.queues.namedPiece(new ByteReader(query, 1)) : undefined
+  }
+
+  mendPiece({ upload, offset }: Piece, bytes: Uint8Array): boolean {
+    const piece = this.#tables.queues.findPiece(upload, offset)
+    if (piece?.length !== bytes.length || piece.crc !== crc32(bytes)) return false
+    this.#pieces.put(upload, offset, bytes)
+    return true
   }
 
   digest(): number {

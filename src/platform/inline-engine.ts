@@ -54,6 +54,7 @@ export class InlineEngine implements Engine {
   readonly #failure = new AbortController()
   /** The scheduler's timers keep no process alive, but a node that is not closed does. */
   readonly #alive: NodeJS.Timeout
+  #hasMended = false
   /** Why each node was turned away last. */
   readonly #strangers = new Map<NodeId, string>()
   #closed: Promise<void> | undefined
@@ -106,6 +107,11 @@ export class InlineEngine implements Engine {
   }
 
   #observe(event: NodeEvent): void {
+    if (event.type === 'mended' && !this.#hasMended) {
+      this.#hasMended = true
+      const message = 'the disk has damaged a piece of a large payload; it came back from'
+      warn(`${message} the node ${event.from}. Look at the disk; status counts what else is mended.`, 'DATA_DAMAGED')
+    }
     if (event.type !== 'stranger' || this.#strangers.get(event.node) === event.reason) return
     this.#strangers.set(event.node, event.reason)
     warn(`the node ${event.node} is turned away: ${event.reason}`, 'WRONG_CLUSTER')

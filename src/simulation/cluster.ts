@@ -7,6 +7,7 @@ import { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
 import { ClusterNode, type NodeEvent } from '../cluster/node.ts'
 import { DEFAULT_COMPACTION } from '../cluster/snapshotter.ts'
+import type { NodeStatus } from '../cluster/status.ts'
 import type { Driver } from '../driver/contract.ts'
 import { nativeDriver } from '../driver/native/native.ts'
 import { LEVEL, type Level } from '../machine/level.ts'
@@ -173,9 +174,9 @@ export class SimulatedCluster implements Victim {
     this.#site(node).level = level
   }
 
-  /** What the members have agreed that all of them execute, as far as this node has heard. */
-  level(node: NodeId): Level | undefined {
-    return this.#site(node).running?.node.status().level
+  /** The cluster as a node sees it; undefined while it does not run. */
+  status(node: NodeId): NodeStatus | undefined {
+    return this.#site(node).running?.node.status()
   }
 
   crash(node: NodeId): void {
@@ -240,6 +241,11 @@ export class SimulatedCluster implements Victim {
 
   mendDisk(node: NodeId): void {
     this.#site(node).storage.failNextSync(false)
+  }
+
+  /** Damages one bit of each of these files; returns how many there are. */
+  damage(node: NodeId, isChosen: (file: string) => boolean): number {
+    return this.#site(node).storage.damage(isChosen)
   }
 
   cut(from: NodeId, to: NodeId): void {

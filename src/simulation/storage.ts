@@ -56,6 +56,14 @@ export class Storage {
     return { generation, log: new WatchedLog(log), snapshots, pieces, charter }
   }
 
+  /** Damages one bit in the middle of each of these files. */
+  damage(isChosen: (file: string) => boolean): number {
+    const disk = this.#disk
+    const files = disk?.list().filter(isChosen) ?? []
+    for (const name of files) disk?.flip(name, Math.floor(disk.open(name).size / 2))
+    return files.length
+  }
+
   /** The power fails. */
   crash(): void {
     this.#disk?.crash()
