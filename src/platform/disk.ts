@@ -15,7 +15,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { assert } from '../base/assert.ts'
@@ -64,6 +64,10 @@ export class DirectoryDisk implements Disk {
   readonly #directory: string
   readonly #lock: DirectoryLock
   readonly #syncs: Syncs
+  /** Files that are being prepared. */
+  #preparing = 0
+  #isClosing = false
+  #closed: () => void = () => {}
 
   constructor(directory: string, lock: DirectoryLock, options: DiskOptions) {
     this.#directory = directory
@@ -85,9 +89,16 @@ export class DirectoryDisk implements Disk {
       const descriptor = openSync(this.#path(name), createBytes === undefined ? 'r+' : 'w+', 0o600)
       const file = new DirectoryFile(name, descriptor, this.#syncs)
       if (createBytes === undefined) return file
-      for (let at = 0; at < createBytes; at += ZEROS.length) file.write(at, ZEROS.subarray(0, createBytes - at))
-      fsyncSync(descriptor)
-      this.syncDirectory()
+      try {
+        for (let at = 0; at < createBytes; at += ZEROS.length) file.write(at, ZEROS.subarray(0, createBytes - at))
+        fsyncSync(descriptor)
+        this.syncDirectory()
+      } catch (error) {
+        file.close()
+        // On a full disk what was begun has taken the last of the room.
+        unlinkSync(this.#path(name))
+        throw error
+      }
       return file
     })
   }
@@ -114,22 +125,40 @@ export class DirectoryDisk implements Disk {
   }
 
   prepare(name: string, bytes: number, ready: Done): void {
-    allocate(this.#path(name), bytes)
+    if (this.#isClosing) return
+    this.#preparing++
+    allocate(this.#path(name), bytes, () => this.#isClosing)
       .then(() => syncPath(this.#directory))
       .then(
-        () => ready(undefined),
-        (error: unknown) => ready(failed(name, error)),
+        () => undefined,
+        (error: unknown) => failed(name, error),
       )
+      .then((error) => {
+        this.#preparing--
+        if (this.#isClosing) this.#letGo()
+        else ready(error)
+      })
   }
 
   crc32(bytes: Uint8Array, seed?: number): number {
     return crc32(bytes, seed)
   }
 
-  /** Ends the threads and lets the next process in. Files must be closed before. */
-  close(): void {
+  /**
+   * Ends the threads and lets the next process in, once nothing of this one is on its way to a file any more: then it calls
+   * `done`. Callbacks under way never come. Files must be closed before.
+   */
+  close(done: () => void = () => {}): void {
+    this.#isClosing = true
+    this.#closed = done
     this.#syncs.close()
+    this.#letGo()
+  }
+
+  #letGo(): void {
+    if (this.#preparing > 0) return
     this.#lock.release()
+    this.#closed()
   }
 
   #path(name: string): string {
@@ -263,16 +292,22 @@ class DirectoryFile implements DiskFile {
   }
 }
 
-/** Fills a file with zeros, a little at a time, so that the log's own syncs never wait for all of it. */
-async function allocate(path: string, bytes: number): Promise<void> {
+/** Fills a file with zeros, a little at a time, so that the log's own syncs never wait for all of it. What fails leaves no file. */
+async function allocate(path: string, bytes: number, isGivenUp: () => boolean): Promise<void> {
   const existing = await open(path, 'r+').catch(() => undefined)
   const isThere = (await existing?.stat())?.size === bytes
   await existing?.close()
   if (isThere) return
   const file = await open(path, 'w', 0o600)
   try {
-    for (let at = 0; at < bytes; at += ZEROS.length) await writeZeros(file, at, Math.min(ZEROS.length, bytes - at))
+    for (let at = 0; at < bytes; at += ZEROS.length) {
+      if (isGivenUp()) throw new Error('the directory is being closed')
+      await writeZeros(file, at, Math.min(ZEROS.length, bytes - at))
+    }
     await file.sync()
+  } catch (error) {
+    await unlink(path)
+    throw error
   } finally {
     await file.close()
   }

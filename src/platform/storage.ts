@@ -59,7 +59,7 @@ export async function openStorage(settings: StorageSettings): Promise<Storage> {
   try {
     return await diskStorage(disk, durability, settings)
   } catch (error) {
-    disk.close()
+    await new Promise<void>((resolve) => disk.close(resolve))
     throw error
   }
 }
@@ -102,10 +102,7 @@ async function diskStorage(
   const close = (): Promise<void> =>
     new Promise((resolve) => {
       pieces.close()
-      log.close(() => {
-        disk.close()
-        resolve()
-      })
+      log.close(() => disk.close(resolve))
     })
   return { identity, log, snapshots, pieces, charter, close }
 }

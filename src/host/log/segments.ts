@@ -11,7 +11,7 @@ export interface Segment {
 
 interface Spare {
   readonly number: number
-  ready: boolean
+  state: 'awaited' | 'ready' | 'failed'
 }
 
 const NAME = /^log-(\d{8,})$/
@@ -78,7 +78,8 @@ export class Segments {
 
   /** The next segment: the one that was prepared, or a new one that the caller has to wait for. */
   next(neededBytes: number): Segment {
-    if (this.#spare?.ready !== true || neededBytes > this.#segmentBytes) {
+    if (this.#spare?.state === 'failed') this.#spare = undefined
+    if (this.#spare?.state !== 'ready' || neededBytes > this.#segmentBytes) {
       return this.#create(Math.max(neededBytes, this.#segmentBytes))
     }
     const { number } = this.#spare
@@ -125,7 +126,8 @@ export class Segments {
   }
 
   #giveUp(name: string, size: number): void {
-    if (this.#spare !== undefined || size !== this.#segmentBytes) {
+    const isWanted = this.#spare === undefined || this.#spare.state === 'failed'
+    if (!isWanted || size !== this.#segmentBytes) {
       this.#disk.remove(name)
       return
     }
@@ -135,13 +137,11 @@ export class Segments {
   }
 
   #allocate(number: number): void {
-    const spare: Spare = { number, ready: false }
+    const spare: Spare = { number, state: 'awaited' }
     this.#spare = spare
     this.#disk.prepare(segmentName(number), this.#segmentBytes, (error) => {
-      if (this.#spare !== spare) return
       // A segment that could not be prepared is created when it is needed, and fails there if it must.
-      if (error === undefined) spare.ready = true
-      else this.#spare = undefined
+      spare.state = error === undefined ? 'ready' : 'failed'
     })
   }
 

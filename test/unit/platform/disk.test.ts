@@ -1,5 +1,15 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -168,6 +178,24 @@ describe('a data directory', () => {
     expect(await prepare('a', 3_000_000)).toBeUndefined()
     expect(readFileSync(join(directory, 'a'))[0]).toBe(7)
     expect(isTroupeError(await prepare('../missing/a', 1), 'DISK_FAILED')).toBe(true)
+  })
+
+  test('that is full gives back the room of what it had no room for', async () => {
+    opened()
+    for (const name of ['a', 'b']) symlinkSync('/dev/full', join(directory, name))
+    const refused = await new Promise((resolve) => current().prepare('a', 4096, resolve))
+    expect(isTroupeError(refused, 'DISK_FAILED')).toBe(true)
+    expect(isTroupeError(caught(() => current().open('b', 4096)), 'DISK_FAILED')).toBe(true)
+    expect(readdirSync(directory)).toEqual(['lock'])
+  })
+
+  test('lets nobody in while a file is still being prepared', async () => {
+    current().prepare('a', 1024 ** 3, () => {})
+    const closed = new Promise<void>((resolve) => current().close(resolve))
+    expect(isTroupeError(caught(() => openDirectory(directory)), 'DIRECTORY_IN_USE')).toBe(true)
+    await closed
+    expect(readdirSync(directory)).toEqual([])
+    opened()
   })
 
   test('checks sums as the simulated disk does', () => {

@@ -105,6 +105,23 @@ describe('a write-ahead log', () => {
     expect(again.recovered.get(group(2))).toMatchObject({ start: { index: 1, term: 1 }, log: [] })
   })
 
+  test('tries once for each segment to prepare the next, where the disk has no room for it', async () => {
+    let prepared = 0
+    const disk = virtualDisk({
+      before: (operation) => {
+        if (operation !== 'prepare') return
+        prepared++
+        throw new TroupeError('DISK_FAILED', 'ENOSPC')
+      },
+    })
+    const log = await open(disk)
+    for (let index = 1; index <= 200; index++) expect(append(log, 1, entry(index, 1))).toBeUndefined()
+    const segments = disk.list().filter((name) => name.startsWith('log-'))
+    expect(segments.length).toBeGreaterThan(5)
+    expect(prepared).toBeLessThanOrEqual(segments.length)
+    expect(contents(await open(disk.clone()), 1)).toHaveLength(200)
+  })
+
   test('fails for good when the disk refuses once', async () => {
     let refuse = false
     let syncs = 0
