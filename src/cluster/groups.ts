@@ -194,6 +194,7 @@ export class Groups {
     const { node, timing, limits } = this.#settings
     const recovered = log.recovered.get(id) ?? EMPTY
     const { position: applied, chain } = snapshot?.header ?? NO_SNAPSHOT
+    if (applied.index < recovered.start.index) throw snapshotMissing(id, recovered.start, applied)
     const isReplaced = !reaches(recovered, applied)
     if (isReplaced) log.stage(id, { type: 'snapshot', position: applied, chain })
     // Made of entries that this node's own disk had not yet, a snapshot may even be of a later term than the log.
@@ -223,12 +224,15 @@ export class Groups {
  * log holds after it may have been overwritten since, and the log begins anew.
  */
 function reaches({ start, log }: RecoveredGroup, applied: LogPosition): boolean {
-  if (applied.index < start.index) throw snapshotMissing(start, applied)
   if (applied.index === start.index) return true
   return log[applied.index - start.index - 1]?.term === applied.term
 }
 
-function snapshotMissing(start: LogPosition, applied: LogPosition): TroupeError {
-  const message = `the log begins after entry ${start.index}, but the newest snapshot ends at ${applied.index}: a snapshot file is missing`
-  return new TroupeError('DATA_DAMAGED', `${message}. Restore it, or let this node's place be taken by a new one.`)
+function snapshotMissing(group: GroupId, start: LogPosition, applied: LogPosition): TroupeError {
+  const message = `the log of group ${group} begins after entry ${start.index}, but its newest snapshot ends at ${applied.index}`
+  return new TroupeError(
+    'DATA_DAMAGED',
+    `${message}: a file \`snapshot-${group}-…\` is missing. Put it back from a copy, or move the data directory away and let the node join anew.`,
+    { details: { group } },
+  )
 }

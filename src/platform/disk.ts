@@ -127,17 +127,14 @@ export class DirectoryDisk implements Disk {
   prepare(name: string, bytes: number, ready: Done): void {
     if (this.#isClosing) return
     this.#preparing++
+    const ended = (error?: unknown): void => {
+      this.#preparing--
+      if (this.#isClosing) this.#letGo()
+      else ready(error === undefined ? undefined : failed(name, error))
+    }
     allocate(this.#path(name), bytes, () => this.#isClosing)
       .then(() => syncPath(this.#directory))
-      .then(
-        () => undefined,
-        (error: unknown) => failed(name, error),
-      )
-      .then((error) => {
-        this.#preparing--
-        if (this.#isClosing) this.#letGo()
-        else ready(error)
-      })
+      .then(() => ended(), ended)
   }
 
   crc32(bytes: Uint8Array, seed?: number): number {

@@ -185,14 +185,24 @@ describe('a data directory', () => {
     for (const name of ['a', 'b']) symlinkSync('/dev/full', join(directory, name))
     const refused = await new Promise((resolve) => current().prepare('a', 4096, resolve))
     expect(isTroupeError(refused, 'DISK_FAILED')).toBe(true)
-    expect(isTroupeError(caught(() => current().open('b', 4096)), 'DISK_FAILED')).toBe(true)
+    expect(
+      isTroupeError(
+        caught(() => current().open('b', 4096)),
+        'DISK_FAILED',
+      ),
+    ).toBe(true)
     expect(readdirSync(directory)).toEqual(['lock'])
   })
 
   test('lets nobody in while a file is still being prepared', async () => {
     current().prepare('a', 1024 ** 3, () => {})
     const closed = new Promise<void>((resolve) => current().close(resolve))
-    expect(isTroupeError(caught(() => openDirectory(directory)), 'DIRECTORY_IN_USE')).toBe(true)
+    expect(
+      isTroupeError(
+        caught(() => openDirectory(directory)),
+        'DIRECTORY_IN_USE',
+      ),
+    ).toBe(true)
     await closed
     expect(readdirSync(directory)).toEqual([])
     opened()
