@@ -2,9 +2,9 @@
 
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
 import type { GroupId, NodeId } from '../base/identity.ts'
-import type { SnapshotStore, SnapshotWriter, StoredSnapshot } from '../host/log-device.ts'
+import type { SnapshotStore, SnapshotWriter } from '../host/log-device.ts'
 import type { Machine } from '../machine/machine.ts'
-import type { LogIndex } from '../protocol/core.ts'
+import type { LogIndex, Term } from '../protocol/core.ts'
 import type { RaftRequest } from '../protocol/raft/message.ts'
 import { FRAME } from '../wire/request.ts'
 import {
@@ -15,7 +15,7 @@ import {
   writeSnapshotReply,
 } from '../wire/snapshot.ts'
 import { decodeConfiguration } from './configuration.ts'
-import { withPieces } from './snapshot-pieces.ts'
+import { type SnapshotWithPieces, withPieces } from './snapshot-pieces.ts'
 
 export interface SnapshotExchangePorts {
   readonly store: SnapshotStore
@@ -29,12 +29,17 @@ interface Sending {
   readonly to: NodeId
   readonly group: GroupId
   readonly term: number
-  readonly snapshot: StoredSnapshot
+  readonly snapshot: SnapshotWithPieces
 }
 
 interface Receiving {
+  readonly from: NodeId
   readonly index: number
+  readonly total: number
+  readonly content: number
   readonly writer: SnapshotWriter
+  /** Of the leader that sent the last chunk: one of an older term has nothing to say any more. */
+  term: Term
   received: number
 }
 
@@ -87,7 +92,8 @@ export class SnapshotExchange {
     const bytes = snapshot.read(offset, Math.min(CHUNK_BYTES, snapshot.bytes - offset))
     const writer = new ByteWriter(bytes.length + configuration.length + 128)
     writer.u8(FRAME.snapshot)
-    writeSnapshotChunk(writer, { group, term, position, chain, configuration, total: snapshot.bytes, offset, bytes })
+    const { bytes: total, content } = snapshot
+    writeSnapshotChunk(writer, { group, term, position, chain, configuration, total, content, offset, bytes })
     if (!this.#ports.sendFrame(to, writer.take())) this.#fail(sending)
   }
 
@@ -113,7 +119,9 @@ export class SnapshotExchange {
 
   /** A chunk that does not continue what is here is answered with where to go on from. */
   #take(from: NodeId, chunk: SnapshotChunk): void {
-    const receiving = this.#receivingOf(chunk)
+    if (chunk.term < (this.#receiving.get(chunk.group)?.term ?? 0)) return
+    const receiving = this.#receivingOf(from, chunk)
+    receiving.term = chunk.term
     if (chunk.offset === receiving.received) {
       receiving.writer.write(chunk.bytes.slice())
       receiving.received += chunk.bytes.length
@@ -132,13 +140,15 @@ export class SnapshotExchange {
     })
   }
 
-  #receivingOf(chunk: SnapshotChunk): Receiving {
-    const { group, position, chain } = chunk
+  /** A transfer goes on with what continues it; what two nodes have written, or one at different times, does not fit together. */
+  #receivingOf(from: NodeId, chunk: SnapshotChunk): Receiving {
+    const { group, position, chain, total, content } = chunk
     const present = this.#receiving.get(group)
-    if (present?.index === position.index) return present
+    const isSame = present?.from === from && present.index === position.index
+    if (isSame && present.total === total && present.content === content) return present
     present?.writer.abandon()
     const writer = this.#ports.store.begin(group, { position, chain, configuration: chunk.configuration.slice() })
-    const receiving = { index: position.index, writer, received: 0 }
+    const receiving = { from, index: position.index, total, content, writer, term: chunk.term, received: 0 }
     this.#receiving.set(group, receiving)
     return receiving
   }

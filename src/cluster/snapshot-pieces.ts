@@ -1,5 +1,6 @@
 /** A snapshot with pieces is what a peer is sent: the snapshot as it is stored, and after it the bytes of the large payloads. */
 
+import { hashNumber, hashText } from '../base/hash.ts'
 import type { StoredSnapshot } from '../host/log-device.ts'
 import type { Machine } from '../machine/machine.ts'
 import type { Piece } from '../machine/pieces.ts'
@@ -11,13 +12,20 @@ interface Place {
   readonly at: number
 }
 
+export interface SnapshotWithPieces extends StoredSnapshot {
+  /** A hash of which pieces follow, and in which order: they are those that the machine has now. */
+  readonly content: number
+}
+
 /** Pieces are read one at a time, when the peer has come so far. */
-export function withPieces(snapshot: StoredSnapshot, machine: Machine): StoredSnapshot {
+export function withPieces(snapshot: StoredSnapshot, machine: Machine): SnapshotWithPieces {
   const places: Place[] = []
   let length = 0
+  let content = 0
   for (const piece of machine.pieces()) {
     places.push({ piece, at: length })
     length += pieceFrameBytes(piece)
+    content = hashNumber(piece.crc, hashText(`${piece.upload} ${piece.offset} ${piece.length}`, content))
   }
   let present: { readonly at: number; readonly frame: Uint8Array } | undefined
   const frameAt = (offset: number): NonNullable<typeof present> => {
@@ -29,6 +37,7 @@ export function withPieces(snapshot: StoredSnapshot, machine: Machine): StoredSn
   return {
     header: snapshot.header,
     bytes: snapshot.bytes + length,
+    content,
     read(offset, wanted) {
       if (offset < snapshot.bytes) return snapshot.read(offset, Math.min(wanted, snapshot.bytes - offset))
       const within = offset - snapshot.bytes

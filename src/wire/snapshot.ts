@@ -13,6 +13,8 @@ export interface SnapshotChunk {
   readonly configuration: Uint8Array
   /** Length of the whole body in bytes. */
   readonly total: number
+  /** A hash of what the body says beside the group's state at the position: with another one the body is another. */
+  readonly content: number
   readonly offset: number
   readonly bytes: Uint8Array
 }
@@ -33,6 +35,7 @@ export function writeSnapshotChunk(writer: ByteWriter, chunk: SnapshotChunk): vo
   writer.u32(chunk.chain)
   writer.blob(chunk.configuration)
   writer.u53(chunk.total)
+  writer.u32(chunk.content)
   writer.u53(chunk.offset)
   writer.blob(chunk.bytes)
 }
@@ -45,6 +48,7 @@ export function readSnapshotChunk(reader: ByteReader): SnapshotChunk {
     chain: reader.u32(),
     configuration: reader.blob(),
     total: reader.u53(),
+    content: reader.u32(),
     offset: reader.u53(),
     bytes: reader.blob(),
   }
