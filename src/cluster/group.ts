@@ -238,6 +238,12 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     this.duties.endStream(source, id)
   }
 
+  /** Whoever was there is gone: its streams end. */
+  sourceClosed(source: Source): void {
+    this.#watches.sourceClosed(source)
+    this.duties.sourceClosed(source)
+  }
+
   prepare(now: Millis): void {
     this.#propose()
     const id = ++this.#requests

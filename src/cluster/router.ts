@@ -272,7 +272,7 @@ export class Router {
   #close(source: Source): void {
     source.close()
     this.#forwards.abandon(source)
-    for (const group of this.#ports.groups()) group.duties.sourceClosed(source)
+    for (const group of this.#ports.groups()) group.sourceClosed(source)
   }
 
   #drop(channel: Channel, source: Source): void {

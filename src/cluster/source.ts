@@ -26,10 +26,6 @@ export class Source implements ReplyTarget {
     this.#dirty = dirty
   }
 
-  get isClosed(): boolean {
-    return this.#isClosed
-  }
-
   /** What the streams of a consumption may have here together. */
   allowance(consumption: number): Allowance {
     const known = this.#allowances.get(consumption)

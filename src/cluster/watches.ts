@@ -16,6 +16,7 @@ interface Watch {
 
 /** Bytes of changes in one event. */
 const EVENT_BYTES = 64 * 1024
+const WATCHES_LIMIT = 65_536
 const NO_BYTES = new Uint8Array(0)
 
 export class Watches {
@@ -26,14 +27,15 @@ export class Watches {
     this.#machine = machine
   }
 
-  get count(): number {
-    return this.#watches.size
-  }
-
   open(source: Source, id: number, request: WatchRequest): void {
     const through = request.revision === 0 ? this.#machine.revision : request.revision
     const selection = { map: request.map, from: request.from, until: request.until }
     const watch = { source, id, selection, through, creditBytes: request.creditBytes }
+    if (this.#watches.size >= WATCHES_LIMIT) {
+      // Whoever asked tries again, here or elsewhere, after a pause.
+      send(watch, { type: 'moved', through, changes: NO_BYTES })
+      return
+    }
     this.#watches.add(watch)
     send(watch, { type: 'standing', through, changes: NO_BYTES })
     this.#advance(watch)
@@ -51,6 +53,10 @@ export class Watches {
     for (const watch of this.#watches) if (watch.source === source && watch.id === id) this.#watches.delete(watch)
   }
 
+  sourceClosed(source: Source): void {
+    for (const watch of this.#watches) if (watch.source === source) this.#watches.delete(watch)
+  }
+
   /** Sends what has changed, as far as each watch has credit. */
   advance(): void {
     for (const watch of this.#watches) this.#advance(watch)
@@ -63,10 +69,6 @@ export class Watches {
   }
 
   #advance(watch: Watch): void {
-    if (watch.source.isClosed) {
-      this.#watches.delete(watch)
-      return
-    }
     while (watch.creditBytes > 0 && watch.through < this.#machine.revision) {
       const page = this.#machine.changes.after(watch.through, watch.selection, EVENT_BYTES)
       if (page.compacted) {

@@ -35,7 +35,7 @@ interface Round {
 
 const latches = defineMap<number>('troupe/latch')
 const barriers = defineMap<Round>('troupe/barrier')
-const results = defineMap<{ readonly result: unknown }>('troupe/once')
+const results = defineMap<{ readonly result?: unknown }>('troupe/once')
 const FIRST: Round = { round: 0, arrived: 0 }
 
 /** @param count steps until the latch opens; the first to touch it decides */
@@ -92,7 +92,7 @@ export async function once<Result>(
     const done = await map.get(name)
     if (done !== undefined) return done.value.result as Result
     const result = await task()
-    await map.set(name, { result: result ?? null }, { fence: lock, ifRevision: 0n })
+    await map.set(name, { result }, { fence: lock, ifRevision: 0n })
     return result
   })
 }

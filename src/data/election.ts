@@ -17,7 +17,8 @@ import {
   lockName,
   lockState,
 } from './lock.ts'
-import { mapStream } from './stream.ts'
+import type { HandleParts } from './map-handle.ts'
+import { endOf, mapStream } from './stream.ts'
 
 export interface CampaignOptions extends CallOptions {
   /** How long this process may be out of touch before it loses the office, in milliseconds; default 10,000. */
@@ -58,7 +59,11 @@ export async function campaign(parts: LockParts, name: string, options: Campaign
 }
 
 /** The state of a lock or office now and after each change. */
-export function observe(parts: LockParts, name: string, options: ObserveOptions): AsyncIterable<LockState> {
+export function observe(
+  parts: LockParts & Pick<HandleParts, 'ending'>,
+  name: string,
+  options: ObserveOptions,
+): AsyncIterable<LockState> {
   checkCall('troupe.observe', options, OBSERVE_OPTIONS)
   const { with: place, ...call } = options
   const facet = leaseFacet(parts.driver)
@@ -66,6 +71,7 @@ export function observe(parts: LockParts, name: string, options: ObserveOptions)
   return mapStream(
     () => facet.observe(full, call),
     (status) => lockState(parts, status),
+    endOf(parts.ending),
   )
 }
 

@@ -39,7 +39,7 @@ import type {
 } from './map.ts'
 import type { StandardSchema } from './schema.ts'
 import { validate } from './schema.ts'
-import { mapStream } from './stream.ts'
+import { endOf, mapStream } from './stream.ts'
 
 const SCAN_OPTIONS: ReadonlySet<string> = new Set([...READ_OPTIONS, 'prefix', 'from', 'until', 'reverse', 'limit'])
 const WATCH_OPTIONS: ReadonlySet<string> = new Set(['prefix', 'range', 'from', 'signal'])
@@ -159,7 +159,7 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
     return mapStream(
       () => this.#store.watch(this.name, selected, watch),
       (change) => this.#changed(change),
-      (error) => this.#isOrderlyEnd(error),
+      endOf(this.#ending),
     )
   }
 
@@ -184,11 +184,6 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
     return value instanceof Promise
       ? value.then((late) => ({ value: late, revision, receipt }))
       : { value, revision, receipt }
-  }
-
-  /** A loop over changes ends with the Troupe, rather than throw while the process is about to end well. */
-  #isOrderlyEnd(error: unknown): boolean {
-    return this.#ending.aborted && isTroupeError(this.#ending.reason, 'CLOSED') && isTroupeError(error, 'CLOSED')
   }
 
   async #changed(change: Change): Promise<MapChange<Value>> {

@@ -1,12 +1,22 @@
-/** A stream is an async iterable whose items are made, one for one, from those of another; each walk starts the other anew. */
+/** A stream is an async iterable whose items are made from those of another; each walk starts the other anew. */
 
-/** @param isEnd tells the errors of the source that are its orderly end */
+import { isTroupeError } from '../base/error.ts'
+
+/**
+ * @param make gives undefined for what is to be left out
+ * @param isEnd tells the errors of the source that are its orderly end
+ */
 export function mapStream<From, To>(
   start: () => AsyncIterable<From>,
-  make: (item: From) => To | Promise<To>,
+  make: (item: From) => To | undefined | Promise<To | undefined>,
   isEnd: (error: unknown) => boolean = () => false,
 ): AsyncIterable<To> {
   return { [Symbol.asyncIterator]: () => new MappedIterator(start()[Symbol.asyncIterator](), make, isEnd) }
+}
+
+/** A loop ends with its Troupe, rather than throw while the process is about to end well. */
+export function endOf(ending: AbortSignal): (error: unknown) => boolean {
+  return (error) => ending.aborted && isTroupeError(ending.reason, 'CLOSED') && isTroupeError(error, 'CLOSED')
 }
 
 /** No generator: its `return` would wait for a pending `next`, and each item would cost three promises more. */
@@ -15,18 +25,24 @@ class MappedIterator<From, To> implements AsyncIterator<To, undefined> {
   readonly #isEnd: (error: unknown) => boolean
   readonly #step: (result: IteratorResult<From, unknown>) => Promise<IteratorResult<To, undefined>>
 
-  constructor(source: AsyncIterator<From>, make: (item: From) => To | Promise<To>, isEnd: (error: unknown) => boolean) {
+  constructor(
+    source: AsyncIterator<From>,
+    make: (item: From) => To | undefined | Promise<To | undefined>,
+    isEnd: (error: unknown) => boolean,
+  ) {
     this.#source = source
     this.#isEnd = isEnd
     this.#step = async (result) => {
       if (result.done === true) return { done: true, value: undefined }
+      let value: To | undefined
       try {
-        return { done: false, value: await make(result.value) }
+        value = await make(result.value)
       } catch (error) {
         // The consumer sees a rejected `next` as the end and calls no `return`: the source is let go here.
         await this.return()
         throw error
       }
+      return value === undefined ? this.next() : { done: false, value }
     }
   }
 

@@ -41,5 +41,5 @@ export class MemoryDoor {
 }
 
 export function closed(): TroupeError {
-  return new TroupeError('CLOSED', 'the memory driver is closed')
+  return new TroupeError('CLOSED', 'this Troupe has been closed: open another one')
 }

@@ -43,7 +43,9 @@ export function whenValid<Result>(
 
 export function checkHeaders(headers: Readonly<Record<string, string>>): void {
   if (headers === NO_HEADERS) return
-  if (typeof headers !== 'object' || headers === null) throw invalidArgument('headers is an object of texts')
+  // A Map, or the headers of a request, would pass for an object without any.
+  if (Object.prototype.toString.call(headers) !== '[object Object]')
+    throw invalidArgument('headers is a plain object of texts')
   for (const [name, text] of Object.entries(headers)) {
     if (typeof text !== 'string') throw invalidArgument(`the header '${name}' is a text`)
   }

@@ -15,7 +15,7 @@ import { PAYLOAD_LIMIT_BYTES } from '../base/limit.ts'
 import type { Millis, WallMillis } from '../base/time.ts'
 import { CALL_OPTIONS, checkCall, checkFence, checkSignal, NO_OPTIONS, plainFence } from '../data/call.ts'
 import { checkBound } from '../data/key.ts'
-import { mapStream } from '../data/stream.ts'
+import { endOf, mapStream } from '../data/stream.ts'
 import type {
   CallOptions,
   Delivered,
@@ -30,7 +30,7 @@ import { ChildList, type FlowChildren, type FlowOptions } from './flow.ts'
 import type { BatchHandler, BatchWorkOptions, Handler, Worker, WorkOptions } from './handler.ts'
 import { outgoingMessage } from './outgoing.ts'
 import { facetOf, type MessageParts, pause } from './parts.ts'
-import { type QueueDefinition, type QueueMessage, rateOf, type SendOptions } from './queue.ts'
+import { type QueueDefinition, rateOf, type SendOptions } from './queue.ts'
 import { decide } from './retry.ts'
 import type {
   InspectedQueueMessage,
@@ -55,6 +55,7 @@ const SEND_OPTIONS: ReadonlySet<string> = new Set([
 ])
 const FLOW_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'name', 'key', 'ttl', 'priority', 'headers'])
 const REQUEST_TIMEOUT_MS: Millis = 10_000
+const RETRY_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'delay'])
 const RECEIVE_OPTIONS: ReadonlySet<string> = new Set(['signal', 'prefetch', 'consumer'])
 const PEEK_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'state', 'limit'])
 const REDRIVE_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'reason', 'filter', 'limit', 'rate'])
@@ -116,6 +117,7 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
   }
 
   async request(value: Input, options: SendOptions = NO_OPTIONS): Promise<unknown> {
+    checkCall('queue.request', options, SEND_OPTIONS)
     const { clock } = this.#parts
     const { timeout = REQUEST_TIMEOUT_MS, signal, headers } = options
     const deadline = clock.now() + timeout
@@ -166,8 +168,11 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
     checkBound('consumer', consumer)
     if (!(Number.isSafeInteger(prefetch) && prefetch >= 1)) throw invalidArgument('prefetch is a whole number from 1')
     const consume = { ...(signal === undefined ? {} : { signal }), consumer, credit: prefetch }
-    const deliveries = this.#facet().consume(this.#queue, consume)
-    return { [Symbol.asyncIterator]: () => this.#received(deliveries) }
+    return mapStream(
+      () => this.#facet().consume(this.#queue, consume),
+      (delivered) => this.#received(delivered),
+      endOf(this.#parts.ending),
+    )
   }
 
   async stats(options: CallOptions = NO_OPTIONS): Promise<QueueStats> {
@@ -268,17 +273,11 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
     return total
   }
 
-  async *#received(deliveries: AsyncIterable<Delivered>): AsyncGenerator<ReceivedMessage<Value>> {
-    for await (const delivered of deliveries) {
-      const message = await this.#receive(delivered)
-      if (message !== undefined) yield this.#settleable(message, delivered)
-    }
-  }
-
   /** One whose payload does not come has failed as if its receiver had said so. */
-  async #receive(delivered: Delivered): Promise<QueueMessage<Value> | undefined> {
+  async #received(delivered: Delivered): Promise<ReceivedMessage<Value> | undefined> {
     try {
-      return await receivedMessage(this.#definition, delivered, this.#parts)
+      const message = await receivedMessage(this.#definition, delivered, this.#parts)
+      return message && this.#settleable(message, delivered)
     } catch (error) {
       const delay = decide(this.#definition.retry, error, delivered.attempt, this.#parts.random)
       const record = encodeFailure(error)
@@ -296,25 +295,32 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
     const { retry: policy } = this.#definition
     const { random, codec } = this.#parts
     const none: CallOptions = NO_OPTIONS
+    const checked = (name: string, options: CallOptions): CallOptions => {
+      checkCall(`message.${name}`, options, CALL_OPTIONS)
+      return options
+    }
     return {
       ...message,
       get lost() {
         return delivered.lost
       },
-      acknowledge: (options = none) => acknowledge(message, delivered, codec, options),
+      acknowledge: async (options = none) => acknowledge(message, delivered, codec, checked('acknowledge', options)),
       retry: async (error: unknown, options: CallOptions & { readonly delay?: Millis } = none) => {
+        checkCall('message.retry', options, RETRY_OPTIONS)
         if (options.delay !== undefined) checkDuration('delay', options.delay)
         const decision = options.delay ?? decide(policy, error, delivered.attempt, random)
         if (decision === 'reject') return delivered.reject('rejected', encodeFailure(error), callOf(options))
         return delivered.retry(decision, encodeFailure(error), callOf(options))
       },
-      reject: (error: unknown, options = none) => delivered.reject('rejected', encodeFailure(error), options),
-      release: (options = none) => delivered.release(options),
+      reject: async (error: unknown, options = none) =>
+        delivered.reject('rejected', encodeFailure(error), checked('reject', options)),
+      release: async (options = none) => delivered.release(checked('release', options)),
       extend: async (lease: Millis, options = none) => {
         checkDuration('a lease', lease, 1)
-        return delivered.extend(lease, options)
+        return delivered.extend(lease, checked('extend', options))
       },
-      progress: async (value: unknown, options = none) => delivered.progress(codec.encode(value), options),
+      progress: async (value: unknown, options = none) =>
+        delivered.progress(codec.encode(value), checked('progress', options)),
     }
   }
 

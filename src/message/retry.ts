@@ -1,6 +1,6 @@
 /** A retry policy says when a message that failed is tried again, if at all. */
 
-import { checkDuration, invalidArgument, LONGEST_MS } from '../base/argument.ts'
+import { checkDuration, invalidArgument, LONGEST_MS, refuseUnknownOptions } from '../base/argument.ts'
 import type { Random } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
 
@@ -32,6 +32,7 @@ export interface ExponentialDelayOptions extends LinearDelayOptions {
   readonly factor?: number
 }
 
+const JITTER_OPTIONS: ReadonlySet<string> = new Set(['jitter'])
 const HOUR_MS: Millis = 3_600_000
 
 /** Always the same delay. */
@@ -41,6 +42,7 @@ export function fixedDelay(delay: Millis, options: JitterOptions = {}): RetryPol
 
 /** Delays that grow by `step` with every attempt. */
 export function linearDelay(step: Millis, { most = HOUR_MS, ...options }: LinearDelayOptions = {}): RetryPolicy {
+  checkDuration('most', most)
   return policy((attempt) => Math.min(most, step * attempt), options)
 }
 
@@ -51,6 +53,8 @@ export function exponentialDelay({
   most = HOUR_MS,
   ...options
 }: ExponentialDelayOptions = {}): RetryPolicy {
+  checkDuration('most', most)
+  if (!(factor >= 1)) throw invalidArgument('factor is a number from 1')
   return policy((attempt) => Math.min(most, first * factor ** (attempt - 1)), options)
 }
 
@@ -66,7 +70,10 @@ export function decide(policyOf: RetryPolicy, error: unknown, attempt: number, r
   return Math.min(HOUR_MS, 1000 * 2 ** (attempt - 1))
 }
 
-function policy(delayOf: (attempt: number) => Millis, { jitter = 0 }: JitterOptions): RetryPolicy {
+/** @param options what the policy itself has not taken */
+function policy(delayOf: (attempt: number) => Millis, options: JitterOptions): RetryPolicy {
+  refuseUnknownOptions('a delay', options, JITTER_OPTIONS)
+  const { jitter = 0 } = options
   if (!(jitter >= 0 && jitter <= 1)) throw invalidArgument('jitter is a share from 0 to 1')
   checkDuration('a delay', delayOf(1))
   return (_error, attempt, random) => {

@@ -5,7 +5,7 @@ import { isTroupeError } from '../base/error.ts'
 import { CALL_OPTIONS, checkCall, checkFence, checkSignal, NO_OPTIONS, plainFence } from '../data/call.ts'
 import { checkBound } from '../data/key.ts'
 import { type StandardSchema, validate } from '../data/schema.ts'
-import { mapStream } from '../data/stream.ts'
+import { endOf, mapStream } from '../data/stream.ts'
 import type {
   CallOptions,
   GroupOffsets,
@@ -89,7 +89,7 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
     const batches = mapStream(
       () => this.#facet().subscribe(this.#topic, { ...subscribe, batch }),
       (records) => this.#batch(records),
-      (error) => this.#isOrderlyEnd(error),
+      endOf(this.#parts.ending),
     )
     return autoCommit ? committing(batches) : batches
   }
@@ -144,11 +144,6 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
     return payload.length === 0 ? null : this.#parts.codec.decode(payload)
   }
 
-  #isOrderlyEnd(error: unknown): boolean {
-    const { ending } = this.#parts
-    return ending.aborted && isTroupeError(ending.reason, 'CLOSED') && isTroupeError(error, 'CLOSED')
-  }
-
   #facet(): TopicFacet {
     return facetOf(this.#parts.driver, 'topic')
   }
@@ -187,12 +182,37 @@ function recordOf<Value>(record: ReadRecord, value: Value): TopicRecord<Value> {
 }
 
 /** Whoever asks for the next batch has done the one before. */
-async function* committing<Value>(batches: AsyncIterable<TopicBatch<Value>>): AsyncGenerator<TopicBatch<Value>> {
-  for await (const batch of batches) {
-    yield batch
-    // A partition that went to another member is read there again from the last commit.
-    await batch.commit().catch((error: unknown) => {
-      if (!isTroupeError(error, 'FENCED')) throw error
-    })
+function committing<Value>(batches: AsyncIterable<TopicBatch<Value>>): AsyncIterable<TopicBatch<Value>> {
+  return { [Symbol.asyncIterator]: () => new CommittingIterator(batches[Symbol.asyncIterator]()) }
+}
+
+class CommittingIterator<Value> implements AsyncIterator<TopicBatch<Value>> {
+  readonly #batches: AsyncIterator<TopicBatch<Value>>
+  #given: TopicBatch<Value> | undefined
+
+  constructor(batches: AsyncIterator<TopicBatch<Value>>) {
+    this.#batches = batches
+  }
+
+  async next(): Promise<IteratorResult<TopicBatch<Value>>> {
+    const done = this.#given
+    this.#given = undefined
+    try {
+      await done?.commit()
+    } catch (error) {
+      // A partition that went to another member is read there again from the last commit.
+      if (!isTroupeError(error, 'FENCED')) {
+        await this.return()
+        throw error
+      }
+    }
+    const result = await this.#batches.next()
+    if (result.done !== true) this.#given = result.value
+    return result
+  }
+
+  async return(): Promise<IteratorResult<TopicBatch<Value>>> {
+    await this.#batches.return?.()
+    return { done: true, value: undefined }
   }
 }

@@ -242,6 +242,16 @@ const TOKENS: readonly TimedConformanceCase[] = [
     },
   },
   {
+    name: 'an observer that leaves while it waits need not wait for the next change',
+    async run(context) {
+      const states = leaseOf(context).observe(context.name, {})[Symbol.asyncIterator]()
+      check((await states.next()).done !== true, 'the present state comes first')
+      const next = states.next()
+      await states.return?.()
+      check((await next).done === true, 'what was waited for is the end')
+    },
+  },
+  {
     name: 'locks that are held are listed with their holders',
     async run(context) {
       const hold = await acquire(context)

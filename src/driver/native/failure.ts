@@ -53,7 +53,7 @@ export function unknownOutcome(operation: Operation<unknown>, why: string, cause
 }
 
 export function closedError(): TroupeError {
-  return new TroupeError('CLOSED', 'the driver is closed')
+  return new TroupeError('CLOSED', 'this Troupe has been closed: open another one')
 }
 
 export function overloadedError(limit: string): TroupeError {

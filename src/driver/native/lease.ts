@@ -81,9 +81,32 @@ export class NativeLeases implements LeaseFacet {
     }
   }
 
-  async *observe(name: string, options: { readonly signal?: AbortSignal }): AsyncIterable<LockStatus> {
-    const call = callOf(options, Number.POSITIVE_INFINITY)
-    for await (const state of this.#states(name, call)) yield statusOf(name, state)
+  observe(name: string, { signal }: { readonly signal?: AbortSignal }): AsyncIterable<LockStatus> {
+    return { [Symbol.asyncIterator]: () => this.#observed(name, signal) }
+  }
+
+  /** Who leaves while he waits need not wait for the next change, as he would for a generator. */
+  #observed(name: string, signal: AbortSignal | undefined): AsyncIterator<LockStatus, undefined> {
+    const leaving = new AbortController()
+    const signals = signal === undefined ? [leaving.signal] : [leaving.signal, signal]
+    const states = this.#states(name, { signal: AbortSignal.any(signals), timeout: Number.POSITIVE_INFINITY })
+    const end = { done: true, value: undefined } as const
+    return {
+      async next() {
+        try {
+          const { done, value } = await states.next()
+          return done === true ? end : { done: false, value: statusOf(name, value) }
+        } catch (error) {
+          if (leaving.signal.aborted) return end
+          throw error
+        }
+      },
+      async return() {
+        leaving.abort()
+        await states.return(undefined)
+        return end
+      },
+    }
   }
 
   async verify(name: string, token: bigint, options: CallOptions): Promise<boolean> {
@@ -279,10 +302,16 @@ class NativeLeaseHold implements LeaseHold {
     const granted = SessionLease.grant(this.#parts, shard, this.#ttl, options)
     this.#leases.set(shard, granted)
     granted.then(
-      ({ lost }) => lost.addEventListener('abort', () => this.#controller.abort(lost.reason), { once: true }),
+      ({ lost }) => lost.addEventListener('abort', () => this.#lose(lost.reason), { once: true }),
       () => this.#leases.delete(shard),
     )
     return granted
+  }
+
+  /** What is over in one shard is over in all. */
+  #lose(reason: unknown): void {
+    this.#controller.abort(reason)
+    this.end({}).catch(() => {})
   }
 }
 

@@ -88,8 +88,9 @@ class ResultWatch {
   constructor(router: Router, ports: WatchPorts, { queue, shard }: { readonly queue: string; readonly shard: number }) {
     this.#ports = ports
     const range = { map: RESULT_MAP, from: `${queue}\0`, until: `${queue}\x01`, shard }
-    // Without it there is still the looking.
-    this.#follow(watch(router, ports, range, { signal: this.#end.signal })).catch(() => undefined)
+    // Without it there is still the looking; whoever looks when the driver closes learns that.
+    const followed = this.#follow(watch(router, ports, range, { signal: this.#end.signal }))
+    followed.catch(() => this.#wakeAll())
     this.#lookLater()
   }
 
@@ -118,9 +119,13 @@ class ResultWatch {
   #lookLater(): void {
     const { clock, scheduler } = this.#ports
     this.#look = scheduler.at(clock.now() + LOOK_MS, () => {
-      for (const seekers of this.#seekers.values()) this.#wake(seekers)
+      this.#wakeAll()
       this.#lookLater()
     })
+  }
+
+  #wakeAll(): void {
+    for (const seekers of this.#seekers.values()) this.#wake(seekers)
   }
 
   #wake(seekers: ReadonlySet<Seeker> | undefined): void {

@@ -31,7 +31,16 @@ const FAREWELL_MS = 2000
 const GRACE_MS = 5000
 const AGAIN_MS = 200
 /** Whatever of these happens, the member joins again. */
-const PASSING = ['LEASE_LOST', 'FENCED', 'COMPACTED', 'TIMEOUT', 'OUTCOME_UNKNOWN', 'NO_QUORUM', 'UNREACHABLE'] as const
+const PASSING = [
+  'LEASE_LOST',
+  'FENCED',
+  'COMPACTED',
+  'TIMEOUT',
+  'OUTCOME_UNKNOWN',
+  'NO_QUORUM',
+  'OVERLOADED',
+  'UNREACHABLE',
+] as const
 
 export interface SubscriptionParts extends LeaseParts {
   /** Makes sure that the topic's rules are known. */
@@ -217,8 +226,7 @@ export class Member implements Spring, BatchHandler {
       }
       this.#loseAll()
       await this.#leave()
-      const { clock, scheduler } = this.#parts.ports
-      await new Promise<void>((resolve) => scheduler.at(clock.now() + AGAIN_MS, resolve))
+      await this.#pause()
     }
   }
 
@@ -292,7 +300,13 @@ export class Member implements Spring, BatchHandler {
       } catch (error) {
         if (!isTroupeError(error, ...PASSING)) throw error
       }
+      await this.#pause()
     }
+  }
+
+  #pause(): Promise<void> {
+    const { clock, scheduler } = this.#parts.ports
+    return new Promise((resolve) => scheduler.at(clock.now() + AGAIN_MS, resolve))
   }
 
   #lose(partition: number): void {

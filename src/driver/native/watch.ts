@@ -87,6 +87,7 @@ class Watch implements AsyncIterator<Change, undefined>, ShardWatchHandler, Subs
       error: new TroupeError('COMPACTED', `changes after revision ${from.through} are no longer kept`, { details }),
     }
     this.#missing.clear()
+    for (const shardWatch of this.#shards) shardWatch.end()
     this.#serve()
   }
 

@@ -180,6 +180,12 @@ describe('meeting points', () => {
     expect(arrived).toBe(false)
   })
 
+  test('once gives everybody what its task gave, also when that is undefined', async () => {
+    const { troupe } = openWorld()
+    const task = (): unknown => undefined
+    expect([await troupe.once('o', task), await troupe.once('o', task)]).toEqual([undefined, undefined])
+  })
+
   test('once runs its task once, and again only when it failed', async () => {
     const { troupe } = openWorld()
     let runs = 0

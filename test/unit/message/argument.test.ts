@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { defineMap } from '../../../src/data/map.ts'
 import type { HandlerContext } from '../../../src/message/handler.ts'
 import { defineQueue } from '../../../src/message/queue.ts'
-import type { RetryPolicy } from '../../../src/message/retry.ts'
+import { exponentialDelay, linearDelay, type RetryPolicy } from '../../../src/message/retry.ts'
 import { defineTopic } from '../../../src/message/topic.ts'
 import { openWorld } from './world.ts'
 
@@ -23,6 +23,12 @@ const attempts: [string, () => unknown, code?: string][] = [
   ['a window of centuries', () => queue.send(1, { deduplicate: { id: 'a', window: FAR } })],
   ['headers that are null', () => queue.send(1, { headers: bad(null) })],
   ['headers that are a text', () => queue.send(1, { headers: bad('text') })],
+  ['headers that are a list', () => queue.send(1, { headers: bad(['a']) })],
+  ['headers that are those of a request', () => queue.send(1, { headers: bad(new Headers({ a: 'b' })) })],
+  ['a request without options', () => queue.request(1, bad(null))],
+  ['a policy of an unknown option', () => exponentialDelay(bad({ frist: 1 }))],
+  ['a policy whose delays grow by no number', () => exponentialDelay({ factor: Number.NaN })],
+  ['a policy up to no delay', () => linearDelay(5, { most: Number.NaN })],
   ['headers beyond their limit', () => queue.send(1, { headers: HUGE_HEADERS }), 'TOO_LARGE'],
   ['a signal that is null', () => queue.send(1, { signal: bad(null) })],
   ['a list of messages that is none', () => queue.sendAll(bad(undefined))],
@@ -81,6 +87,28 @@ test.each(attempts)(
     await expect(outcome()).rejects.toMatchObject({ code })
   },
 )
+
+test('a message that was received is settled with options that are known', async () => {
+  const world = openWorld()
+  const received = world.troupe.queue(jobs)
+  await received.send(1)
+  for await (const message of received.receive()) {
+    const unknown = bad<object>({ tiemout: 5 })
+    const settle = [
+      () => message.acknowledge(unknown),
+      () => message.retry(1, unknown),
+      () => message.reject(1, unknown),
+      () => message.release(unknown),
+      () => message.extend(5, unknown),
+      () => message.progress(1, unknown),
+      () => message.acknowledge({ timeout: Number.NaN }),
+    ]
+    for (const each of settle) await expect(each()).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    await message.acknowledge()
+    break
+  }
+  expect(await received.stats()).toMatchObject({ waiting: 0, leased: 0 })
+})
 
 describe('a handler', () => {
   test('takes what it needs of its context apart', async () => {
