@@ -185,8 +185,7 @@ export class Host<Message, Request, Output, Write, Event> {
     if (batch.written.size > 0) this.#markWhenIdle()
     for (const leave of batch.held) leave()
     for (const [slot, written] of batch.written) {
-      slot.hosted.core.persisted(written)
-      this.#touch(slot)
+      if (slot.hosted.core.persisted(written)) this.#touch(slot)
     }
     // A log that confirms within the call is inside a turn already, which goes on.
     this.#turn()

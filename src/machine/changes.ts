@@ -25,9 +25,9 @@ export interface NewChange extends Span {
 }
 
 export interface ChangeLimits {
-  /** Most changes to keep. */
+  /** Most changes to keep; a quarter before anybody has asked for some. */
   readonly count: number
-  /** Most bytes of entries to keep; a single entry may be larger. */
+  /** Most bytes of entries to keep, with the same quarter; a single entry may be larger. */
   readonly bytes: number
 }
 
@@ -36,6 +36,8 @@ export const CHANGE_LIMITS: ChangeLimits = { count: 16_384, bytes: 4 * 1024 * 10
 
 /** Changes are forgotten in as many parts. */
 const SEGMENTS = 16
+/** As many of them are kept before anybody has asked for changes: fresh memory for what nobody reads costs as much as executing. */
+const UNREAD_SEGMENTS = 4
 const FEWEST_CHANGES = 16
 const FEWEST_BYTES = 4096
 const WORD_BYTES = 8
@@ -56,6 +58,7 @@ export class ChangeLog implements Changes {
   readonly #limits: ChangeLimits
   readonly #segments: Segment[] = [new Segment()]
   #newest: Segment = this.#segments[0] ?? new Segment()
+  #mostSegments = UNREAD_SEGMENTS
   /** Changes up to this revision may be missing. */
   #forgotten = 0
   /** Every change up to this revision has been seen. */
@@ -96,6 +99,7 @@ export class ChangeLog implements Changes {
   }
 
   after(revision: number, selection: Selection, limitBytes: number): ReturnType<Changes['after']> {
+    this.#mostSegments = SEGMENTS
     const found = new ByteWriter()
     let count = 0
     if (revision < this.#forgotten) return { changes: found.take(), count, through: revision, compacted: true }
@@ -132,7 +136,7 @@ export class ChangeLog implements Changes {
     if (newest.count === 0) return
     if (newest.count < count / SEGMENTS && (length === 0 || newest.length + WORD_BYTES + length <= bytes / SEGMENTS))
       return
-    const oldest = this.#segments.length >= SEGMENTS ? this.#segments.shift() : undefined
+    const oldest = this.#segments.length >= this.#mostSegments ? this.#segments.shift() : undefined
     if (oldest !== undefined) this.#forgotten = oldest.revisionOf(oldest.count - 1)
     oldest?.clear(2 * (bytes / SEGMENTS))
     // The first segment grows from little; those that follow will be about as large.

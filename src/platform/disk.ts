@@ -36,8 +36,8 @@ export interface DiskOptions {
 
 /** A sync that took this long is slow: the engine's peers noticed. */
 const SLOW_SYNC_MS = 50
-/** For how long a slow sync is remembered. */
-const SLOW_FOR_MS = 10_000
+/** A slow sync is remembered for so many times as long as it took: no more of the engine's time than that is lost to them. */
+const SLOW_FOR = 20
 /** More than this is not synced in the calling thread, however quick the disk was so far. */
 const LITTLE_BYTES = 1024 * 1024
 
@@ -204,7 +204,7 @@ class Syncs {
       failure = error instanceof Error ? error : new Error(String(error))
     }
     const ended = performance.now()
-    if (ended - begun > SLOW_SYNC_MS) this.#slowUntil = ended + SLOW_FOR_MS
+    if (ended - begun > SLOW_SYNC_MS) this.#slowUntil = ended + SLOW_FOR * (ended - begun)
     done(failure)
   }
 }

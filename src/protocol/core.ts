@@ -37,8 +37,11 @@ export interface Core<Message, Request, Output, Write, Event> {
   submit(request: Request, now: Millis): void
   /** The deadline passed. Waking early or late is harmless. */
   wake(now: Millis): void
-  /** The disk confirmed every write that was taken up to there, but none that was taken later. */
-  persisted(upTo: Written): void
+  /**
+   * The disk confirmed every write that was taken up to there, but none that was taken later. False when nothing comes of
+   * it: a turn can be spared.
+   */
+  persisted(upTo: Written): boolean
   /** The next deadline; Infinity when idle. */
   readonly wakeAt: Millis
   takeReady(): Ready<Message, Output, Write, Event> | undefined

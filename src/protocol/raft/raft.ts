@@ -120,13 +120,15 @@ export class Raft implements Core<RaftMessage, RaftRequest, RaftOutput, RaftWrit
     else followerWakes(replica)
   }
 
-  persisted(upTo: Written): void {
-    this.#dirty = true
+  persisted(upTo: Written): boolean {
     const replica = this.#replica
     // An entry that was overwritten meanwhile says nothing about the one in its place.
     if (upTo.index > replica.persistedIndex && replica.log.holds(upTo)) replica.persistedIndex = upTo.index
     if (replica.leadership !== undefined) leaderPersisted(replica, replica.leadership)
     else candidatePersisted(replica, upTo.currentTerm)
+    const hasNews = !replica.outbox.isEmpty
+    if (hasNews) this.#dirty = true
+    return hasNews
   }
 
   get wakeAt(): Millis {

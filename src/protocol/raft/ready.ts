@@ -18,6 +18,11 @@ export class Outbox {
   /** The entries of the last write, while they can still grow. */
   #tail: Entry[] | undefined
 
+  get isEmpty(): boolean {
+    const sent = this.#messages.length + this.#messagesAfterPersist.length
+    return sent + this.#writes.length + this.#outputs.length + this.#events.length === 0
+  }
+
   send(to: NodeId, message: RaftMessage): void {
     this.#messages.push({ to, message })
   }
@@ -64,8 +69,7 @@ export class Outbox {
     const messagesAfterPersist = this.#messagesAfterPersist
     const outputs = this.#outputs
     const events = this.#events
-    const count = writes.length + messages.length + messagesAfterPersist.length + outputs.length + events.length
-    if (count === 0) return undefined
+    if (this.isEmpty) return undefined
     if (writes.length > 0) this.#writes = []
     if (messages.length > 0) this.#messages = []
     if (messagesAfterPersist.length > 0) this.#messagesAfterPersist = []

@@ -44,6 +44,7 @@ describe('changes', () => {
       changes: { count: 32, bytes: 10_000 },
       sessions: { sessions: 10, expired: 10 },
     })
+    shard.changes.after(0, everything, 1)
     for (let at = 1; at <= 100; at++) apply(shard, at, setting('k', at))
     expect(shard.changes.after(0, everything, 1000)).toMatchObject({ count: 0, compacted: true })
     const kept = shard.changes.after(80, everything, 10_000)
@@ -52,6 +53,17 @@ describe('changes', () => {
       (at) => !shard.changes.after(at, everything, 1).compacted,
     )
     expect(oldest).toBeGreaterThanOrEqual(68)
+  })
+
+  test('are a quarter as many before anybody has asked for some', () => {
+    const limits = { ...SHARD_LIMITS, changes: { count: 32, bytes: 10_000 }, sessions: { sessions: 10, expired: 10 } }
+    const kept = (shard: Shard) => {
+      for (let at = 1; at <= 100; at++) apply(shard, at, setting('k', at))
+      return shard.changes.after(100 - 20, everything, 10_000).compacted
+    }
+    const asked = new Shard(limits)
+    asked.changes.after(0, everything, 1)
+    expect([kept(new Shard(limits)), kept(asked)]).toEqual([true, false])
   })
 
   test('are not part of a snapshot', () => {
