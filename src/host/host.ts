@@ -58,6 +58,8 @@ export class Host<Message, Request, Output, Write, Event> {
   #isCommitting = false
   #isScheduled = false
   #isRunning = false
+  /** The disk has confirmed something since the last turn. */
+  #isConfirmed = false
   #isStopped = false
   #marker: Timer | undefined
   #idleSince: Millis = 0
@@ -100,20 +102,21 @@ export class Host<Message, Request, Output, Write, Event> {
   }
 
   #turn(): void {
-    if (this.#isStopped || this.#isRunning) return
+    if (this.#isStopped) return
     this.#isRunning = true
+    this.#isConfirmed = false
     try {
-      do {
-        this.#drain()
-        this.#ports.flush()
-        this.#commit()
-      } while (this.#dirty.length > 0)
+      this.#drain()
+      this.#ports.flush()
+      this.#commit()
     } catch (error) {
       this.stop()
       this.#ports.fatal(error)
     } finally {
       this.#isRunning = false
     }
+    // What was confirmed within the call leaves together with the answers to what came in meanwhile: half as many frames.
+    if (this.#isConfirmed || this.#dirty.length > 0) this.schedule()
   }
 
   #drain(): void {
@@ -187,8 +190,8 @@ export class Host<Message, Request, Output, Write, Event> {
     for (const [slot, written] of batch.written) {
       if (slot.hosted.core.persisted(written)) this.#touch(slot)
     }
-    // A log that confirms within the call is inside a turn already, which goes on.
-    this.#turn()
+    this.#isConfirmed = true
+    this.schedule()
   }
 
   #markWhenIdle(): void {
