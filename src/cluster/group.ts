@@ -1,7 +1,7 @@
 /** A group on this node: a replica of its log, the machine that executes it, and everybody who waits for either. */
 
 import { ByteWriter } from '../base/bytes.ts'
-import type { GroupId, NodeId } from '../base/identity.ts'
+import { type GroupId, META_GROUP, type NodeId } from '../base/identity.ts'
 import type { Clock, Millis, Scheduler } from '../base/time.ts'
 import type { Hosted } from '../host/host.ts'
 import type { LogDevice, StoredSnapshot } from '../host/log-device.ts'
@@ -217,6 +217,7 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
       source.reply(request.id, REPLY.refused, refusal('NO_QUORUM', message))
       return
     }
+    this.execute()
     const writer = new ByteWriter()
     writer.f64(age)
     writer.raw(this.machine.query(request.query))
@@ -281,7 +282,6 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
         break
       case 'commit':
         this.#committed = Math.max(this.#committed, output.index)
-        this.#apply()
         break
       case 'send-entries':
         this.#sendEntries(output)
@@ -293,11 +293,41 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
         this.#restore()
         break
       case 'leadership':
+        this.execute()
         if (output.role !== 'leader') this.#stepDown()
         else this.#lead()
         this.#ports.leadershipChanged(this)
         break
     }
+  }
+
+  get isBehind(): boolean {
+    return this.#applied.index < this.#committed && !this.#isCatchingUp && this.#restorer === undefined
+  }
+
+  /** The node itself waits for what the meta group decides. */
+  get isAwaited(): boolean {
+    return this.isLeader || this.#reads.isWaiting || this.id === META_GROUP
+  }
+
+  /** Executes what is decided, in portions, so that a long log does not keep the node from its heartbeats. */
+  execute(): void {
+    if (this.#isCatchingUp || this.#restorer !== undefined) return
+    if (this.#applied.index < this.#committed) {
+      const range = { from: this.#applied.index + 1, until: this.#committed + 1, bytes: APPLY_BYTES }
+      for (const entry of this.#ports.log.entries(this.id, range)) this.#applyEntry(entry)
+      this.#watches.advance()
+      this.#answerReads()
+      if (this.isLeader) this.#lead()
+      this.#ports.applied(this)
+    }
+    if (this.#applied.index >= this.#committed) return
+    this.#isCatchingUp = true
+    this.#later(() => {
+      this.#isCatchingUp = false
+      this.execute()
+      this.#touch()
+    })
   }
 
   #propose(): void {
@@ -382,30 +412,10 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     this.#committed = Math.max(this.#committed, position.index)
     this.#watches.move()
     this.#time.observe(this.machine.time, false)
-    this.#apply()
+    this.execute()
     this.#answerReads()
     if (this.isLeader) this.#lead()
     this.#touch()
-  }
-
-  /** Executes what is decided, in portions, so that a long log does not keep the node from its heartbeats. */
-  #apply(): void {
-    if (this.#isCatchingUp || this.#restorer !== undefined) return
-    if (this.#applied.index < this.#committed) {
-      const range = { from: this.#applied.index + 1, until: this.#committed + 1, bytes: APPLY_BYTES }
-      for (const entry of this.#ports.log.entries(this.id, range)) this.#applyEntry(entry)
-      this.#watches.advance()
-      this.#answerReads()
-      if (this.isLeader) this.#lead()
-      this.#ports.applied(this)
-    }
-    if (this.#applied.index >= this.#committed) return
-    this.#isCatchingUp = true
-    this.#later(() => {
-      this.#isCatchingUp = false
-      this.#apply()
-      this.#touch()
-    })
   }
 
   #later(task: () => void): void {

@@ -23,6 +23,11 @@ export class Reads {
     this.#gathering.push(read)
   }
 
+  /** Whether reads wait for something to be applied. */
+  get isWaiting(): boolean {
+    return this.#waiting.length > 0
+  }
+
   /** Whether a read index must be asked for; what it is will be reported under `number`. */
   take(number: number): boolean {
     if (this.#gathering.length === 0) return false

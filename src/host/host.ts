@@ -15,6 +15,11 @@ export interface Hosted<Message, Request, Output, Write, Event> {
   observe(event: Event): void
   /** How far the core has come with what was staged. */
   written(): Written
+  /** What is decided has not been executed yet. */
+  readonly isBehind: boolean
+  /** Somebody waits for what it executes. */
+  readonly isAwaited: boolean
+  execute(): void
 }
 
 /** The part of the log device that the host needs. A commit of nothing marks the end of what is durable. */
@@ -35,6 +40,8 @@ export interface HostPorts {
 
 /** A log that has been idle for this long gets its marker, which tells what a crash tore from what decayed later. */
 const IDLE_MS: Millis = 100
+/** For how long what is decided, and nobody waits for, may gather before it is executed. */
+const LEISURE_MS: Millis = 10
 
 /** What one commit of the log makes durable, and what waits for it. */
 interface Batch<Slot> {
@@ -44,14 +51,17 @@ interface Batch<Slot> {
 }
 
 /**
- * One turn: every replica that was touched hands over what it wants; messages leave; everything staged goes to disk with
- * one write and one sync; what had to wait for the disk leaves when it is durable. While a commit is under way the next
- * one gathers: group commit over all groups, without any timer.
+ * One turn: every replica that was touched hands over what it wants; messages leave; what was decided is executed where
+ * somebody waits for the outcome, and a little later elsewhere; everything staged goes to disk with one write and one sync.
+ * What had to wait for the disk leaves when it is durable. While a commit is under way the next one gathers: group commit over
+ * all groups, without any timer.
  */
 export class Host<Message, Request, Output, Write, Event> {
   readonly #ports: HostPorts
   readonly #slots = new Set<Slot<Message, Request, Output, Write, Event>>()
   #dirty: Slot<Message, Request, Output, Write, Event>[] = []
+  /** What is decided there waits until all that others wait for has left. */
+  #behind: Slot<Message, Request, Output, Write, Event>[] = []
   #staging: Batch<Slot<Message, Request, Output, Write, Event>> = emptyBatch(1)
   #inFlight: Batch<Slot<Message, Request, Output, Write, Event>> | undefined
   #durable = 0
@@ -62,6 +72,8 @@ export class Host<Message, Request, Output, Write, Event> {
   #isConfirmed = false
   #isStopped = false
   #marker: Timer | undefined
+  /** Until when what nobody waits for need not be executed. */
+  #leisure: Timer | undefined
   #idleSince: Millis = 0
 
   constructor(ports: HostPorts) {
@@ -81,6 +93,7 @@ export class Host<Message, Request, Output, Write, Event> {
   stop(): void {
     this.#isStopped = true
     this.#marker?.cancel()
+    this.#leisure?.cancel()
     for (const slot of this.#slots) slot.timer?.cancel()
   }
 
@@ -108,6 +121,7 @@ export class Host<Message, Request, Output, Write, Event> {
     try {
       this.#drain()
       this.#ports.flush()
+      if (this.#execute((hosted) => hosted.isAwaited)) this.#ports.flush()
       this.#commit()
     } catch (error) {
       this.stop()
@@ -117,6 +131,7 @@ export class Host<Message, Request, Output, Write, Event> {
     }
     // What was confirmed within the call leaves together with the answers to what came in meanwhile: half as many frames.
     if (this.#isConfirmed || this.#dirty.length > 0) this.schedule()
+    this.#executeRest()
   }
 
   #drain(): void {
@@ -150,6 +165,36 @@ export class Host<Message, Request, Output, Write, Event> {
     if (ready.messagesAfterPersist.length > 0) this.#hold(slot, ready)
     for (const output of ready.outputs) hosted.perform(output, now)
     for (const event of ready.events) hosted.observe(event)
+    if (slot.isBehind || !hosted.isBehind) return
+    slot.isBehind = true
+    this.#behind.push(slot)
+  }
+
+  /** Where nobody waits, much is executed at once: that costs half as much as a little in every turn. */
+  #executeRest(): void {
+    if (this.#behind.length === 0 || this.#leisure !== undefined || this.#isStopped) return
+    this.#leisure = this.#ports.scheduler.at(this.#ports.clock.now() + LEISURE_MS, () => {
+      this.#leisure = undefined
+      if (this.#isStopped) return
+      try {
+        this.#execute(() => true)
+      } catch (error) {
+        this.stop()
+        this.#ports.fatal(error)
+      }
+    })
+  }
+
+  /** False when there is nothing to execute. */
+  #execute(isDue: (hosted: Hosted<Message, Request, Output, Write, Event>) => boolean): boolean {
+    const due = this.#behind.filter(({ hosted }) => isDue(hosted))
+    if (due.length === 0) return false
+    this.#behind = this.#behind.filter(({ hosted }) => !isDue(hosted))
+    for (const slot of due) {
+      slot.isBehind = false
+      slot.hosted.execute()
+    }
+    return true
   }
 
   #hold(slot: Slot<Message, Request, Output, Write, Event>, ready: Ready<Message, Output, Write, Event>): void {
@@ -226,6 +271,7 @@ export class Host<Message, Request, Output, Write, Event> {
 class Slot<Message, Request, Output, Write, Event> {
   readonly hosted: Hosted<Message, Request, Output, Write, Event>
   isDirty = false
+  isBehind = false
   stagedIn = 0
   timer: Timer | undefined = undefined
   timerAt = Number.POSITIVE_INFINITY
