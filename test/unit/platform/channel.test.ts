@@ -102,3 +102,119 @@ test('a port channel hears the end of the thread on its other side', async () =>
   channel.send(new Uint8Array(1))
   await until(() => expect(reasons).toMatchObject([{ code: 'CLOSED' }]))
 })
+
+/** Frames that begin with their number, of lengths that go through the slot, and of some that do not. */
+function numbered(at: number): Uint8Array {
+  const frame = new Uint8Array(at % 7 === 0 ? 9_000 : 5 + (at % 300))
+  new DataView(frame.buffer).setUint32(0, at)
+  return frame
+}
+
+const numberOf = (frame: Uint8Array): number => new DataView(frame.buffer, frame.byteOffset).getUint32(0)
+
+const AWAKE = { begin: () => true, isOver: () => false, end: () => {} }
+
+describe('a port channel on which both ends stay awake', () => {
+  /** Both ends, with what has gone through the port from the first one. */
+  function ends(): { readonly one: PortChannel; readonly other: PortChannel; readonly posted: unknown[] } {
+    const [near, far] = portEnds()
+    const posted: unknown[] = []
+    const post = near.port.postMessage.bind(near.port)
+    near.port.postMessage = (message: unknown) => {
+      posted.push(message)
+      post(message)
+    }
+    const [one, other] = [new PortChannel(near, AWAKE), new PortChannel(far, AWAKE)]
+    cleanups.push(() => one.close())
+    return { one, other, posted }
+  }
+
+  test('carries small frames without a message', async () => {
+    const { one, other, posted } = ends()
+    const heard: number[] = []
+    other.onFrame((frame) => other.send(frame))
+    one.onFrame((frame) => {
+      heard.push(numberOf(frame))
+      if (heard.length < 100) one.send(numbered(heard.length * 7 + 1))
+    })
+    one.send(numbered(1))
+    await until(() => expect(heard).toEqual(Array.from({ length: 100 }, (_, at) => at * 7 + 1)))
+    // The first came while the other end had not yet said anything, and so did not look for answers.
+    expect(posted.length).toBe(1)
+  })
+
+  test('sends what the slot has no room for through the port, and keeps the order', async () => {
+    const { one, other, posted } = ends()
+    const heard: number[] = []
+    one.onFrame(() => {})
+    other.onFrame((frame) => heard.push(numberOf(frame)))
+    other.send(Uint8Array.of(0, 0, 0, 0))
+    const frames = [1, 2, 7, 3].map(numbered)
+    for (const frame of frames) one.send(frame)
+    await until(() => expect(heard).toEqual([1, 2, 7, 3]))
+    expect(posted.length).toBe(3)
+  })
+
+  test('delivers what is in the slot before it says that it was closed', async () => {
+    const { one, other, posted } = ends()
+    const log: unknown[] = []
+    other.onFrame((frame) => log.push(numberOf(frame)))
+    other.onClose(() => log.push('closed'))
+    other.send(Uint8Array.of(0))
+    // The other end has just looked in this round of the loop, and hears of the end at the beginning of the next.
+    setImmediate(() => {
+      one.send(numbered(1))
+      one.close()
+    })
+    await until(() => expect(log).toEqual([1, 'closed']))
+    expect(posted.length).toBe(0)
+  })
+})
+
+test('a port channel whose end stops looking takes what was put there meanwhile', async () => {
+  const [near, far] = portEnds()
+  const one = new PortChannel(near)
+  cleanups.push(() => one.close())
+  const overtaken = {
+    ...AWAKE,
+    isOver: () => one.send(numbered(1)),
+  }
+  const other = new PortChannel(far, overtaken)
+  const heard: number[] = []
+  other.onFrame((frame) => heard.push(numberOf(frame)))
+  other.send(Uint8Array.of(0))
+  await until(() => expect(heard).toEqual([1]))
+})
+
+/** Answers each frame with its like, and falls asleep and wakes at any moment. */
+const ECHO = `
+  const { workerData: { entry, end } } = require('node:worker_threads')
+  import(entry).then(({ PortChannel }) => {
+    const restless = { begin: () => Math.random() < 0.9, isOver: () => Math.random() < 0.5, end() {} }
+    const channel = new PortChannel(end, restless)
+    channel.onFrame((frame) => channel.send(frame))
+  })`
+
+test('a port channel between threads that fall asleep at any moment loses no frame and keeps their order', async () => {
+  const [near, far] = portEnds()
+  const entry = new URL('../../../dist/platform/port-channel.js', import.meta.url).href
+  const worker = new Worker(ECHO, { eval: true, workerData: { entry, end: far }, transferList: [far.port] })
+  cleanups.push(() => void worker.terminate())
+  const restless = { begin: () => Math.random() < 0.9, isOver: () => Math.random() < 0.5, end: () => {} }
+  const channel = new PortChannel(near, restless)
+  const total = 3_000
+  const heard: number[] = []
+  let sent = 0
+  // Mostly one after the other, where a frame that is missed is missed for ever.
+  const say = (): void => {
+    const most = sent % 500 < 400 ? 1 : 4
+    while (sent < total && sent < heard.length + most) channel.send(numbered(sent++))
+  }
+  channel.onFrame((frame) => {
+    heard.push(numberOf(frame))
+    say()
+  })
+  say()
+  await vi.waitFor(() => expect(heard.length).toBe(total), { timeout: 15_000, interval: 20 })
+  expect(heard.every((number, at) => number === at)).toBe(true)
+})

@@ -1,0 +1,68 @@
+/** A vigil is the time for which a thread stays awake after it has said something, because the answer is likely to come soon. */
+
+import type { Millis } from '../base/time.ts'
+
+/** Where answers take longer, waking the thread is a small part of it. */
+const LONGEST: Millis = 0.5
+/** A vigil ends at so many times its usual length. */
+const PATIENCE = 4
+/** One that does not save this part of the waiting is not worth its processor time. */
+const SAVED = 0.2
+/** Each time in so many is tried the other way, to see whether that has become better. */
+const TRIED_EVERY = 64
+/** So many waitings make what is usual. */
+const LATELY = 32
+
+/** Decides each time whether to stay awake, by how long the waiting was lately when it did and when it did not. */
+export class Vigil {
+  readonly #asleep = new Usual()
+  readonly #awake = new Usual()
+  #since: Millis = 0
+  #isWaiting = false
+  #isAwake = false
+  #count = 0
+
+  /** Something was said. Whether to stay awake; false too while an earlier answer is awaited. */
+  begin(now: Millis): boolean {
+    if (this.#isWaiting && !this.isOver(now)) return false
+    // Not everything is answered.
+    this.end(now)
+    this.#isWaiting = true
+    this.#since = now
+    this.#count++
+    const isPossible = this.#asleep.isKnown && this.#asleep.wait <= LONGEST
+    const pays = !this.#awake.isKnown || this.#awake.wait < (1 - SAVED) * this.#asleep.wait
+    this.#isAwake = isPossible && pays !== (this.#count % TRIED_EVERY === 0)
+    return this.#isAwake
+  }
+
+  /** The answer takes unusually long: sleep until it wakes the thread. */
+  isOver(now: Millis): boolean {
+    const patience = this.#awake.isKnown ? PATIENCE * this.#awake.wait : LONGEST
+    return now - this.#since > Math.min(LONGEST, patience)
+  }
+
+  /** Something was heard. */
+  end(now: Millis): void {
+    if (!this.#isWaiting) return
+    this.#isWaiting = false
+    const usual = this.#isAwake ? this.#awake : this.#asleep
+    usual.add(now - this.#since)
+  }
+}
+
+/** How long waiting has been lately, on average. */
+class Usual {
+  wait: Millis = 0
+  #count = 0
+
+  get isKnown(): boolean {
+    return this.#count === LATELY
+  }
+
+  /** However long it was, it counts for no more than this: a pause of the disk or of a collector says little about the next. */
+  add(waited: Millis): void {
+    if (!this.isKnown) this.#count++
+    this.wait += (Math.min(waited, 2 * LONGEST) - this.wait) / this.#count
+  }
+}
