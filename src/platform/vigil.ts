@@ -7,11 +7,12 @@ const LONGEST: Millis = 0.5
 /** A vigil ends at so many times its usual length. */
 const PATIENCE = 4
 /** One that does not save this part of the waiting is not worth its processor time. */
-const SAVED = 0.2
+const SAVED = 0.1
 /** Each time in so many is tried the other way, to see whether that has become better. */
 const TRIED_EVERY = 64
-/** So many waitings make what is usual. */
+/** So many waitings make what is usual; of what is only tried now and then fewer do, or it would take long to notice. */
 const LATELY = 32
+const LATELY_TRIED = 4
 
 /** Decides each time whether to stay awake, by how long the waiting was lately when it did and when it did not. */
 export class Vigil {
@@ -20,6 +21,7 @@ export class Vigil {
   #since: Millis = 0
   #isWaiting = false
   #isAwake = false
+  #isTrial = false
   #count = 0
 
   /** Something was said. Whether to stay awake; false too while an earlier answer is awaited. */
@@ -32,7 +34,8 @@ export class Vigil {
     this.#count++
     const isPossible = this.#asleep.isKnown && this.#asleep.wait <= LONGEST
     const pays = !this.#awake.isKnown || this.#awake.wait < (1 - SAVED) * this.#asleep.wait
-    this.#isAwake = isPossible && pays !== (this.#count % TRIED_EVERY === 0)
+    this.#isTrial = this.#count % TRIED_EVERY === 0
+    this.#isAwake = isPossible && pays !== this.#isTrial
     return this.#isAwake
   }
 
@@ -47,11 +50,11 @@ export class Vigil {
     if (!this.#isWaiting) return
     this.#isWaiting = false
     const usual = this.#isAwake ? this.#awake : this.#asleep
-    usual.add(now - this.#since)
+    usual.add(now - this.#since, this.#isTrial ? LATELY_TRIED : LATELY)
   }
 }
 
-/** How long waiting has been lately, on average. */
+/** How long waiting has been lately: the median, so that a pause of the disk or of a collector counts once, however long it was. */
 class Usual {
   wait: Millis = 0
   #count = 0
@@ -60,9 +63,12 @@ class Usual {
     return this.#count === LATELY
   }
 
-  /** However long it was, it counts for no more than this: a pause of the disk or of a collector says little about the next. */
-  add(waited: Millis): void {
+  /** Goes up or down by the same part whether the waiting was a little longer or much, and so settles where both are as frequent. */
+  add(waited: Millis, lately: number): void {
     if (!this.isKnown) this.#count++
-    this.wait += (Math.min(waited, 2 * LONGEST) - this.wait) / this.#count
+    const step = this.wait / Math.min(this.#count, lately)
+    if (this.#count === 1) this.wait = waited
+    else this.wait += waited > this.wait ? step : -step
+    this.wait = Math.min(this.wait, 2 * LONGEST)
   }
 }
