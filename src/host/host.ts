@@ -119,10 +119,12 @@ export class Host<Message, Request, Output, Write, Event> {
     this.#isRunning = true
     this.#isConfirmed = false
     try {
-      this.#drain()
-      this.#ports.flush()
-      if (this.#execute((hosted) => hosted.isAwaited)) this.#ports.flush()
-      this.#commit()
+      do {
+        this.#drain()
+        this.#ports.flush()
+        if (this.#execute((hosted) => hosted.isAwaited)) this.#ports.flush()
+        this.#commit()
+      } while (this.#dirty.length > 0)
     } catch (error) {
       this.stop()
       this.#ports.fatal(error)
@@ -130,7 +132,7 @@ export class Host<Message, Request, Output, Write, Event> {
       this.#isRunning = false
     }
     // What was confirmed within the call leaves together with the answers to what came in meanwhile: half as many frames.
-    if (this.#isConfirmed || this.#dirty.length > 0) this.schedule()
+    if (this.#isConfirmed) this.schedule()
     this.#executeRest()
   }
 
