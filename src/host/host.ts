@@ -68,7 +68,7 @@ export class Host<Message, Request, Output, Write, Event> {
   #isCommitting = false
   #isScheduled = false
   #isRunning = false
-  /** The disk has confirmed something since the last turn. */
+  /** The disk has confirmed something, for which messages may have waited. */
   #isConfirmed = false
   #isStopped = false
   #marker: Timer | undefined
@@ -115,24 +115,22 @@ export class Host<Message, Request, Output, Write, Event> {
   }
 
   #turn(): void {
-    if (this.#isStopped) return
+    if (this.#isStopped || this.#isRunning) return
     this.#isRunning = true
-    this.#isConfirmed = false
     try {
       do {
+        this.#isConfirmed = false
         this.#drain()
         this.#ports.flush()
         if (this.#execute((hosted) => hosted.isAwaited)) this.#ports.flush()
         this.#commit()
-      } while (this.#dirty.length > 0)
+      } while (this.#isConfirmed || this.#dirty.length > 0)
     } catch (error) {
       this.stop()
       this.#ports.fatal(error)
     } finally {
       this.#isRunning = false
     }
-    // What was confirmed within the call leaves together with the answers to what came in meanwhile: half as many frames.
-    if (this.#isConfirmed) this.schedule()
     this.#executeRest()
   }
 
@@ -237,8 +235,9 @@ export class Host<Message, Request, Output, Write, Event> {
     for (const [slot, written] of batch.written) {
       if (slot.hosted.core.persisted(written)) this.#touch(slot)
     }
+    // A log that confirms within the call is inside a turn already, which goes on.
     this.#isConfirmed = true
-    this.schedule()
+    this.#turn()
   }
 
   #markWhenIdle(): void {
