@@ -1,13 +1,15 @@
 /** A channel over one TCP connection whose handshake is done. */
 
 import { connect, type Socket } from 'node:net'
+import { crc32 } from 'node:zlib'
 import { assert } from '../base/assert.ts'
+import { malformed } from '../base/bytes.ts'
 import { TroupeError } from '../base/error.ts'
 import { FRAME_HEADER_BYTES, FrameReader, writeFrameHeader } from '../base/frame.ts'
 import type { Millis } from '../base/time.ts'
 import { parseAddress } from '../runtime/address.ts'
 import type { Channel } from '../wire/channel.ts'
-import { Handshake, type Party } from '../wire/handshake.ts'
+import { FEATURE, Handshake, type Party } from '../wire/handshake.ts'
 import { HANDSHAKE_LIMITS, hangUp, plainBytes, shakeHands } from './handshake.ts'
 import { systemCrypto } from './random.ts'
 
@@ -20,25 +22,38 @@ export const CLIENT_BUDGET_BYTES: number = 16 * 2 ** 20
 /** Frames up to about this size leave from one buffer, which is used again and again. */
 const OUTGOING_BYTES = 64 * 1024
 
+/** Before a frame, where both sides can: its CRC-32. */
+const CHECKSUM_BYTES = 4
+
+export interface TcpChannelSettings {
+  /** What may be on its way to the other side. */
+  readonly budgetBytes: number
+  /** What both sides of the handshake can; see `FEATURE`. */
+  readonly features: number
+  /** Told when the other side sent what no frame can be; the channel is closed. */
+  readonly hostile?: () => void
+}
+
 export class TcpChannel implements Channel {
   readonly #socket: Socket
   readonly #budgetBytes: number
   readonly #hostile: () => void
-  readonly #reader = new FrameReader(MOST_FRAME_BYTES)
+  /** Bytes of a frame before its own. */
+  readonly #headBytes: number
+  readonly #reader: FrameReader
   /** Undefined while the socket still has it. */
   #outgoing: Uint8Array | undefined
   #frameHandler: ((frame: Uint8Array) => void) | undefined
   #closeHandler: ((reason: Error | undefined) => void) | undefined
   #closed = false
 
-  /**
-   * @param socket paused; nothing is read before `onFrame`
-   * @param hostile told when the other side sent what no frame can be; the channel is closed
-   */
-  constructor(socket: Socket, budgetBytes: number, hostile: () => void = () => {}) {
+  /** @param socket paused; nothing is read before `onFrame` */
+  constructor(socket: Socket, { budgetBytes, features, hostile = () => {} }: TcpChannelSettings) {
     this.#socket = socket
     this.#hostile = hostile
     this.#budgetBytes = budgetBytes
+    this.#headBytes = (features & FEATURE.checksums) === 0 ? 0 : CHECKSUM_BYTES
+    this.#reader = new FrameReader(MOST_FRAME_BYTES + this.#headBytes)
     socket.setNoDelay(true)
     socket.setKeepAlive(true, 10_000)
     socket.on('error', (error) => this.#ended(lost(error)))
@@ -48,10 +63,12 @@ export class TcpChannel implements Channel {
   send(frame: Uint8Array): boolean {
     assert(frame.length <= MOST_FRAME_BYTES, `a frame has at most ${MOST_FRAME_BYTES} bytes`)
     if (this.#closed || this.#socket.writableLength + frame.length > this.#budgetBytes) return false
-    const length = FRAME_HEADER_BYTES + frame.length
+    const head = FRAME_HEADER_BYTES + this.#headBytes
+    const length = head + frame.length
     const bytes = this.#bufferFor(length)
-    writeFrameHeader(bytes, frame.length)
-    bytes.set(frame, FRAME_HEADER_BYTES)
+    writeFrameHeader(bytes, this.#headBytes + frame.length)
+    if (this.#headBytes > 0) viewOf(bytes).setUint32(FRAME_HEADER_BYTES, crc32(frame), true)
+    bytes.set(frame, head)
     this.#socket.write(bytes.subarray(0, length))
     // As a rule the operating system has taken all of it by now.
     if (this.#socket.writableLength > 0) this.#outgoing = undefined
@@ -98,8 +115,14 @@ export class TcpChannel implements Channel {
     }
   }
 
-  readonly #receive = (frame: Uint8Array): void => {
-    if (!this.#closed) this.#frameHandler?.(frame)
+  readonly #receive = (received: Uint8Array): void => {
+    if (this.#closed) return
+    const frame = received.subarray(this.#headBytes)
+    if (this.#headBytes > 0) {
+      if (received.length < CHECKSUM_BYTES || viewOf(received).getUint32(0, true) !== crc32(frame))
+        throw malformed('a frame is not what was sent')
+    }
+    this.#frameHandler?.(frame)
   }
 
   #bufferFor(length: number): Uint8Array {
@@ -152,9 +175,14 @@ export function connectChannel(address: string, options: ConnectOptions = {}): P
     shakeHands(socket, handshake, { ...HANDSHAKE_LIMITS, timeoutMs }, (result) => {
       signal?.removeEventListener('abort', abort)
       if (result.type === 'refused') return reject(unreachable(address, result.error))
-      resolve({ channel: new TcpChannel(socket, CLIENT_BUDGET_BYTES), peer: result.agreement.peer })
+      const { peer, features } = result.agreement
+      resolve({ channel: new TcpChannel(socket, { budgetBytes: CLIENT_BUDGET_BYTES, features }), peer })
     })
   })
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 function unreachable(address: string, error: TroupeError): TroupeError {

@@ -69,7 +69,7 @@ export interface NetworkCounters {
   clients: number
   /** Handshakes that ended in a refusal by either side. */
   refused: number
-  /** Connections closed because of bytes that no Troupe node or client sends. */
+  /** Connections closed because of bytes that no Troupe node or client sends, or that were damaged on the way. */
   hostile: number
   /** Connections closed unanswered because too many came after them, or because the node was not ready. */
   crowded: number
@@ -223,12 +223,13 @@ export class TcpNetwork implements Network {
     )
   }
 
-  #dialed(socket: Socket, { peer }: Agreement, dialer: Dialer): void {
+  #dialed(socket: Socket, agreement: Agreement, dialer: Dialer): void {
+    const { peer } = agreement
     const own = this.#self?.node ?? ''
     this.troubles.delete(dialer.address)
     dialer.node = peer.node as NodeId
     if (own < peer.node) {
-      this.#established(socket, peer)
+      this.#established(socket, agreement)
       return
     }
     // A knock: the other side now dials back. Should it fail, the dialer knocks again.
@@ -267,8 +268,8 @@ export class TcpNetwork implements Network {
       if (!this.#strangers.delete(socket)) return
       if (result.type === 'refused') this.#turnedAway(result.error)
       else if (this.#closed) socket.on('error', () => {}).destroy()
-      else if (result.agreement.peer.role === 'client') this.#serve(socket)
-      else this.#welcome(socket, result.agreement.peer)
+      else if (result.agreement.peer.role === 'client') this.#serve(socket, result.agreement)
+      else this.#welcome(socket, result.agreement)
     })
   }
 
@@ -288,23 +289,24 @@ export class TcpNetwork implements Network {
     else this.counters.refused++
   }
 
-  #serve(socket: Socket): void {
+  #serve(socket: Socket, { features }: Agreement): void {
     if (this.#clients.size >= this.#limits.clients || this.#clientHandler === undefined) {
       this.counters.crowded++
       hangUp(socket)
       return
     }
     this.counters.clients++
-    const channel = new TcpChannel(socket, this.#limits.clientBudgetBytes, () => this.counters.hostile++)
+    const channel = this.#channel(socket, this.#limits.clientBudgetBytes, features)
     this.#clients.add(channel)
     socket.once('close', () => this.#clients.delete(channel))
     this.#clientHandler(channel)
   }
 
-  #welcome(socket: Socket, peer: Party): void {
+  #welcome(socket: Socket, agreement: Agreement): void {
     const own = this.#self?.node ?? ''
+    const { peer } = agreement
     if (peer.node < own) {
-      this.#established(socket, peer)
+      this.#established(socket, agreement)
       return
     }
     hangUp(socket)
@@ -327,10 +329,10 @@ export class TcpNetwork implements Network {
     })
   }
 
-  #established(socket: Socket, peer: Party): void {
+  #established(socket: Socket, { peer, features }: Agreement): void {
     const node = peer.node as NodeId
     const former = this.#peers.get(node)
-    const channel = new TcpChannel(socket, this.#limits.peerBudgetBytes, () => this.counters.hostile++)
+    const channel = this.#channel(socket, this.#limits.peerBudgetBytes, features)
     const since = performance.now()
     const connection = { channel, generation: peer.generation, since, received: 0, sent: 0, silentLooks: 0 }
     this.#peers.set(node, connection)
@@ -339,6 +341,10 @@ export class TcpNetwork implements Network {
     channel.onClose(() => this.#lost(node, connection))
     this.#peerHandler?.connected(node, peer.generation)
     channel.onFrame((frame) => this.#peerHandler?.frame(node, frame))
+  }
+
+  #channel(socket: Socket, budgetBytes: number, features: number): TcpChannel {
+    return new TcpChannel(socket, { budgetBytes, features, hostile: () => this.counters.hostile++ })
   }
 
   #replaced(node: NodeId, former: PeerConnection): void {

@@ -19,6 +19,12 @@ import { isNodeId } from '../base/identity.ts'
 /** The versions of the frame formats that this code can speak. */
 const PROTOCOL_VERSIONS: VersionRange = { min: 1, max: 1 }
 
+/** Optional abilities, by their bits. */
+export const FEATURE = {
+  /** Each frame after the handshake begins with the CRC-32 of what follows: TCP's own checksum misses one damaged packet in 65,536. */
+  checksums: 1,
+} as const
+
 export const NONCE_BYTES = 32
 const PROOF_BYTES = 32
 const MAGIC = 0x45505254 // 'TRPE', read as a little-endian number
@@ -59,7 +65,7 @@ export interface HandshakeSettings extends Party {
   readonly secret?: Uint8Array | undefined
   /** Default: 1 to 1. */
   readonly versions?: VersionRange
-  /** Bits of optional abilities; both sides use those that both have. */
+  /** Bits of optional abilities ({@link FEATURE}); both sides use those that both have. Default: all that this code has. */
   readonly features?: number
 }
 
@@ -209,7 +215,8 @@ function nameOf(party: Party): string {
 
 /** The layout of a hello never changes; a later version may only add fields at its end. */
 function writeHello(settings: HandshakeSettings, nonce: Uint8Array): Hello {
-  const { role, cluster, node, generation, address, versions = PROTOCOL_VERSIONS, features = 0 } = settings
+  const { role, cluster, node, generation, address, versions = PROTOCOL_VERSIONS } = settings
+  const { features = FEATURE.checksums } = settings
   const authenticates = settings.secret !== undefined
   const writer = new ByteWriter(512)
   writer.u8(HELLO)

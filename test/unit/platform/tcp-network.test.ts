@@ -314,6 +314,51 @@ describe('the listening socket', () => {
   })
 })
 
+/** What passes between a client and a node, whose last byte is altered in the first chunk after `damage`. */
+async function damagingRelay(target: string): Promise<{ readonly address: string; damage: () => void }> {
+  let isDamaging = false
+  const server = createServer((near) => {
+    const far = connect(Number(target.split(':')[1]), '127.0.0.1').on('error', () => {})
+    near.on('error', () => {}).on('close', () => far.destroy())
+    near.on('data', (chunk) => {
+      if (isDamaging) chunk[chunk.length - 1] = (chunk.at(-1) ?? 0) ^ 1
+      isDamaging = false
+      far.write(chunk)
+    })
+    far.on('data', (chunk) => near.write(chunk)).on('close', () => near.destroy())
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  cleanups.push(() => server.close())
+  const bound = server.address()
+  const port = typeof bound === 'object' ? bound?.port : 0
+  return {
+    address: `127.0.0.1:${port}`,
+    damage: () => {
+      isDamaging = true
+    },
+  }
+}
+
+test('a frame that was damaged on the way closes its connection and is given to nobody', async () => {
+  const node = await startNode('a')
+  const relay = await damagingRelay(node.address)
+  const { channel } = await connectChannel(relay.address)
+  const answers: Uint8Array[] = []
+  let closed = false
+  channel.onFrame((frame) => answers.push(frame))
+  channel.onClose(() => {
+    closed = true
+  })
+  channel.send(Uint8Array.of(1, 2, 3))
+  await until(() => expect(answers).toEqual([Uint8Array.of(1, 2, 3)]))
+  relay.damage()
+  channel.send(Uint8Array.of(4, 5, 6))
+  await until(() => expect(closed).toBe(true))
+  expect(answers).toHaveLength(1)
+  expect(node.network.counters.hostile).toBe(1)
+})
+
 describe('hostile bytes', () => {
   test('close their connection, are counted, and move nobody', { timeout: 20_000 }, async () => {
     const [a, b] = await pair()
