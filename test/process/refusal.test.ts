@@ -30,8 +30,17 @@ afterEach(async () => {
 const SECRET = 'a secret of this cluster, 32 bytes and more'
 const OTHER_SECRET = 'another secret, that is of the same length'
 
-async function startNode(words: readonly string[] = [], environment: Record<string, string> = {}): Promise<OsProcess> {
-  const place = ['--node', 'n1', '--listen', address, '--data-dir', join(directory, 'n1'), ...words]
+function startNode(words: readonly string[] = [], environment: Record<string, string> = {}): Promise<OsProcess> {
+  return startAt(address, 'n1', words, environment)
+}
+
+async function startAt(
+  listen: string,
+  name: string,
+  words: readonly string[],
+  environment: Record<string, string> = {},
+): Promise<OsProcess> {
+  const place = ['--node', name, '--listen', listen, '--data-dir', join(directory, name), ...words]
   const node = new OsProcess(process.execPath, [main, 'start', ...place], environment)
   await node.says('listens on')
   return node
@@ -63,6 +72,25 @@ describe('a client is refused', () => {
     const refused = await troupe([...get, '--connect', address], { TROUPE_CLUSTER: 'theirs' })
     expect(refused).toMatchObject({ code: 1, stdout: '' })
     expect(refused.stderr).toContain('WRONG_CLUSTER')
+  })
+
+  test('by one of three nodes that has met no other, and again by one that has been started without the others', async () => {
+    const others = (await freePorts(2)).map((port) => `127.0.0.1:${port}`)
+    const join3 = ['--join', [address, ...others].join(',')]
+    const expectRefusals = async (): Promise<void> => {
+      for (const words of [get, set, ['queue', 'send', 'q', '1', '--timeout', '2s']]) {
+        const refused = await troupe([...words, '--connect', address])
+        expect(refused).toMatchObject({ code: 1, stdout: '' })
+        expect(refused.stderr).toContain('NO_QUORUM')
+      }
+    }
+    const first = await startNode(join3)
+    await expectRefusals()
+    const nodes = await Promise.all(others.map((other, at) => startAt(other, `n${at + 2}`, join3)))
+    expect(await troupe([...set, '--connect', address])).toMatchObject({ code: 0 })
+    await Promise.all([first, ...nodes].map((node) => node.end('SIGKILL')))
+    await startNode(join3)
+    await expectRefusals()
   })
 
   test('by nobody: no node is there', async () => {

@@ -252,8 +252,10 @@ export class Router implements LinkHandler {
       }
     }
     const lane = this.#laneFor(operation)
-    if (lane === undefined) wait(operation, this.#waiting)
-    else if (operation.verb === READY) this.#settle(operation, this.shards)
+    if (lane === undefined) {
+      operation.isLeaderless = this.#links.open.some(({ node }) => node !== '')
+      wait(operation, this.#waiting)
+    } else if (operation.verb === READY) this.#settle(operation, this.shards)
     else {
       operation.group = lane.group
       operation.receipt = lane.receipt

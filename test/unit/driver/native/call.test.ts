@@ -304,7 +304,9 @@ describe('a call whose time is over', () => {
     const world = new World()
     world.epoch = 0
     const { keyValue } = world.driver()
-    expect(await world.time.until(codeOf(keyValue.get('m', 'a', { timeout: 100 })))).toBe('NO_QUORUM')
+    for (const when of ['before a node has said so', 'after it']) {
+      expect(await world.time.until(codeOf(keyValue.get('m', 'a', { timeout: 100 }))), when).toBe('NO_QUORUM')
+    }
     const call = keyValue.set('m', 'a', text('1'), {})
     await world.time.advance(100)
     world.epoch = 1
