@@ -1,7 +1,13 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { NodeId } from '../../src/base/identity.ts'
+import { type ClusterStatus, defineQueue, open } from '../../src/index.ts'
+import { createShardMap } from '../../src/sharding/shard-map.ts'
 import { endAll, freePorts, OsProcess, root, troupe, until } from './os-process.ts'
+
+const NODES = ['n1', 'n2', 'n3'] as NodeId[]
 
 /** Within the package, so that the programs find `troupe` by its name. */
 const scratch = join(root, 'temp', 'process')
@@ -21,34 +27,38 @@ function program(name: string, source: string): string {
   return path
 }
 
-/** A user's file. With `block` on its standard input it computes for five seconds; it says what it reads. */
+/** A user's file. It writes all the time, says how long each write took, and a message makes it compute for so many milliseconds. */
 const APPLICATION = `
-import { defineMap, handleSignals, open } from 'troupe'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { defineMap, defineQueue, handleSignals, open } from 'troupe'
 
+const name = process.env.NAME
 const visits = defineMap('visits')
 const troupe = await open()
 handleSignals(troupe)
-await troupe.map(visits).update(process.env.NAME, (count = 0) => count + 1)
-console.log('open', process.env.NAME)
-if (process.env.BLOCK) {
-  const end = performance.now() + Number(process.env.BLOCK)
+await troupe.map(visits).update(name, (count = 0) => count + 1)
+console.log('open', name)
+troupe.queue(defineQueue('computing-' + name)).work(({ value }) => {
+  console.log('computes')
+  const end = performance.now() + value
   while (performance.now() < end);
-  console.log('unblocked')
+  console.log('has computed')
+})
+for (let number = 0; ; number++) {
+  const began = performance.now()
+  await troupe.map(visits).set(name + number, number)
+  console.log('wrote in', Math.round(performance.now() - began))
+  await sleep(10)
 }
 `
 
-interface Status {
-  readonly members: readonly { readonly node: string; readonly state: string }[]
-  readonly groups: readonly { readonly group: number; readonly term: number; readonly leader?: string }[]
-}
-
-async function status(address: string): Promise<Status | undefined> {
-  const { code, stdout } = await troupe(['status', '--json', '--connect', address, '--timeout', '2s'])
-  return code === 0 ? JSON.parse(stdout) : undefined
+/** What an application has said of each of its writes so far. */
+function writeTimes({ stdout }: OsProcess): number[] {
+  return [...stdout.matchAll(/^wrote in (\d+)$/gm)].map(([, ms]) => Number(ms))
 }
 
 /** The same file, three times; only the environment says that it is a cluster. */
-async function startThree(more: (name: string) => Record<string, string> = () => ({})): Promise<string[]> {
+async function startThree(): Promise<{ readonly addresses: string[]; readonly processes: OsProcess[] }> {
   const file = program('application', APPLICATION)
   const addresses = (await freePorts(3)).map((port) => `127.0.0.1:${port}`)
   const processes = addresses.map((address, at) => {
@@ -59,11 +69,10 @@ async function startThree(more: (name: string) => Record<string, string> = () =>
       TROUPE_LISTEN: address,
       TROUPE_JOIN: addresses.join(','),
       TROUPE_DATA_DIR: join(directory, name),
-      ...more(name),
     })
   })
   await Promise.all(processes.map((started, at) => started.says(`open n${at + 1}`)))
-  return addresses
+  return { addresses, processes }
 }
 
 test('one file is a node, a map and a queue with its worker, with no other process, and ends by itself', async () => {
@@ -89,25 +98,47 @@ await troupe.close()`,
 })
 
 test('the same file is a cluster of three by environment variables only, and each node sees three up', async () => {
-  for (const address of await startThree()) {
-    const states = async () => (await status(address))?.members.map((member) => member.state)
+  const { addresses } = await startThree()
+  for (const address of addresses) {
+    const states = async () => {
+      const { code, stdout } = await troupe(['members', '--json', '--connect', address, '--timeout', '2s'])
+      return code === 0 ? JSON.parse(stdout).members.map(({ state }: { state: string }) => state) : []
+    }
     await expect.poll(states, { timeout: 20_000 }).toEqual(['up', 'up', 'up'])
   }
 })
 
-test('an application that computes for five seconds costs its node no leadership', async () => {
-  const addresses = await startThree((name) => (name === 'n1' ? { BLOCK: '5000' } : {}))
-  const blockedAt = performance.now()
-  let before: Status | undefined
+test('a handler that computes for five seconds costs its node no leadership, and those on other nodes go on', async () => {
+  const { addresses, processes } = await startThree()
+  const [busy, ...others] = processes
+  await using client = await open({ connect: addresses.slice(1) })
+  // Offices are with those who should have them, so that none is handed over meanwhile.
+  let before = await client.status()
   await until(async () => {
-    before = await status(addresses[1] ?? '')
-    return before?.groups.every((group) => group.leader !== undefined) === true
-  })
-  const terms = (found: Status | undefined) => found?.groups.map(({ group, leader, term }) => [group, leader, term])
-  expect(before?.groups.some((group) => group.leader === 'n1')).toBe(true)
-  while (performance.now() - blockedAt < 5_000) {
-    const now = await status(addresses[1] ?? '')
+    before = await client.status()
+    const { groups } = createShardMap(before.groups.length - 1, NODES)
+    return groups.length > 0 && groups.every(({ leader }, at) => before.groups[at + 1]?.leader === leader)
+  }, 40_000)
+  const terms = ({ groups }: ClusterStatus) => groups.map(({ group, leader, term }) => [group, leader, term])
+  expect(before.groups.some((group) => group.leader === 'n1')).toBe(true)
+  const written = others.map((other) => writeTimes(other).length)
+  const writtenByBusy = writeTimes(busy as OsProcess).length
+  await client.queue(defineQueue<number>('computing-n1')).send(5000)
+  await busy?.says('computes')
+  let looks = 0
+  while (!busy?.stdout.includes('has computed')) {
+    const now = await client.status()
     expect(terms(now)).toEqual(terms(before))
-    expect(now?.members.every((member) => member.state === 'up')).toBe(true)
+    expect(now.members.map(({ state }) => state)).toEqual(['up', 'up', 'up'])
+    looks++
+    await sleep(100)
   }
+  expect(looks).toBeGreaterThan(3)
+  for (const [at, other] of others.entries()) {
+    // Also of the shards that the busy one leads; tests share two cores, one of which computes.
+    const times = writeTimes(other).slice(written[at])
+    expect(times.length).toBeGreaterThan(5)
+    expect(Math.max(...times)).toBeLessThan(4000)
+  }
+  expect(writeTimes(busy as OsProcess).length - writtenByBusy).toBeLessThan(writeTimes(others[0] as OsProcess).length)
 })

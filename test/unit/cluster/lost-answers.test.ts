@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { SeededRandom } from '../../../src/base/random.ts'
-import { defineQueue, defineTopic, isTroupeError } from '../../../src/index.ts'
+import { defineMap, defineQueue, defineTopic, isTroupeError } from '../../../src/index.ts'
 import { createTroupe, type Troupe } from '../../../src/runtime/troupe.ts'
 import { TestCluster } from './cluster.ts'
 
@@ -113,4 +113,17 @@ test('of ten thousand ids whose fate is asked for when no answer comes, the topi
   await after(scene, read())
   expect(held.sort((a, b) => a - b)).toEqual(everyId)
   expect(unclear).toBeGreaterThan(500)
+}, 60_000)
+
+test('of five hundred increments whose answers are lost each happens once', async () => {
+  const scene = await deafScene()
+  const counters = scene.troupe.map(defineMap<number>('counters'))
+  const CALLERS = 10
+  const CALLS = 50
+  const increment = async (): Promise<void> => {
+    for (let call = 0; call < CALLS; call++) await counters.update('n', (n = 0) => n + 1, { timeout: 60_000 })
+  }
+  await after(scene, Promise.all(Array.from({ length: CALLERS }, increment)))
+  const found = await after(scene, counters.get('n'))
+  expect(found?.value).toBe(CALLERS * CALLS)
 }, 60_000)
