@@ -66,7 +66,7 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, CodeFacts>> = {
   ),
   CONFLICT: failed(
     false,
-    '`ifRevision` does not match (`details.revision` is the current one), or a group still has members. Look again and decide anew, or use `update`.',
+    '`ifRevision` does not match (`details.revision` is the current one), or somebody still uses what was to be reset or deleted. Look again and decide anew, or use `update`.',
   ),
   COMPACTED: failed(
     false,

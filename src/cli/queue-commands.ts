@@ -92,6 +92,23 @@ const purge: Command = {
   }),
 }
 
+const remove: Command = {
+  name: 'queue delete',
+  summary: 'delete a queue with all it holds',
+  parameters: ['QUEUE'],
+  flags: { yes: { help: 'I mean it' }, ...CLIENT_FLAGS },
+  examples: [['troupe queue delete emails --yes', 'its messages, dead letters and rules']],
+  notes: [
+    'End its workers and schedules first: while it has some the answer is CONFLICT. Prints how many messages went.',
+  ],
+  run: withQueue(async (queue, line, terminal) => {
+    if (!line.has('yes')) throw line.wrong(`'queue delete' deletes for good: confirm it with --yes`)
+    const count = await queue.delete(callOptions(line))
+    await terminal.print(line.has('json') ? json({ queue: queue.name, removed: count }) : `deleted, ${count} removed`)
+    return EXIT.done
+  }),
+}
+
 const redrive: Command = {
   name: 'queue redrive',
   summary: 'dead letters back to the queue',
@@ -119,7 +136,7 @@ const redrive: Command = {
   }),
 }
 
-export const QUEUE_COMMANDS: readonly Command[] = [list, stats, pause, resume, purge, redrive]
+export const QUEUE_COMMANDS: readonly Command[] = [list, stats, pause, resume, purge, remove, redrive]
 
 /** Runs a command on a queue that is there. */
 export function withQueue(use: Use): Command['run'] {

@@ -137,7 +137,24 @@ const reset: Command = {
     }),
 }
 
-export const TOPIC_COMMANDS: readonly Command[] = [list, publish, tail, groups, reset]
+const remove: Command = {
+  name: 'topic delete',
+  summary: 'delete a topic with all it holds',
+  parameters: ['TOPIC'],
+  flags: { yes: { help: 'I mean it' }, ...CLIENT_FLAGS },
+  examples: [['troupe topic delete orders --yes', 'its records, rules and groups']],
+  notes: ['End the members of its groups first: while there are some the answer is CONFLICT.'],
+  run: (line, terminal) =>
+    withClient(line, terminal, async (client) => {
+      if (!line.has('yes')) throw line.wrong(`'topic delete' deletes for good: confirm it with --yes`)
+      const topic = client.topic(definition(await knownTopic(client, line.parameter(0), callOptions(line))))
+      await topic.delete(callOptions(line))
+      await terminal.print(line.has('json') ? json({ topic: topic.name }) : 'deleted')
+      return EXIT.done
+    }),
+}
+
+export const TOPIC_COMMANDS: readonly Command[] = [list, publish, tail, groups, reset, remove]
 
 async function definitionOf(client: Client, line: CommandLine): Promise<TopicDefinition<unknown>> {
   const [name = '', placement] = line.parameter(0).split('@')

@@ -13,6 +13,8 @@ interface Subscription {
   readonly partition: number
   offset: number
   creditBytes: number
+  /** Of the partition, when it was looked at last: it only grows, unless the topic is deleted. */
+  end: number
 }
 
 /** Bytes of records in one event. */
@@ -40,7 +42,7 @@ export class Subscriptions {
       source.reply(id, REPLY.ended, reason('OVERLOADED'))
       return
     }
-    const subscription = { source, id, topic, partition, offset, creditBytes }
+    const subscription = { source, id, topic, partition, offset, creditBytes, end: 0 }
     this.#all.add(subscription)
     this.#serve(subscription)
   }
@@ -75,11 +77,24 @@ export class Subscriptions {
     this.#version = -1
   }
 
+  /** The topic was deleted: to come to an earlier offset than before says so. */
+  #restart(subscription: Subscription): void {
+    this.#all.delete(subscription)
+    const event = new ByteWriter(RECORD_BYTES)
+    writeSubscriptionEvent(event, { next: 0, end: 0, records: new Uint8Array(0) })
+    subscription.source.reply(subscription.id, REPLY.event, event.take())
+  }
+
   #serve(subscription: Subscription): void {
     if (!this.#ports.isActive()) return
     const view = this.#ports.topics()
     const { topic, partition, source, id } = subscription
     const end = view.end(topic, partition)
+    if (end < subscription.end) {
+      this.#restart(subscription)
+      return
+    }
+    subscription.end = end
     while (subscription.creditBytes > 0 && subscription.offset < end) {
       const { records, next } = view.read(topic, partition, subscription.offset, EVENT_BYTES)
       if (next <= subscription.offset) return

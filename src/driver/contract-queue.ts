@@ -241,6 +241,12 @@ export interface QueueFacet {
   remove(queue: string, id: string, options: CallOptions): Promise<boolean>
   pause(queue: string, isPaused: boolean, options: CallOptions): Promise<void>
   purge(queue: string, what: 'waiting' | 'dead' | 'all', options: CallOptions): Promise<number>
+  /**
+   * Everything that is known of the queue goes: messages, dead letters, results, deduplication ids, its rules and whether it is paused. Resolves with how many
+   * messages went. `CONFLICT` while it has consumers or schedules. Whoever names the queue afterwards makes it anew; its ids go on growing, and what is
+   * settled under an old one is refused. What a handler has sent it and is still on its way arrives in the new one.
+   */
+  delete(queue: string, options: CallOptions): Promise<number>
   /** Dead letters wait again at their old places among those of their keys, oldest first. */
   redrive(queue: string, filter: RedriveFilter, options: CallOptions): Promise<number>
   queues(options: CallOptions): Promise<readonly string[]>

@@ -109,6 +109,11 @@ export interface TopicFacet {
   groups(topic: string, options: CallOptions): Promise<readonly GroupOffsets[]>
   /** Only while the group has no members, else `CONFLICT`. */
   reset(topic: TopicName, group: string, to: Position, options: CallOptions): Promise<void>
+  /**
+   * Its records, rules and groups go. `CONFLICT` while a group has members; subscriptions without a group end with `CLOSED`, but for those by a pattern.
+   * Whoever names the topic afterwards makes it anew, with offsets from 0.
+   */
+  delete(topic: string, options: CallOptions): Promise<void>
   partitions(topic: TopicName, options: CallOptions): Promise<readonly PartitionStatus[]>
   /** Every topic that holds something or has been named with rules, by name. */
   topics(options: CallOptions): Promise<readonly TopicName[]>

@@ -73,6 +73,14 @@ export class MemoryReader implements AsyncIterator<RecordBatch, undefined> {
     place?.lost.abort(lostPartition(place.partition))
   }
 
+  /** These are no more; whether it read any of them. */
+  leave(partitions: readonly MemoryPartition[]): boolean {
+    const before = this.#places.length
+    const left = this.#places.filter(({ partition }) => !partitions.includes(partition))
+    this.#places.splice(0, before, ...left)
+    return left.length < before
+  }
+
   /** Gives as many batches as are asked for, partitions in turn. */
   serve(): void {
     while (this.#inbox.isWaiting) {

@@ -31,6 +31,8 @@ export interface QueueParts {
   readonly scheduler: Scheduler
   readonly door: MemoryDoor
   readonly effects: EffectPort
+  /** Of a new message. */
+  readonly nextNumber: () => number
 }
 
 export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
@@ -49,7 +51,6 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
   #rules: QueueRules
   readonly #order: MemoryOrder
   #isPaused = false
-  #number = 0
   #opening: Timer | undefined
 
   constructor(parts: QueueParts, rules: QueueRules) {
@@ -109,8 +110,7 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
     if (!this.hasRoom) return undefined
     const { clock } = this.#parts
     const dueAt = flow === undefined ? this.#dueAt(message.delay) : Number.POSITIVE_INFINITY
-    this.#number += 1
-    const added = new MemoryMessage(this.#number, message, { sentAt: clock.wallTime(), dueAt })
+    const added = new MemoryMessage(this.#parts.nextNumber(), message, { sentAt: clock.wallTime(), dueAt })
     this.live.set(added.number, added)
     added.flow = flow
     if (flow !== undefined) this.#flows.set(flow.name, added)

@@ -24,6 +24,7 @@ import type {
   Sent,
 } from './contract.ts'
 import { deadLetter } from './dead-letter.ts'
+import { checkUnused } from './in-use.ts'
 import { MemoryConsumer } from './memory-consumer.ts'
 import { closed, type MemoryDoor } from './memory-door.ts'
 import type { MemoryKeyValue } from './memory-key-value.ts'
@@ -59,6 +60,8 @@ export class MemoryQueues implements QueueFacet, EffectPort {
   readonly #neighbours: MemoryQueueNeighbours
   readonly #queues = new Map<string, MemoryQueueState>()
   readonly #schedules: MemorySchedules
+  /** Of the latest message of all queues: a queue that is made anew has no number twice. */
+  #number = 0
 
   constructor(
     ports: { readonly clock: Clock; readonly scheduler: Scheduler },
@@ -79,11 +82,11 @@ export class MemoryQueues implements QueueFacet, EffectPort {
     message: OutgoingMessage,
     options: CallOptions & { readonly fence?: Fence },
   ): Promise<Sent> {
-    const queue = this.#queue(name)
     const end = this.#ports.clock.now() + (options.timeout ?? DEFAULT_TIMEOUT_MS)
     for (;;) {
       this.#door.check(options)
       if (options.fence !== undefined) this.#neighbours.checkFence(options.fence)
+      const queue = this.#queue(name)
       const sent = queue.send(message)
       if (sent !== undefined) return sent
       if (!queue.blocks) throw full(name.name)
@@ -198,6 +201,15 @@ export class MemoryQueues implements QueueFacet, EffectPort {
     })
   }
 
+  async delete(name: string, options: CallOptions): Promise<number> {
+    const consumers = (await this.stats(name, options)).consumers.length
+    const schedules = (await this.schedules(options)).filter(({ queue }) => queue === name).length
+    checkUnused(`queue '${name}'`, { consumers, schedules })
+    const count = await this.purge(name, 'all', options)
+    this.#queues.delete(name)
+    return count
+  }
+
   redrive(name: string, filter: RedriveFilter, options: CallOptions): Promise<number> {
     return this.#door.answer(options, () => this.#named(name).redrive(filter))
   }
@@ -261,7 +273,10 @@ export class MemoryQueues implements QueueFacet, EffectPort {
     if (name === '') throw invalidArgument('a queue has a name')
     const known = this.#queues.get(name)
     if (known !== undefined) return known
-    const queue = new MemoryQueueState({ name, ...this.#ports, door: this.#door, effects: this }, rules)
+    const queue = new MemoryQueueState(
+      { name, ...this.#ports, door: this.#door, effects: this, nextNumber: () => ++this.#number },
+      rules,
+    )
     this.#queues.set(name, queue)
     return queue
   }

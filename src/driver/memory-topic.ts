@@ -17,6 +17,7 @@ import type {
   TopicName,
   TopicRules,
 } from './contract.ts'
+import { checkUnused } from './in-use.ts'
 import { closed, MEMORY_RECEIPT, type MemoryDoor } from './memory-door.ts'
 import { MemoryGroup, MemoryReader } from './memory-group.ts'
 import { hashOf, MemoryPartition } from './memory-partition.ts'
@@ -104,6 +105,21 @@ export class MemoryTopics implements TopicFacet {
       const found = this.#group(this.#topic(name), group)
       if (found.memberCount > 0) throw new TroupeError('CONFLICT', `the group '${group}' has members; end them first`)
       found.reset(to)
+    })
+  }
+
+  delete(name: string, options: CallOptions): Promise<void> {
+    return this.#door.answer(options, () => {
+      const topic = this.#topics.get(name)
+      const members = [...(topic?.groups.values() ?? [])].reduce((total, { memberCount }) => total + memberCount, 0)
+      checkUnused(`topic '${name}'`, { members })
+      this.#topics.delete(name)
+      for (const reader of this.#readers) {
+        const isReading = topic !== undefined && reader.leave(topic.partitions)
+        if (isReading && reader.pattern === undefined) {
+          reader.fail(new TroupeError('CLOSED', `topic '${name}' was deleted`))
+        }
+      }
     })
   }
 

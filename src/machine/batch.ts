@@ -1,7 +1,7 @@
 /** A batch is what one log entry carries: the commands of one turn with the leader's time. */
 
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
-import { LEVEL, type Level } from './level.ts'
+import { FIRST_LEVEL, type Level } from './level.ts'
 
 /** Microseconds since 1970 (UTC) on the clock of the leader that proposed the batch; 0 when it gave none. */
 export type LeaderMicros = number
@@ -35,7 +35,7 @@ export class BatchWriter {
   }
 
   /** The entry, in a buffer of its own, for machines of this level; the writer is ready for the next batch. */
-  finish(time: LeaderMicros, level: Level = LEVEL): Uint8Array {
+  finish(time: LeaderMicros, level: Level = FIRST_LEVEL): Uint8Array {
     const entry = this.#writer.copy()
     const header = new DataView(entry.buffer, entry.byteOffset, HEADER_BYTES)
     header.setUint8(0, level)

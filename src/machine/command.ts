@@ -42,6 +42,7 @@ export const QUERY = { get: 32, scan: 33 } as const
  * - `full` a limit that somebody set is reached; nothing was done.
  * - `duplicate` it has been done before under the same deduplication id; the reply carries what it was then.
  * - `waiting` it stands in line; the reply carries its place's revision.
+ * - `unruled` done, in a queue or topic whose rules nobody has said since it was deleted, or ever: say them.
  */
 export const STATUS = {
   ok: 1,
@@ -56,16 +57,17 @@ export const STATUS = {
   full: 10,
   duplicate: 11,
   waiting: 12,
+  unruled: 13,
 } as const
 
 /** Whether a command with this status has come to its end: its reply is kept, and sending it again changes nothing. */
 export function isSettled(status: number): boolean {
-  return (status >= STATUS.ok && status <= STATUS.conflict) || (status >= STATUS.fenced && status <= STATUS.waiting)
+  return (status >= STATUS.ok && status <= STATUS.conflict) || (status >= STATUS.fenced && status <= STATUS.unruled)
 }
 
 /** Whether a command with this status took effect, now or before. */
 export function isCommitted(status: number): boolean {
-  return status === STATUS.ok || status === STATUS.absent || status === STATUS.duplicate || status === STATUS.waiting
+  return status === STATUS.ok || status === STATUS.absent || (status >= STATUS.duplicate && status <= STATUS.unruled)
 }
 
 export type Status = keyof typeof STATUS

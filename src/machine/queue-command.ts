@@ -23,6 +23,9 @@
  *   likes; `upload` is a random number. `full` when there are too many that no message refers to. Ten minutes later it is gone, unless one does.
  * - `sendLarge` `[queue, upload u53, bytes u53, then as send]`: a message whose payload is the upload, and its own is empty. It cannot
  *   `requeue`. `conflict` when not all pieces are there.
+ * - `queueDelete` `[queue, limit u32]` deletes so many messages, oldest first, and when none is left the queue with its rules and all that is known of it; what comes under
+ *   its name later is another queue. Number: how many messages went. `absent` when there is no queue. Alone only. From level 2 on a message for a queue
+ *   without rules is `unruled`.
  * - `result` (a part beside `acknowledge`) `[queue, id u53, keepMs u53, blob]` is kept that long for `inspect`, and announced on {@link RESULT_MAP}.
  */
 export const QUEUE_COMMAND = {
@@ -45,6 +48,7 @@ export const QUEUE_COMMAND = {
   arrive: 80,
   upload: 81,
   sendLarge: 82,
+  queueDelete: 83,
 } as const
 
 /**

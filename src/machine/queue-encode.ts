@@ -147,6 +147,11 @@ export function encodePurge(writer: ByteWriter, queue: string, what: 'waiting' |
   writer.u32(limit)
 }
 
+export function encodeDelete(writer: ByteWriter, queue: string, limit: number): void {
+  writer.text(queue)
+  writer.u32(limit)
+}
+
 /** An empty reason is any. */
 export function encodeRedrive(writer: ByteWriter, queue: string, limit: number, reason: string): void {
   writer.text(queue)

@@ -355,8 +355,8 @@ function readQueueCommand(
   }
 }
 
-/** Oldest first, and the living before the dead. */
-function purge(state: QueueState, what: number, limit: number, time: LeaderMicros): number {
+/** Oldest first, and the living before the dead. Returns how many. */
+export function purge(state: QueueState, what: number, limit: number, time: LeaderMicros): number {
   const living = what === 1 ? [] : firstOf(state.live, limit)
   const dead = what === 0 ? [] : firstOf(state.dead, limit - living.length)
   for (const slot of living) state.finish(slot, time, false)

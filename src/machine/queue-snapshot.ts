@@ -22,6 +22,9 @@ const SECTION = { queue: 1, live: 2, dead: 3, windows: 4, results: 5, uploads: 6
 /** What a record has beyond what all have. */
 const HAS = { details: 1, upload: 2 } as const
 
+/** Bits of a queue's header. */
+const FACT = { paused: 1, unruled: 2 } as const
+
 /** A queue as it was: indexes are copied, bodies are not. */
 export class FrozenQueue {
   readonly #name: string
@@ -39,7 +42,7 @@ export class FrozenQueue {
     this.#messages = state.messages
     state.messages.bodies.freeze()
     const header = new ByteWriter()
-    header.u8(state.isPaused ? 1 : 0)
+    header.u8((state.isPaused ? FACT.paused : 0) | (state.isRuled ? 0 : FACT.unruled))
     header.u53(state.dropped)
     encodeSettings(header, state.settings)
     this.#header = header.take()
@@ -212,9 +215,11 @@ export function loadSection(reader: ByteReader, uploads: Uploads, queueOf: (name
   }
   const state = queueOf(name)
   if (kind === SECTION.queue) {
-    state.isPaused = reader.u8() === 1
+    const facts = reader.u8()
+    state.isPaused = (facts & FACT.paused) !== 0
     state.dropped = reader.u53()
     state.configure(decodeSettings(reader))
+    state.isRuled = (facts & FACT.unruled) === 0
   } else if (kind === SECTION.live) while (reader.remaining > 0) loadLive(state, reader)
   else if (kind === SECTION.dead) while (reader.remaining > 0) loadDead(state, reader)
   else if (kind === SECTION.windows) while (reader.remaining > 0) loadWindow(state, reader)

@@ -55,6 +55,8 @@ export class QueueState {
   readonly name: string
   settings: QueueSettings = DEFAULT_SETTINGS
   isPaused = false
+  /** False while it has only been sent to. */
+  isRuled = true
   readonly messages: Messages
   /** What waits, is delayed or is held. */
   readonly live: IdList = new IdList()
@@ -88,6 +90,7 @@ export class QueueState {
   configure(settings: QueueSettings): void {
     const { order, keyConcurrency, keyRate, deadKeepMs } = this.settings
     this.settings = settings
+    this.isRuled = true
     if (deadKeepMs !== settings.deadKeepMs) for (const slot of this.dead.slots()) this.#keepDead(slot)
     const isSame =
       order === settings.order && keyConcurrency === settings.keyConcurrency && keyRate === settings.keyRate

@@ -6,6 +6,7 @@ import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../base/limit.ts'
 import type { LeaderMicros } from './batch.ts'
 import { STATUS } from './command.ts'
 import type { HeldMessage, QueueView } from './leader-view.ts'
+import type { Level } from './level.ts'
 import type { Piece, PieceStore } from './pieces.ts'
 import { answerPiece, answerQuery, answerQueues } from './queue-answer.ts'
 import { MemoryBodies } from './queue-bodies.ts'
@@ -15,6 +16,7 @@ import {
   type Execution,
   executeCommand,
   type OutgoingMessage,
+  purge,
   sendMessage,
 } from './queue-execute.ts'
 import type { News } from './queue-order.ts'
@@ -28,6 +30,11 @@ const QUEUES_LIMIT = 10_000
 /** How long a deduplication id of `enqueue` is remembered. */
 const ENQUEUE_WINDOW: LeaderMicros = 3_600_000_000
 const NOTHING: Uint8Array = new Uint8Array(0)
+/** From this level on it is told when nobody has said a queue's rules. */
+const RULED_LEVEL: Level = 2
+/** What a purge is of: the living and the dead. */
+const ALL = 2
+const SENDS: ReadonlySet<number> = new Set([QUEUE_COMMAND.send, QUEUE_COMMAND.sendFlow, QUEUE_COMMAND.sendLarge])
 
 interface Kept {
   readonly state: QueueState
@@ -203,7 +210,7 @@ export class QueueTable implements Table, QueueView {
     return this.#uploads.ids
   }
 
-  #execute({ kind, reader, end, time, outcome }: Task, mode: Execution['mode']): void {
+  #execute({ kind, reader, end, time, outcome, level }: Task, mode: Execution['mode']): void {
     const name = reader.text(KEY_LIMIT_BYTES)
     if (name === '') throw malformed('a queue has a name')
     outcome.revision = 0
@@ -217,7 +224,15 @@ export class QueueTable implements Table, QueueView {
       return
     }
     const kept = this.#queues.get(name)
+    if (kind === QUEUE_COMMAND.queueDelete) {
+      const limit = reader.u32()
+      if (reader.at !== end) throw malformed('a command is longer than its content')
+      outcome.status = mode !== 'run' ? STATUS.unsupported : kept === undefined ? STATUS.absent : STATUS.ok
+      if (mode === 'run' && kept !== undefined) outcome.revision = this.#delete(kept, limit, time)
+      return
+    }
     const state = kept?.state ?? new QueueState(name, this.#house)
+    if (kept === undefined) state.isRuled = level < RULED_LEVEL
     const execution = this.#execution
     execution.mode = mode
     execution.time = time
@@ -227,6 +242,20 @@ export class QueueTable implements Table, QueueView {
     if (!executeCommand(kind, state, reader, execution)) return
     this.#reschedule(kept ?? this.#keep(state))
     this.#news.version++
+    if (outcome.status === STATUS.ok && !state.isRuled && SENDS.has(kind)) outcome.status = STATUS.unruled
+  }
+
+  /** Message by message; the last takes the queue along. */
+  #delete(kept: Kept, limit: number, time: LeaderMicros): number {
+    const { state, due } = kept
+    const count = purge(state, ALL, limit, time)
+    this.#news.version++
+    if (state.live.size + state.dead.size > 0) this.#reschedule(kept)
+    else {
+      this.#queues.delete(state.name)
+      this.#due.remove(due)
+    }
+    return count
   }
 
   #create(name: string): Kept | undefined {

@@ -27,7 +27,7 @@ import { MemoryPieces, type Piece, type PieceStore } from './pieces.ts'
 import { QUEUE_QUERY } from './queue-command.ts'
 import { SESSION_LIMITS, type SessionLimits, Sessions } from './session.ts'
 import { encodeBeginning, encodeSnapshot, SnapshotReader } from './snapshot.ts'
-import { TABLE, type Task, tableOf } from './table.ts'
+import { TABLE, type Table, type Task, tableOf } from './table.ts'
 import { Tables } from './tables.ts'
 import { forEachPart } from './transaction.ts'
 
@@ -66,6 +66,7 @@ export class Shard implements Machine {
     end: 0,
     time: 0,
     outcome: this.#outcome,
+    level: 0,
   }
   readonly #reply: ByteWriter = new ByteWriter(REPLY_BYTES)
   /** Answers are views of it, many to one buffer: allocating bytes costs more than answering. */
@@ -101,6 +102,7 @@ export class Shard implements Machine {
   apply(entry: Uint8Array, reply: ReplySink): void {
     const batch = new BatchReader(entry)
     expectLevel('an entry of the log is', batch.level, this.#limits.level)
+    this.#task.level = batch.level
     this.changes.begin(entry)
     this.#time = Math.max(this.#time, batch.time)
     if (this.#time >= this.#tables.dueAt) this.#tables.advance(this.#time)
@@ -126,7 +128,7 @@ export class Shard implements Machine {
         return answers.bytes.subarray(start, answers.length)
       if (kind === QUERY.scan && this.#keyValue.scan(reader, answers))
         return answers.bytes.subarray(start, answers.length)
-      if (this.#tables.of(kind).query(kind, reader, answers)) {
+      if (this.#tables.asked(kind).query(kind, reader, answers)) {
         return answers.bytes.subarray(start, answers.length)
       }
       this.#fail(kind === QUERY.get || kind === QUERY.scan ? STATUS.malformed : STATUS.unsupported)
@@ -237,7 +239,7 @@ export class Shard implements Machine {
   #run(kind: number, reader: ByteReader, end: number): void {
     if (kind === COMMAND.set) this.#keyValue.set(reader, end, this.#time, this.#outcome)
     else if (kind === COMMAND.delete) this.#keyValue.delete(reader, end, this.#time, this.#outcome)
-    else if (tableOf(kind) !== TABLE.machine) this.#tables.of(kind).run(this.#taskOf(kind, reader, end))
+    else if (tableOf(kind) !== TABLE.machine) this.#tableOf(kind).run(this.#taskOf(kind, reader, end))
     else if (kind === COMMAND.transaction) this.#transact(reader, end)
     else if (kind === COMMAND.resolve) this.#resolve(reader, end)
     else if (kind === COMMAND.refuse) this.#fail(STATUS.fenced)
@@ -254,7 +256,7 @@ export class Shard implements Machine {
       if (!passes) return
       const task = this.#taskOf(kind, reader, partEnd)
       if (kind === COMMAND.set || kind === COMMAND.delete) this.#keyValue.check(task)
-      else this.#tables.of(kind).check(task)
+      else this.#tableOf(kind).check(task)
       passes = isCommitted(outcome.status)
     })
     if (!passes) return
@@ -262,7 +264,7 @@ export class Shard implements Machine {
     forEachPart(reader, end, (kind, partEnd) => {
       const task = this.#taskOf(kind, reader, partEnd)
       if (kind === COMMAND.set || kind === COMMAND.delete) this.#keyValue.apply(task)
-      else this.#tables.of(kind).apply(task)
+      else this.#tableOf(kind).apply(task)
     })
   }
 
@@ -294,6 +296,10 @@ export class Shard implements Machine {
     } catch (error) {
       this.#failWith(error)
     }
+  }
+
+  #tableOf(kind: number): Table {
+    return this.#tables.of(kind, this.#task.level)
   }
 
   /** The command that is to be executed now. */

@@ -3,6 +3,7 @@
 import type { ByteReader, ByteWriter } from '../base/bytes.ts'
 import type { LeaderMicros } from './batch.ts'
 import type { Outcome } from './command.ts'
+import type { Level } from './level.ts'
 
 /** A command as a table receives it; the shard fills one object again and again. */
 export interface Task {
@@ -13,6 +14,8 @@ export interface Task {
   /** Never less than that of any task before, on any replica. */
   readonly time: LeaderMicros
   readonly outcome: Outcome
+  /** Of the entry. */
+  readonly level: Level
 }
 
 /**

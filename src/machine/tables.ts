@@ -6,14 +6,22 @@ import { EmptyTable } from './empty-table.ts'
 import type { KeyValue } from './key-value.ts'
 import type { LeaderView } from './leader-view.ts'
 import { LeaseTable } from './lease.ts'
+import { FIRST_LEVEL, type Level } from './level.ts'
 import { OutboxTable } from './outbox.ts'
 import type { PieceStore } from './pieces.ts'
 import { QueueTable } from './queue.ts'
+import { QUEUE_COMMAND } from './queue-command.ts'
 import { ScheduleTable } from './schedule.ts'
 import { type Neighbours, type Table, tableOf } from './table.ts'
 import { TopicTable } from './topic.ts'
+import { TOPIC_COMMAND } from './topic-command.ts'
 
 const TYPES = 8
+
+/** By its number, the level that brought each kind of command. */
+const BROUGHT_BY: Readonly<Uint8Array> = Uint8Array.from({ length: 256 }, (_, kind) => {
+  return kind === QUEUE_COMMAND.queueDelete || kind === TOPIC_COMMAND.topicDelete ? 2 : FIRST_LEVEL
+})
 
 export class Tables implements LeaderView {
   readonly outbox: OutboxTable = new OutboxTable()
@@ -24,6 +32,7 @@ export class Tables implements LeaderView {
   /** In the order in which they advance: leases end before what relied on them goes on, and schedules send before queues look. */
   readonly all: readonly Table[]
   readonly #byType: readonly Table[]
+  readonly #unknown: Table = new EmptyTable(TYPES)
 
   constructor(keyValue: KeyValue, pieces: PieceStore) {
     const neighbours: Neighbours = {
@@ -54,9 +63,14 @@ export class Tables implements LeaderView {
     for (const table of this.all) if (table.dueAt <= time) table.advance(time)
   }
 
-  /** The table of a command or query; one that knows nothing where there is none. */
-  of(kind: number): Table {
+  /** The table of a query; one that knows nothing where there is none. */
+  asked(kind: number): Table {
     return this.#byType[tableOf(kind)] ?? this.outbox
+  }
+
+  /** The table of a command in an entry of this level; one that knows nothing where there is none, or the kind came later. */
+  of(kind: number, level: Level): Table {
+    return (BROUGHT_BY[kind] ?? FIRST_LEVEL) > level ? this.#unknown : this.asked(kind)
   }
 
   load(type: number, section: ByteReader): void {

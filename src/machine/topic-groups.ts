@@ -96,6 +96,16 @@ export class Groups {
     for (const group of [...groups].sort(byKey)) this.#leave(group, lease, time)
   }
 
+  /** The groups of a topic are deleted with it; their members hear of it. */
+  deleteOf(topic: string): void {
+    for (const group of [...this.#groups.values()].sort(byKey)) {
+      if (topicOf(group) !== topic) continue
+      for (const lease of group.state.members) this.#unrelate(lease, group)
+      this.#groups.delete(group.key)
+      this.#announce(group)
+    }
+  }
+
   /** Answers `group`. */
   queryOne(reader: ByteReader, reply: ByteWriter): boolean {
     const group = this.#groups.get(readGroupKey(reader))
@@ -174,6 +184,11 @@ function readGroupKey(reader: ByteReader): string {
   if (reader.at - start - 7 > KEY_LIMIT_BYTES) throw malformed('the names of topic and group are too long together')
   if (topic === '' || group === '' || group.includes('/')) throw malformed('no such name of a group')
   return `${topic}/${group}`
+}
+
+/** No name of a group has a slash. */
+function topicOf({ key }: Group): string {
+  return key.slice(0, key.lastIndexOf('/'))
 }
 
 function byKey(a: Group, b: Group): number {

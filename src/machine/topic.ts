@@ -7,6 +7,7 @@ import type { LeaderMicros } from './batch.ts'
 import { STATUS } from './command.ts'
 import { compareKeys } from './key-order.ts'
 import type { TopicView } from './leader-view.ts'
+import type { Level } from './level.ts'
 import { type FrozenTable, type Neighbours, TABLE, type Table, type Task } from './table.ts'
 import {
   decodeTopicSettings,
@@ -27,6 +28,9 @@ const VERSION = 1
 const SECTION = { topic: 1, partition: 2, records: 3, group: 4 } as const
 const MOST_PAGE_ENTRIES = 1000
 const MOST_FETCH_BYTES = 1024 * 1024
+
+/** From this level on it is told when nobody has said a topic's rules. */
+const RULED_LEVEL: Level = 2
 
 /** Of a topic that was never configured. */
 const EVERYTHING: TopicSettings = {
@@ -73,6 +77,7 @@ export class TopicTable implements Table, TopicView {
     else if (task.kind === TOPIC_COMMAND.leave) this.#groups.leave(task)
     else if (task.kind === TOPIC_COMMAND.topicConfigure) this.#configure(task)
     else if (task.kind === TOPIC_COMMAND.truncate) this.#truncate(task, 'run')
+    else if (task.kind === TOPIC_COMMAND.topicDelete) this.#delete(task)
     else refuse(task)
   }
 
@@ -170,7 +175,7 @@ export class TopicTable implements Table, TopicView {
     else refuse(task)
   }
 
-  #publish({ reader, end, time, outcome }: Task, step: 'check' | 'apply' | 'run'): void {
+  #publish({ reader, end, time, outcome, level }: Task, step: 'check' | 'apply' | 'run'): void {
     const name = readName(reader)
     const number = readPartition(reader)
     const content = reader.at
@@ -187,6 +192,7 @@ export class TopicTable implements Table, TopicView {
     outcome.revision = partition.publish(time, key, reader.bytes.subarray(content, end))
     if (partition.log.count === 1) this.#await(partition)
     this.version++
+    if (level >= RULED_LEVEL && !this.#topic(name).isConfigured) outcome.status = STATUS.unruled
   }
 
   #configure({ reader, end, outcome, time }: Task): void {
@@ -206,6 +212,18 @@ export class TopicTable implements Table, TopicView {
       partition.configure(settings)
       this.#await(partition)
     }
+  }
+
+  #delete({ reader, end, outcome }: Task): void {
+    const name = readName(reader)
+    finish(reader, end)
+    const topic = this.#topics.get(name)
+    outcome.status = topic === undefined ? STATUS.absent : STATUS.ok
+    outcome.revision = 0
+    for (const { log } of topic?.partitions.values() ?? []) outcome.revision += log.count
+    this.#topics.delete(name)
+    this.#groups.deleteOf(name)
+    this.version++
   }
 
   #announce(name: string, settings: TopicSettings, time: LeaderMicros): void {

@@ -228,6 +228,11 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
     return this.#facet().purge(this.name, what, options)
   }
 
+  async delete(options: CallOptions = NO_OPTIONS): Promise<number> {
+    checkCall('queue.delete', options, CALL_OPTIONS)
+    return this.#facet().delete(this.name, options)
+  }
+
   deadLetters(options: CallOptions & { readonly limit?: number } = NO_OPTIONS): AsyncIterable<InspectedQueueMessage> {
     return this.peek({ ...options, state: 'dead' })
   }

@@ -120,6 +120,11 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
     return this.#facet().reset(this.#topic, group, to, options)
   }
 
+  async delete(options: CallOptions = NO_OPTIONS): Promise<void> {
+    checkCall('topic.delete', options, CALL_OPTIONS)
+    return this.#facet().delete(this.name, options)
+  }
+
   #batch(batch: RecordBatch): TopicBatch<Value> | Promise<TopicBatch<Value>> {
     const { schema } = this.#definition
     // Only a schema may take its time, and a promise for each record costs more than the record.

@@ -179,4 +179,9 @@ export interface TroupeTopic<Value, Input = Value> {
   partitions(options?: CallOptions): Promise<readonly PartitionStatus[]>
   /** Sets where a group goes on; `CONFLICT` while it has members. */
   reset(group: string, to: Position, options?: CallOptions): Promise<void>
+  /**
+   * Deletes the topic: its records, its rules and where its groups are. `CONFLICT` while a group has members: end them first. Subscriptions without a group end
+   * with `CLOSED`, but for those by a pattern. Whoever uses the topic afterwards makes it anew, with offsets from 0.
+   */
+  delete(options?: CallOptions): Promise<void>
 }

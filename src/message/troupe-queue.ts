@@ -146,6 +146,11 @@ export interface TroupeQueue<Value, Input = Value> {
   resume(options?: CallOptions): Promise<void>
   /** Removes what waits (the default), what is dead, or all; says how many. */
   purge(what?: 'waiting' | 'dead' | 'all', options?: CallOptions): Promise<number>
+  /**
+   * Deletes the queue: its messages, dead letters, results and rules, so that nothing of it takes memory. Says how many messages went. `CONFLICT` while it
+   * has workers, other consumers or schedules: end them first. Whoever uses the queue afterwards makes it anew.
+   */
+  delete(options?: CallOptions): Promise<number>
   deadLetters(options?: CallOptions & { readonly limit?: number }): AsyncIterable<InspectedQueueMessage>
   /** Dead letters back to the queue, oldest first, with their attempts at 0; says how many. */
   redrive(options?: RedriveOptions): Promise<number>

@@ -15,6 +15,8 @@ export interface SceneOptions {
   readonly seed?: number
   /** Of log beyond which a group is compacted; default 4 MiB. */
   readonly logBytes?: number
+  /** Of the version that all nodes start with; default the present one. */
+  readonly level?: number
 }
 
 export interface Application {
@@ -28,11 +30,12 @@ export class Scene {
   readonly random: SeededRandom
   #applications = 0
 
-  private constructor({ nodes = 3, shards = 1, seed = 5, logBytes = 4 * 1024 * 1024 }: SceneOptions) {
+  private constructor({ nodes = 3, shards = 1, seed = 5, logBytes = 4 * 1024 * 1024, level }: SceneOptions) {
     const drawn = drawScenario(seed, { nodes, shards, faults: [] }, new SeededRandom(seed))
     const limits = { segmentBytes: logBytes / 4, logBytes, appendBytes: DEFAULT_LIMITS.appendBytes }
     this.cluster = new SimulatedCluster({ ...drawn, ...limits, network: QUIET, syncMs: [0.1, 1] })
     this.random = new SeededRandom(seed + 1)
+    if (level !== undefined) for (const node of this.cluster.nodes) this.cluster.install(node, level)
     this.cluster.start()
   }
 

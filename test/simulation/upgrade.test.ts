@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
 import type { NodeId } from '../../src/base/identity.ts'
-import { defineMap } from '../../src/index.ts'
+import { defineMap, defineQueue } from '../../src/index.ts'
 import { LEVEL } from '../../src/machine/level.ts'
 import { Scene } from './scene.ts'
 
@@ -12,8 +12,8 @@ afterEach(() => scene.close())
 
 const levelOf = (node: NodeId) => scene.cluster.status(node)?.level
 
-async function upgrade(node: NodeId): Promise<void> {
-  scene.cluster.install(node, NEXT)
+async function upgrade(node: NodeId, level = NEXT): Promise<void> {
+  scene.cluster.install(node, level)
   await scene.restart(node, 100)
 }
 
@@ -83,4 +83,20 @@ test('one member that is not upgraded keeps the others from what it cannot execu
   await scene.pass(60_000)
   expect(scene.cluster.nodes.map((node) => levelOf(node))).toEqual([LEVEL, LEVEL, LEVEL])
   await write(1)
+})
+
+test('what a later version brought is refused until all members know it, and then is there', async () => {
+  scene = await Scene.begin({ level: 1 })
+  const queue = scene.application().troupe.queue(defineQueue<number>('numbers'))
+  await scene.settled(queue.send(1))
+  for (const node of scene.cluster.nodes) {
+    await expect(scene.settled(queue.delete())).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+    await scene.settled(queue.send(1))
+    await upgrade(node, 2)
+  }
+  await scene.pass(2000)
+  // Where it was refused nothing was changed.
+  expect(await scene.settled(queue.delete())).toBe(4)
+  expect(await scene.settled(queue.send(2))).toMatchObject({ isDuplicate: false })
+  scene.cluster.checkDigests()
 })

@@ -1,5 +1,6 @@
 /** The conformance suite of the queue facet, for any test runner. */
 
+import { QUEUE_DELETES } from './delete-case.ts'
 import type { TimedConformanceCase } from './message-case.ts'
 import { DELIVERY_CASES, LEASE_CASES, ORDER_CASES } from './queue-case.ts'
 import { FLOW_CASES, RESULT_CASES } from './queue-flow-case.ts'
@@ -19,4 +20,5 @@ export const queueConformance: readonly TimedConformanceCase[] = [
   ...RESULT_CASES,
   ...SCHEDULE_CASES,
   ...LARGE_CASES,
+  ...QUEUE_DELETES,
 ]

@@ -2,6 +2,7 @@
 
 import type { RecordBatch } from '../contract.ts'
 import { check, checkEqual, checkRejects } from './case.ts'
+import { TOPIC_DELETES } from './delete-case.ts'
 import { eventually, type TimedConformanceCase, texts } from './message-case.ts'
 import { TopicScene } from './topic-scene.ts'
 
@@ -370,4 +371,4 @@ const ENDS: readonly TimedConformanceCase[] = [
 ]
 
 /** Every promise of `TopicFacet`; cases take some seconds each on the real clock. */
-export const topicConformance: readonly TimedConformanceCase[] = [...RECORDS, ...GROUPS, ...ENDS]
+export const topicConformance: readonly TimedConformanceCase[] = [...RECORDS, ...GROUPS, ...ENDS, ...TOPIC_DELETES]

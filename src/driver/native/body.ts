@@ -1,6 +1,6 @@
 /** A body is what a command or query says after its head; bodies of many operations share a buffer until they are answered. */
 
-import { ByteWriter } from '../../base/bytes.ts'
+import { ByteReader, ByteWriter } from '../../base/bytes.ts'
 import { type CommandReply, decodeCommandReply, encodeHead, isCommitted, NO_SESSION } from '../../machine/command.ts'
 import { encodeTransaction, type Part } from '../../machine/transaction.ts'
 import { OPERATION } from '../../wire/request.ts'
@@ -54,6 +54,18 @@ export function commandVerb(kind: number): Verb<Done> {
       writer.raw(operation.value)
     },
     decode: decodeDone,
+  }
+}
+
+/** The same, of what is sent to a queue or published to a topic, with whose name the body begins; `unruled` is called when its rules are gone. */
+export function ruledVerb(kind: number, unruled: (name: string) => void): Verb<Done> {
+  return {
+    ...commandVerb(kind),
+    decode(bytes: Uint8Array, operation: Operation<Done>): Done {
+      const done = decodeDone(bytes, operation)
+      if (done.status === 'unruled') unruled(new ByteReader(operation.value).text())
+      return done
+    },
   }
 }
 

@@ -25,6 +25,8 @@ export interface PartitionPlace {
 
 export interface BatchHandler {
   received(batch: Batch): void
+  /** The topic was deleted; the reader has ended. */
+  deleted(reader: PartitionReader): void
   commit(batch: Batch, options: CallOptions): Promise<void>
 }
 
@@ -103,6 +105,11 @@ export class PartitionReader implements StreamHandler {
 
   event(bytes: Uint8Array): void {
     const { next, end, records } = readSubscriptionEvent(new ByteReader(bytes))
+    if (next < this.#next) {
+      this.stop()
+      this.#handler.deleted(this)
+      return
+    }
     const all = decodeRecords(records)
     this.#next = next
     this.#untaken += bytes.length

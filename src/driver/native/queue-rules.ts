@@ -39,6 +39,11 @@ export class QueueRuleBook {
     return queue.rules !== undefined && this.#book.has(queue.name, queue.rules)
   }
 
+  /** The queue was deleted, or may have been. */
+  forget(name: string): void {
+    this.#book.forget(name)
+  }
+
   /** Makes sure that all shards know the queue's rules; learns them when the caller has none. */
   async prepare(queue: QueueName, options: CallOptions): Promise<RuledQueue> {
     if (this.isKnown(queue)) return queue

@@ -13,6 +13,7 @@ import {
   decodeQueues,
   decodeStats,
   encodeContent,
+  encodeDelete,
   encodeFlowHead,
   encodeInspect,
   encodeLargeHead,
@@ -33,7 +34,6 @@ import { OPERATION } from '../../wire/request.ts'
 import type {
   CallOptions,
   ConsumeOptions,
-  ConsumerStatus,
   Delivered,
   Fence,
   InspectedMessage,
@@ -47,7 +47,9 @@ import type {
   ScheduleStatus,
   Sent,
 } from '../contract.ts'
-import { ASK, Bodies, commandVerb, type Done, leaderVerb } from './body.ts'
+import { checkUnused } from '../in-use.ts'
+import { ASK, Bodies, commandVerb, type Done, leaderVerb, ruledVerb } from './body.ts'
+import { merge } from './consumer-status.ts'
 import { Consumption } from './consumption.ts'
 import { EffectParts, type EffectPorts } from './effects.ts'
 import { fenceOf } from './fence.ts'
@@ -63,6 +65,7 @@ import { Spread } from './spread.ts'
 
 const PAUSE = commandVerb(QUEUE_COMMAND.pause)
 const PURGE = commandVerb(QUEUE_COMMAND.purge)
+const DELETE = commandVerb(QUEUE_COMMAND.queueDelete)
 const REDRIVE = commandVerb(QUEUE_COMMAND.redrive)
 const REVIVE = commandVerb(QUEUE_COMMAND.revive)
 const MOVE = commandVerb(QUEUE_COMMAND.move)
@@ -72,9 +75,6 @@ const CONSUMERS = leaderVerb(OPERATION.consumers, (bytes): readonly ConsumerFact
   JSON.parse(new TextDecoder().decode(bytes)),
 )
 
-/** A send is answered without an object in between. */
-const SEND: Verb<Sent> = sendVerb(commandVerb(QUEUE_COMMAND.send))
-const SEND_LARGE: Verb<Sent> = sendVerb(commandVerb(QUEUE_COMMAND.sendLarge))
 const PAGE_LIMIT = 1000
 /** Messages that one command purges or redrives. */
 const SLICE = 5000
@@ -104,6 +104,8 @@ export class NativeQueues implements QueueFacet {
   readonly #ports: WatchPorts
   readonly #bodies: Bodies
   readonly #rules: QueueRuleBook
+  readonly #sendVerb: Verb<Sent>
+  readonly #sendLargeVerb: Verb<Sent>
   readonly #effects: EffectParts
   readonly #flows: Flows
   readonly #results: Results
@@ -120,6 +122,9 @@ export class NativeQueues implements QueueFacet {
     this.#bodies = bodies
     this.#spread = new Spread(ports.scheduler)
     this.#rules = new QueueRuleBook(router, ports, bodies)
+    const unruled = (name: string): void => this.#rules.forget(name)
+    this.#sendVerb = sendVerb(ruledVerb(QUEUE_COMMAND.send, unruled))
+    this.#sendLargeVerb = sendVerb(ruledVerb(QUEUE_COMMAND.sendLarge, unruled))
     this.#effects = new EffectParts({
       router,
       prepare: (queue, options) => this.#rules.prepare(queue, options),
@@ -167,7 +172,11 @@ export class NativeQueues implements QueueFacet {
       bodies: this.#bodies,
       effects: this.#effects,
       large: this.#large,
-      prepare: () => this.#rules.prepare(queue, { timeout: Number.POSITIVE_INFINITY }),
+      // Whether it was deleted since, nobody who only receives would hear.
+      prepare: () => {
+        this.#rules.forget(queue.name)
+        return this.#rules.prepare(queue, { timeout: Number.POSITIVE_INFINITY })
+      },
     }
     return { [Symbol.asyncIterator]: () => new Consumption(queue.name, options, parts).feed }
   }
@@ -254,6 +263,18 @@ export class NativeQueues implements QueueFacet {
     return purged.reduce((total, count) => total + count, 0)
   }
 
+  async delete(queue: string, options: CallOptions): Promise<number> {
+    const { consumers } = await this.stats(queue, options)
+    const schedules = (await this.schedules(options)).filter((schedule) => schedule.queue === queue)
+    checkUnused(`queue '${queue}'`, { consumers: consumers.length, schedules: schedules.length })
+    const shards = await this.#router.whenReady(options)
+    const encode = (writer: ByteWriter, most: number): void => encodeDelete(writer, queue, most)
+    const slices = shards.map((_, shard) => ({ shard, count: Number.POSITIVE_INFINITY, encode }))
+    const deleted = await Promise.all(slices.map((slice) => this.#inSlices(DELETE, slice, options)))
+    this.#rules.forget(queue)
+    return deleted.reduce((total, count) => total + count, 0)
+  }
+
   /** Shard by shard, so that there are never more than the limit. */
   async redrive(queue: string, filter: RedriveFilter, options: CallOptions): Promise<number> {
     if ('ids' in filter) return this.#revive(queue, filter.ids, options)
@@ -334,7 +355,7 @@ export class NativeQueues implements QueueFacet {
     if (options.fence !== undefined) return this.#submitBeside(options.fence, queue, { message }, options)
     const shard = this.#shardOf(queue, message)
     encodeSend(this.#bodies.begin(), sendCommand(queue, message))
-    return this.#router.submit(new Operation(SEND, { shard, value: this.#bodies.end() }), options)
+    return this.#router.submit(new Operation(this.#sendVerb, { shard, value: this.#bodies.end() }), options)
   }
 
   async #submitBeside(fence: Fence, queue: RuledQueue, outgoing: Outgoing, options: CallOptions): Promise<Sent> {
@@ -361,7 +382,7 @@ export class NativeQueues implements QueueFacet {
     if (large === undefined) return this.#submit(queue, message, options)
     if (options.fence !== undefined) return this.#submitBeside(options.fence, queue, outgoing, options)
     const value = this.#bodies.write((writer) => encodeOutgoing(writer, queue, outgoing))
-    return this.#router.submit(new Operation(SEND_LARGE, { shard, value }), options)
+    return this.#router.submit(new Operation(this.#sendLargeVerb, { shard, value }), options)
   }
 
   /** Sends again whenever the queue had no room. */
@@ -409,6 +430,7 @@ const DEFAULT_TIMEOUT_MS = 10_000
 
 function sendVerb(command: Verb<Done>): Verb<Sent> {
   const { operation, isWrite } = command
+  // A send is answered without an object in between.
   return {
     operation,
     isWrite,
@@ -463,19 +485,4 @@ function present({ id, time, due, headers, ...message }: PeekedMessage, shard: n
     sentAt: time / 1000,
     dueAt: due / 1000,
   }
-}
-
-/** One consumer has a stream in each shard. */
-function merge(facts: readonly ConsumerFacts[]): readonly ConsumerStatus[] {
-  const byName = new Map<string, ConsumerStatus>()
-  for (const each of facts) {
-    const known = byName.get(each.consumer)
-    byName.set(each.consumer, {
-      consumer: each.consumer,
-      lastPollMs: Math.min(each.lastPollMs, known?.lastPollMs ?? Number.POSITIVE_INFINITY),
-      unsettled: each.unsettled + (known?.unsettled ?? 0),
-      oldestUnsettledMs: Math.max(each.oldestUnsettledMs, known?.oldestUnsettledMs ?? 0),
-    })
-  }
-  return [...byName.values()]
 }

@@ -51,6 +51,11 @@ export class RuleBook {
     return known?.rules === rules && known.isDone
   }
 
+  /** They are gone, or may be: the next call makes them known anew. */
+  forget(name: string): void {
+    if (this.#known.get(name)?.isDone === true) this.#known.delete(name)
+  }
+
   /**
    * Callers share the work, but each waits only as long as it may: what is shared is tried until it is done.
    *

@@ -93,6 +93,21 @@ export class Ephemeral implements Spring, BatchHandler {
 
   async commit(): Promise<void> {}
 
+  /** A subscription by a pattern goes on with the others, and with a topic that comes under this name. */
+  deleted({ topic }: PartitionReader): void {
+    const readers = this.#readers.get(topic)
+    if (readers === undefined) return
+    this.#readers.delete(topic)
+    for (const reader of readers) reader.stop()
+    if (this.#parts.isPattern) this.#again().catch((error: unknown) => this.feed.fail(error))
+    else this.feed.fail(new TroupeError('CLOSED', `topic '${topic}' was deleted`))
+  }
+
+  /** It may have come already. */
+  async #again(): Promise<void> {
+    await this.#follow(await this.#parts.topics(), async () => 0)
+  }
+
   async #open(): Promise<void> {
     const { prepare, isPattern, topics, beginning } = this.#parts
     await prepare()
@@ -198,6 +213,9 @@ export class Member implements Spring, BatchHandler {
     this.feed.push(batch)
   }
 
+  /** Its group was deleted with the topic, and that is announced. */
+  deleted(): void {}
+
   async commit(batch: Batch, options: CallOptions): Promise<void> {
     const owned = this.#owned.get(batch.partition)
     const lease = this.#lease
@@ -246,8 +264,15 @@ export class Member implements Spring, BatchHandler {
     first.catch(() => {})
     const value = bodies.write((writer) => encodeJoin(writer, this.#me(lease), this.#partitions))
     await router.submit(new Operation(JOIN, { shard, value }), { signal, timeout: MEMBER_TTL_MS })
+    let isMember = false
     for (let next = await first; next.done !== true; next = await iterator.next()) {
-      if (next.value.type === 'set') await this.#assigned(decodeGroupState(new ByteReader(next.value.value)), lease)
+      if (next.value.type !== 'set') {
+        // Before there was an assignment it is the end of the group that was there before.
+        if (isMember) return
+        continue
+      }
+      isMember = true
+      await this.#assigned(decodeGroupState(new ByteReader(next.value.value)), lease)
     }
   }
 

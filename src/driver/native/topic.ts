@@ -35,17 +35,18 @@ import type {
   TopicFacet,
   TopicName,
 } from '../contract.ts'
-import { ASK, Bodies, commandVerb } from './body.ts'
+import { checkUnused } from '../in-use.ts'
+import { ASK, Bodies, commandVerb, type Done, ruledVerb } from './body.ts'
 import { partitionOf } from './effects.ts'
 import { fenceOf } from './fence.ts'
-import { Operation } from './operation.ts'
+import { Operation, type Verb } from './operation.ts'
 import type { Router } from './router.ts'
 import { RuleBook } from './rules.ts'
 import type { WatchPorts } from './shard-watch.ts'
 import { Spread } from './spread.ts'
 import { batches, Ephemeral, Member, type SubscriptionParts } from './subscription.ts'
 
-const PUBLISH = commandVerb(TOPIC_COMMAND.publish)
+const DELETE = commandVerb(TOPIC_COMMAND.topicDelete)
 const TRANSACTION = commandVerb(COMMAND.transaction)
 const COMMIT = commandVerb(TOPIC_COMMAND.commit)
 const PAGE_LIMIT = 1000
@@ -58,6 +59,7 @@ export class NativeTopics implements TopicFacet {
   readonly #ports: WatchPorts
   readonly #bodies = new Bodies()
   readonly #rules: RuleBook
+  readonly #publishVerb: Verb<Done>
   /** The partitions of records without a key. */
   readonly #spread: Spread
 
@@ -66,6 +68,7 @@ export class NativeTopics implements TopicFacet {
     this.#ports = ports
     this.#spread = new Spread(ports.scheduler)
     this.#rules = new RuleBook(router, ports, this.#bodies, commandVerb(TOPIC_COMMAND.topicConfigure))
+    this.#publishVerb = ruledVerb(TOPIC_COMMAND.publish, (name) => this.#rules.forget(name))
   }
 
   publish(
@@ -85,7 +88,11 @@ export class NativeTopics implements TopicFacet {
       ports: this.#ports,
       bodies: this.#bodies,
       isPattern,
-      prepare: () => (isPattern ? this.#router.whenReady(ENDLESS) : this.prepare(topic, ENDLESS)),
+      prepare: () => {
+        // Whether it was deleted since, nobody who only reads would hear.
+        this.#rules.forget(topic.name)
+        return isPattern ? this.#router.whenReady(ENDLESS) : this.prepare(topic, ENDLESS)
+      },
       beginning: (name, partition) => this.#resolve(name, partition, from, ENDLESS),
       groupOf: (name, partition) => this.#router.shards[this.#router.shardOf(name, String(partition))] ?? 0,
       topics: async () =>
@@ -137,6 +144,15 @@ export class NativeTopics implements TopicFacet {
     return Promise.all(all)
   }
 
+  async delete(topic: string, options: CallOptions): Promise<void> {
+    const groups = await this.groups(topic, options)
+    checkUnused(`topic '${topic}'`, { members: groups.reduce((total, { members }) => total + members.length, 0) })
+    const shards = await this.#router.whenReady(options)
+    const value = this.#bodies.write((writer) => writer.text(topic))
+    await Promise.all(shards.map((_, shard) => this.#router.submit(new Operation(DELETE, { shard, value }), options)))
+    this.#rules.forget(topic)
+  }
+
   /** Every configured topic; any shard knows them all. */
   async topics(options: CallOptions): Promise<readonly TopicName[]> {
     const found = new Map<string, TopicName>()
@@ -175,7 +191,7 @@ export class NativeTopics implements TopicFacet {
     const shard = fence === undefined ? -1 : this.#router.shardOf(place.map, place.key)
     const operation =
       fence === undefined
-        ? new Operation(PUBLISH, { ...place, value: this.#bodies.write(encode) })
+        ? new Operation(this.#publishVerb, { ...place, value: this.#bodies.write(encode) })
         : new Operation(TRANSACTION, {
             shard,
             value: this.#bodies.transaction([

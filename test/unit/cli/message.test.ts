@@ -86,6 +86,25 @@ describe('queues are looked at and looked after', () => {
     expect(terminal.out).toEqual(['1 removed'])
   })
 
+  test('a queue and a topic are deleted with all they hold, by who means it', async () => {
+    const terminal = new FakeTerminal()
+    await terminal.run('queue send emails hi')
+    await terminal.run('topic publish orders hi')
+    for (const [line, said] of [
+      ['queue delete emails', 'deleted, 1 removed'],
+      ['topic delete orders', 'deleted'],
+    ] as const) {
+      expect(await terminal.run(line)).toBe(2)
+      expect(terminal.errors[0]).toContain('--yes')
+      expect(await terminal.run(`${line} --yes`)).toBe(0)
+      expect(terminal.out).toEqual([said])
+    }
+    await terminal.run('queues')
+    expect(terminal.out).toHaveLength(1)
+    await terminal.run('topics')
+    expect(terminal.out).toHaveLength(1)
+  })
+
   test('what waits is looked at, a dead letter comes back, and neither peek nor inspect changes a counter', async () => {
     const terminal = new FakeTerminal()
     await terminal.troupe.queue(defineQueue('jobs', { maxAttempts: 1 })).sendAll(['bad', 'good'])

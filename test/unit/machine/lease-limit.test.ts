@@ -28,7 +28,7 @@ function tableWith(...leases: number[]): LeaseTable {
 
 function taskOf({ kind, encode }: Part, time: number): Task {
   const body = bytes(encode)
-  return { kind, reader: new ByteReader(body), end: body.length, time, outcome: { status: 0, revision: 0 } }
+  return { kind, reader: new ByteReader(body), end: body.length, time, outcome: { status: 0, revision: 0 }, level: 1 }
 }
 
 function run(table: LeaseTable, command: Part, time = 1): number {

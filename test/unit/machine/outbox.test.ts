@@ -172,5 +172,12 @@ function keep(table: OutboxTable): void {
 
 function taskOf({ kind, encode }: Part = emitting(7, 'k', 1)): Task {
   const body = bytes(encode)
-  return { kind, reader: new ByteReader(body), end: body.length, time: 1, outcome: { status: 0, revision: 0 } }
+  return {
+    kind,
+    reader: new ByteReader(body),
+    end: body.length,
+    time: 1,
+    outcome: { status: 0, revision: 0 },
+    level: 1,
+  }
 }

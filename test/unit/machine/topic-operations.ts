@@ -50,7 +50,7 @@ export function give(table: Table, time: number, kind: number, encode: (writer: 
   if (table.dueAt <= time) table.advance(time)
   const body = bytes(encode)
   const outcome = { status: 0, revision: 0 }
-  table.run({ kind, reader: new ByteReader(body), end: body.length, time, outcome })
+  table.run({ kind, reader: new ByteReader(body), end: body.length, time, outcome, level: 1 })
   return decodeCommandReply(
     bytes((writer) => {
       writer.u8(outcome.status)

@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest'
+import type { Driver, OutgoingMessage, QueueName, TopicName } from '../../../src/driver/contract.ts'
+import { TestCluster } from './cluster.ts'
+import { RULES } from './rules.ts'
+
+const NO_LIMIT = Number.POSITIVE_INFINITY
+const payload = Uint8Array.of(1)
+const queue: QueueName = { name: 'jobs', rules: { ...RULES, limit: 1, single: true } }
+const topic: TopicName = {
+  name: 'events',
+  rules: { partitions: 1, keepMs: NO_LIMIT, keepBytes: NO_LIMIT, keepCount: 1, compact: false },
+}
+const message: OutgoingMessage = {
+  key: '',
+  payload,
+  headers: {},
+  delay: 0,
+  ttl: NO_LIMIT,
+  priority: 0,
+  deduplication: undefined,
+}
+
+async function settled<Value>(cluster: TestCluster, promise: Promise<Value>): Promise<Value> {
+  promise.catch(() => {})
+  await cluster.run(3000)
+  return promise
+}
+
+function facets({ queue: queues, topic: topics }: Driver) {
+  if (queues === undefined || topics === undefined) throw new Error('the native driver has both')
+  return { queues, topics }
+}
+
+test('an application that knew the rules of what another one deleted makes them known again, with the first that it sends', async () => {
+  const cluster = new TestCluster(['n1', 'n2', 'n3'])
+  await cluster.run(3000)
+  const [one, other] = [facets(cluster.application(true)), facets(cluster.application(true))]
+  await settled(cluster, one.queues.send(queue, message, {}))
+  await settled(cluster, one.topics.publish(topic, { key: 'k', payload, headers: {} }, {}))
+  expect(await settled(cluster, other.queues.delete('jobs', {}))).toBe(1)
+  await settled(cluster, other.topics.delete('events', {}))
+  // The first is there before the rules are, and they are there before the second.
+  await settled(cluster, one.queues.send(queue, message, {}))
+  await expect(settled(cluster, one.queues.send(queue, message, {}))).rejects.toMatchObject({ code: 'FULL' })
+  for (let at = 0; at < 2; at++) {
+    await settled(cluster, one.topics.publish(topic, { key: 'k', payload, headers: {} }, {}))
+  }
+  const [partition] = await settled(cluster, other.topics.partitions(topic, {}))
+  expect([partition?.first, partition?.end]).toEqual([1n, 2n])
+})
