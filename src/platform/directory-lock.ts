@@ -11,13 +11,15 @@ interface Owner {
   readonly pid: number
   readonly started: string
   readonly boot: string
+  /** The name of the machine. */
+  readonly host: string
   /** Process ids of different namespaces (containers) say nothing about each other. */
   readonly namespace: string
 }
 
 const NAME = 'lock'
 const TOUCH_MILLIS = 5_000
-/** A lock of another namespace that was not touched for so long is left over. */
+/** A lock of another namespace or machine that was not touched for so long is left over. */
 const FOREIGN_STALE_MILLIS = 20_000
 
 export function isLockFile(name: string): boolean {
@@ -26,20 +28,22 @@ export function isLockFile(name: string): boolean {
 
 /**
  * Node offers no lock that the kernel would release, so the file says who made it: process id, start time and boot. It is
- * stale as soon as that process is gone. Of a process in another container only the file's age tells, which its owner
- * keeps below 5 s. Limits: on systems without /proc a reused process id keeps a stale lock; and of three processes that start
+ * stale as soon as that process is gone. Of a process in another container, or on another machine, only the file's age tells,
+ * which its owner keeps below 5 s. Limits: on systems without /proc a reused process id keeps a stale lock; and of three processes that start
  * within the same microseconds on a stale lock, two may get it.
  */
 export class DirectoryLock {
   readonly #path: string
+  readonly #text: string
   readonly #touching: NodeJS.Timeout
 
   /** Throws `DIRECTORY_IN_USE`. */
   static acquire(directory: string): DirectoryLock {
     const path = join(directory, NAME)
     const mine = `${path}.${process.pid}.${threadId}`
+    const text = JSON.stringify(self())
     try {
-      writeFileSync(mine, JSON.stringify(self()), { mode: 0o600 })
+      writeFileSync(mine, text, { mode: 0o600 })
       claim(directory, path, mine)
     } catch (error) {
       if (error instanceof TroupeError) throw error
@@ -49,18 +53,20 @@ export class DirectoryLock {
     } finally {
       removeIfThere(mine)
     }
-    return new DirectoryLock(path)
+    return new DirectoryLock(path, text)
   }
 
-  private constructor(path: string) {
+  private constructor(path: string, text: string) {
     this.#path = path
+    this.#text = text
     this.#touching = setInterval(() => utimes(path, new Date(), new Date(), () => {}), TOUCH_MILLIS)
     this.#touching.unref()
   }
 
+  /** Whoever was suspended for so long that another one took over has nothing to release. */
   release(): void {
     clearInterval(this.#touching)
-    removeIfThere(this.#path)
+    if (readIfThere(this.#path) === this.#text) removeIfThere(this.#path)
   }
 }
 
@@ -94,14 +100,18 @@ function self(): Owner {
     pid: process.pid,
     started: startOf(process.pid) ?? '',
     boot: readIfThere('/proc/sys/kernel/random/boot_id')?.trim() ?? '',
+    host: hostname(),
     namespace: namespace(),
   }
 }
 
 function isAlive(owner: Owner, path: string): boolean {
   const me = self()
-  if (owner.namespace !== me.namespace) return Date.now() - statSync(path).mtimeMs < FOREIGN_STALE_MILLIS
-  if (owner.boot !== me.boot) return false
+  const isSameBoot = owner.boot === me.boot
+  // Of another machine that shares the directory, as of another container, only the file's age tells.
+  const isForeign = owner.namespace !== me.namespace || (!isSameBoot && owner.host !== me.host)
+  if (isForeign) return Date.now() - statSync(path).mtimeMs < FOREIGN_STALE_MILLIS
+  if (!isSameBoot) return false
   const started = startOf(owner.pid)
   return started === undefined ? exists(owner.pid) : started === owner.started
 }

@@ -8,6 +8,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -127,6 +128,24 @@ describe('a data directory', () => {
     expect(isTroupeError(caught(opened), 'DIRECTORY_IN_USE')).toBe(true)
     writeFileSync(join(directory, 'lock'), 'garbage')
     opened()
+  })
+
+  test('respects a fresh lock of another machine that shares the directory, and none of this one before it was started anew', () => {
+    opened().close()
+    writeFileSync(join(directory, 'lock'), lockOf({ boot: 'another', host: 'elsewhere' }))
+    expect(isTroupeError(caught(opened), 'DIRECTORY_IN_USE')).toBe(true)
+    const past = new Date(Date.now() - 30_000)
+    utimesSync(join(directory, 'lock'), past, past)
+    opened().close()
+    writeFileSync(join(directory, 'lock'), lockOf({ boot: 'another' }))
+    opened()
+  })
+
+  test('that was taken over stays with whoever took it', () => {
+    opened()
+    writeFileSync(join(directory, 'lock'), 'another')
+    disk?.close()
+    expect(readFileSync(join(directory, 'lock'), 'utf8')).toBe('another')
   })
 
   test('that cannot be made is refused with the reason', () => {
