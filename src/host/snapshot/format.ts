@@ -55,20 +55,14 @@ export function encodeHeader(
   return padded
 }
 
-/** How long the whole header is, as its prefix says; undefined when this is no prefix. */
-export function headerBytes(name: string, prefix: Uint8Array): number | undefined {
+/** How long the whole header is, as its prefix says; undefined when this is no prefix. The prefix is the same in every format. */
+export function headerBytes(prefix: Uint8Array): number | undefined {
   if (prefix.length < PREFIX_BYTES) return
   const reader = new ByteReader(prefix)
   if (reader.u32() !== MAGIC) return
-  reader.u32()
-  const format = reader.u32()
-  if (format <= FORMAT_VERSION) return reader.u32()
-  throw new TroupeError(
-    'VERSION_SKEW',
-    `${name} is of snapshot format ${format}, and this version knows up to ${FORMAT_VERSION}. ` +
-      'Start the version of Troupe that wrote it, or a newer one.',
-    { details: { file: name, format } },
-  )
+  reader.raw(8)
+  const length = reader.u32()
+  return length < PREFIX_BYTES ? undefined : length
 }
 
 export interface DecodedHeader {
@@ -77,12 +71,14 @@ export interface DecodedHeader {
   readonly bodyBytes: number
 }
 
-/** Undefined when the checksum does not fit. */
-export function decodeHeader(bytes: Uint8Array, checksum: Checksum): DecodedHeader | undefined {
+/** Undefined when the checksum does not fit. Throws `VERSION_SKEW`. */
+export function decodeHeader(name: string, bytes: Uint8Array, checksum: Checksum): DecodedHeader | undefined {
   const reader = new ByteReader(bytes)
   reader.u32()
   if (reader.u32() !== checksum(bytes.subarray(8))) return
-  reader.raw(8)
+  const format = reader.u32()
+  if (format > FORMAT_VERSION) throw tooNew(name, format)
+  reader.u32()
   const group = reader.u32() as GroupId
   const position = { index: reader.u53(), term: reader.u53() }
   const chain = reader.u32()
@@ -93,6 +89,15 @@ export function decodeHeader(bytes: Uint8Array, checksum: Checksum): DecodedHead
 /** Size of a whole file. */
 export function fileBytes(headerSize: number, bodyBytes: number): number {
   return headerSize + bodyBytes + Math.ceil(bodyBytes / BLOCK_BYTES) * 4
+}
+
+function tooNew(file: string, format: number): TroupeError {
+  return new TroupeError(
+    'VERSION_SKEW',
+    `${file} is of snapshot format ${format}, and this version knows up to ${FORMAT_VERSION}. ` +
+      'Start the version of Troupe that wrote it, or a newer one.',
+    { details: { file, format } },
+  )
 }
 
 export function damagedSnapshot(file: string, offset: number): TroupeError {

@@ -71,9 +71,9 @@ export class SnapshotFiles implements SnapshotStore {
 }
 
 function openSnapshot(disk: Disk, group: GroupId, name: string, file: DiskFile): StoredSnapshot {
-  const size = headerBytes(name, file.read(0, PREFIX_BYTES))
+  const size = headerBytes(file.read(0, PREFIX_BYTES))
   const bytes = size === undefined || size > file.size ? undefined : file.read(0, size)
-  const found = bytes && decodeHeader(bytes, (part) => disk.crc32(part))
+  const found = bytes && decodeHeader(name, bytes, (part) => disk.crc32(part))
   if (bytes === undefined || found?.group !== group) throw damagedSnapshot(name, 0)
   if (file.size !== fileBytes(bytes.length, found.bodyBytes))
     throw damagedSnapshot(name, Math.min(file.size, bytes.length))
