@@ -22,9 +22,13 @@ const CARRIED: ReadonlySet<string> = new Set([
   'ArrayBuffer',
 ])
 
+/** What UTF-8 has no bytes for: it would come back as something else. */
+const HALF_A_PAIR = 'half a surrogate pair'
+
 /**
  * Encodes whatever structured clone can carry, cycles and shared references included. As with structured clone, instances
- * of classes become plain objects; holes in arrays become `undefined` and `-0` becomes `0`.
+ * of classes become plain objects; holes in arrays become `undefined` and `-0` becomes `0`. Of an error its name, message and
+ * cause are kept; one of several errors (`AggregateError`) is refused.
  */
 export class ValueCodec {
   readonly #packr: Packr = new Packr({ structuredClone: true, moreTypes: true })
@@ -75,9 +79,12 @@ function tagged(format: number, content: Uint8Array, limit: number): Uint8Array 
 /** @param seen objects that have been checked, or are being checked: values may share them, and refer to themselves */
 function checkValue(value: unknown, path: string, seen: Set<object>, depth: number): void {
   if (typeof value === 'function' || typeof value === 'symbol') refuse(path, `a ${typeof value}`)
+  if (typeof value === 'string' && !value.isWellFormed()) refuse(path, HALF_A_PAIR)
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || seen.has(value)) return
   const type = Object.prototype.toString.call(value).slice('[object '.length, -1)
   if (!CARRIED.has(type)) refuse(path, type)
+  if (value instanceof Error && (value.name === 'AggregateError' || value.name in Object.prototype))
+    refuse(path, `an error by the name of ${value.name}`)
   if (depth >= VALUE_LIMIT_DEPTH) refuse(path, `more than ${VALUE_LIMIT_DEPTH} levels`)
   seen.add(value)
   for (const [step, item] of itemsOf(value)) checkValue(item, path + step, seen, depth + 1)
@@ -95,8 +102,10 @@ function* itemsOf(value: object): Generator<readonly [string, unknown]> {
   } else if (Array.isArray(value)) {
     for (let at = 0; at < value.length; at++) yield [`[${at}]`, value[at]]
   } else {
+    if (value instanceof Error) yield ['.cause', value.cause]
     for (const [key, item] of Object.entries(value)) {
       if (key === '__proto__') refuse(key, 'a name that no object should have')
+      if (!key.isWellFormed()) refuse(key, HALF_A_PAIR)
       yield [`.${key}`, item]
     }
   }

@@ -88,7 +88,7 @@ class TerminalWorker {
     }
     const ended = await worker.drain({ timeout })
     const { finished, released, abandoned } = ended
-    const text = `drained: ${finished} finished, ${released} released, ${abandoned} abandoned`
+    const text = `drained: ${finished} finished meanwhile, ${released} released, ${abandoned} abandoned`
     this.#terminal.complain(this.#line.has('json') ? json({ drained: ended }) : text)
     return abandoned === 0 ? EXIT.done : EXIT.failed
   }

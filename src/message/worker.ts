@@ -84,7 +84,11 @@ export class QueueWorker<Value, Input> implements Worker {
       return
     }
     parts.workers.add(this)
-    signal?.addEventListener('abort', () => void this.close(), { once: true, signal: this.#ending.signal })
+    // By way of a signal of its own: beyond ten listeners to one Node warns of a leak.
+    if (signal !== undefined) {
+      const end = AbortSignal.any([signal])
+      end.addEventListener('abort', () => void this.close(), { once: true, signal: this.#ending.signal })
+    }
   }
 
   async drain(options: { readonly timeout?: Millis } = NO_OPTIONS): Promise<DrainResult> {

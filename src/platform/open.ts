@@ -26,7 +26,8 @@ export interface OpenHooks {
 }
 
 /**
- * Opens a Troupe. Without options: one node in memory, in a thread of this process, which opens no port.
+ * Opens a Troupe. Without options: one node in memory, in a thread of this process, which opens no port. It keeps the
+ * process alive until it is closed.
  *
  * `dataDir`: the node keeps its data there. `join`: it is a member of a cluster. `connect`: a client of a cluster, which
  * hosts nothing. `driver`: another engine. Options that are not given are taken from the environment (`TROUPE_…`).

@@ -76,6 +76,32 @@ describe('a process', () => {
     expect(await ended).toEqual({ code: 0, errors: '' })
   })
 
+  test('that ends many things by one signal is not warned of a leak', async () => {
+    const program = `
+      const node = await open()
+      const end = new AbortController()
+      const { signal } = end
+      const jobs = node.queue(troupe.defineQueue('jobs'))
+      const follow = async (items) => { for await (const item of items); }
+      const waits = Array.from({ length: 20 }, (_, at) => [
+        jobs.send(at, { signal }),
+        jobs.work(() => undefined, { signal }).ended,
+        node.queue(troupe.defineQueue('idle')).request(1, { signal }),
+        follow(jobs.receive({ signal })),
+        follow(node.map(defineMap('m')).watch({ signal })),
+        follow(node.topic(troupe.defineTopic('t')).subscribe({ signal })),
+        follow(node.observe('l', { signal })),
+        node.lock('l', { signal }),
+      ]).flat()
+      setTimeout(() => end.abort(), 500)
+      await Promise.allSettled(waits)
+      await node.close()
+      console.log('closed')`
+    const { line, ended } = run(program)
+    expect(await line()).toBe('closed')
+    expect(await ended).toEqual({ code: 0, errors: '' })
+  })
+
   test('that computes for seconds does not stop its engine', async () => {
     const program = `
       const node = await open({ listen: '127.0.0.1:0' })

@@ -1,40 +1,37 @@
-/** Aborts end operations whose signals abort; each signal gets one listener, however many operations share it. */
+/** Aborts tell those who wait on signals that these have aborted; each signal gets one listener, however many wait: beyond ten Node warns of a leak. */
 
-import type { Operation } from './operation.ts'
-
-interface Listened {
-  readonly operations: Set<Operation<unknown>>
+interface Listened<Waiting> {
+  readonly waiting: Set<Waiting>
   readonly listener: () => void
 }
 
-export class Aborts {
-  readonly #aborted: (operation: Operation<unknown>) => void
-  readonly #signals = new Map<AbortSignal, Listened>()
+export class Aborts<Waiting> {
+  readonly #aborted: (waiting: Waiting) => void
+  readonly #signals = new Map<AbortSignal, Listened<Waiting>>()
 
-  constructor(aborted: (operation: Operation<unknown>) => void) {
+  constructor(aborted: (waiting: Waiting) => void) {
     this.#aborted = aborted
   }
 
-  add(operation: Operation<unknown>, signal: AbortSignal): void {
-    operation.signal = signal
+  add(one: Waiting, signal: AbortSignal): void {
     const known = this.#signals.get(signal)
     if (known !== undefined) {
-      known.operations.add(operation)
+      known.waiting.add(one)
       return
     }
-    const operations = new Set([operation])
+    const waiting = new Set([one])
     const listener = (): void => {
-      for (const each of operations) this.#aborted(each)
+      for (const each of waiting) this.#aborted(each)
     }
-    this.#signals.set(signal, { operations, listener })
+    this.#signals.set(signal, { waiting, listener })
     signal.addEventListener('abort', listener)
   }
 
-  remove(operation: Operation<unknown>, signal: AbortSignal): void {
+  remove(one: Waiting, signal: AbortSignal): void {
     const listened = this.#signals.get(signal)
     if (listened === undefined) return
-    listened.operations.delete(operation)
-    if (listened.operations.size > 0) return
+    listened.waiting.delete(one)
+    if (listened.waiting.size > 0) return
     this.#signals.delete(signal)
     signal.removeEventListener('abort', listened.listener)
   }

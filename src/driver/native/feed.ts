@@ -82,7 +82,7 @@ export class Feed<Item> implements AsyncIterator<Item, undefined>, Subscriber {
       this.#signal?.throwIfAborted()
       if (this.#router.isClosed) throw closedError()
       this.#router.subscribers.add(this)
-      this.#signal?.addEventListener('abort', this.#aborted, { once: true })
+      if (this.#signal !== undefined) this.#router.aborts.add(this.#aborted, this.#signal)
       this.#spring.begin()
     } catch (error) {
       this.fail(error)
@@ -120,7 +120,7 @@ export class Feed<Item> implements AsyncIterator<Item, undefined>, Subscriber {
     if (this.#isFinished) return
     this.#isFinished = true
     this.#router.subscribers.delete(this)
-    this.#signal?.removeEventListener('abort', this.#aborted)
+    if (this.#signal !== undefined) this.#router.aborts.remove(this.#aborted, this.#signal)
     this.#ending = this.#spring.end() ?? undefined
   }
 }

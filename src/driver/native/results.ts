@@ -57,17 +57,18 @@ export class Results {
 
   #sleep(seeker: Seeker, deadline: Millis, signal: AbortSignal | undefined): Promise<void> {
     if (seeker.isWoken) return Promise.resolve()
+    const { aborts } = this.#router
     return new Promise((resolve, reject) => {
       const end = (settle: () => void): void => {
         timer.cancel()
-        signal?.removeEventListener('abort', aborted)
+        if (signal !== undefined) aborts.remove(aborted, signal)
         seeker.wake = undefined
         settle()
       }
       const aborted = (): void => end(() => reject(signal?.reason))
       const timer = this.#ports.scheduler.at(deadline, () => end(resolve))
       seeker.wake = () => end(resolve)
-      signal?.addEventListener('abort', aborted, { once: true })
+      if (signal !== undefined) aborts.add(aborted, signal)
     })
   }
 }

@@ -61,9 +61,11 @@ export interface Subscriber {
 
 export class Router implements LinkHandler {
   readonly subscribers: Set<Subscriber> = new Set()
+  /** For whoever waits for something else than an operation. */
+  readonly aborts: Aborts<() => void> = new Aborts((aborted) => aborted())
   readonly #options: RouterOptions
   readonly #deadlines: Deadlines
-  readonly #aborts = new Aborts((operation) => this.#reject(operation, abortError(operation)))
+  readonly #aborts = new Aborts<Operation<unknown>>((operation) => this.#reject(operation, abortError(operation)))
   readonly #links: Links
   readonly #lanes = new Map<number, Lane>()
   /** Operations that cannot be placed before a node has told the topology. */
@@ -233,6 +235,7 @@ export class Router implements LinkHandler {
       this.#count++
       this.#bytes += operation.bytes
       this.#deadlines.add(operation, timeout)
+      operation.signal = signal
       if (signal !== undefined) this.#aborts.add(operation, signal)
       this.#place(operation)
     }

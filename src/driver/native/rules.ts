@@ -74,7 +74,11 @@ export class RuleBook {
     this.#waiting++
     try {
       await this.#router.whenReady(options)
-      await patient(entry, this.#ports, { ...options, timeout: Math.max(0, deadline - clock.now()) })
+      await patient(
+        entry,
+        { ...this.#ports, aborts: this.#router.aborts },
+        { ...options, timeout: Math.max(0, deadline - clock.now()) },
+      )
     } finally {
       this.#waiting--
     }
@@ -132,7 +136,7 @@ export class RuleBook {
 /** Waits no longer than the options say. */
 async function patient(
   entry: Known,
-  { clock, scheduler }: WatchPorts,
+  { clock, scheduler, aborts }: WatchPorts & Pick<Router, 'aborts'>,
   { signal, timeout = DEFAULT_TIMEOUT_MS }: CallOptions,
 ): Promise<void> {
   signal?.throwIfAborted()
@@ -144,10 +148,10 @@ async function patient(
   const ended = new Promise<void>((_, reject) => {
     const timer = Number.isFinite(timeout) ? scheduler.at(clock.now() + timeout, () => reject(late())) : undefined
     const aborted = (): void => reject(signal?.reason)
-    signal?.addEventListener('abort', aborted, { once: true })
+    if (signal !== undefined) aborts.add(aborted, signal)
     end = () => {
       timer?.cancel()
-      signal?.removeEventListener('abort', aborted)
+      if (signal !== undefined) aborts.remove(aborted, signal)
     }
   })
   try {

@@ -102,7 +102,7 @@ class Watch implements AsyncIterator<Change, undefined>, ShardWatchHandler, Subs
       signal?.throwIfAborted()
       if (this.#router.isClosed) throw closedError()
       this.#router.subscribers.add(this)
-      signal?.addEventListener('abort', this.#aborted, { once: true })
+      if (signal !== undefined) this.#router.aborts.add(this.#aborted, signal)
       this.#beginShards()
     } catch (error) {
       this.#fail(error)
@@ -186,7 +186,8 @@ class Watch implements AsyncIterator<Change, undefined>, ShardWatchHandler, Subs
     this.#state = 'ended'
     this.#chunks = []
     this.#router.subscribers.delete(this)
-    this.#options.signal?.removeEventListener('abort', this.#aborted)
+    const { signal } = this.#options
+    if (signal !== undefined) this.#router.aborts.remove(this.#aborted, signal)
     for (const shardWatch of this.#shards) shardWatch.end()
     for (const { resolve } of this.#waiting.splice(0)) resolve({ done: true, value: undefined })
   }

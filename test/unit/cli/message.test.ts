@@ -155,7 +155,7 @@ describe('queue work', () => {
       ['k', 'a'],
       ['k', 'b'],
     ])
-    expect(terminal.errors[0]).toMatch(/^drained: \d finished, \d released, 0 abandoned$/)
+    expect(terminal.errors[0]).toMatch(/^drained: \d finished meanwhile, \d released, 0 abandoned$/)
     await terminal.run('queue stats emails')
     expect(terminal.out[0]).toMatch(/^1 waiting/)
   })
@@ -199,7 +199,7 @@ describe('queue work', () => {
     await expect.poll(async () => (await terminal.troupe.queue(defineQueue('jobs')).stats()).leased).toBe(1)
     terminal.interrupt()
     expect(await ended).toBe(0)
-    expect(terminal.errors).toEqual(['drained: 1 finished, 0 released, 0 abandoned'])
+    expect(terminal.errors).toEqual(['drained: 1 finished meanwhile, 0 released, 0 abandoned'])
   })
 
   test('a command that takes too long is abandoned, and its message goes back', async () => {
@@ -210,7 +210,7 @@ describe('queue work', () => {
     await expect.poll(async () => (await terminal.troupe.queue(defineQueue('jobs')).stats()).leased).toBe(1)
     terminal.interrupt()
     expect(await ended).toBe(1)
-    expect(terminal.errors).toEqual(['drained: 0 finished, 0 released, 1 abandoned'])
+    expect(terminal.errors).toEqual(['drained: 0 finished meanwhile, 0 released, 1 abandoned'])
     await terminal.run('queue peek jobs')
     expect(terminal.out[0]).toMatch(/\t0 failed\tx$/)
   })
