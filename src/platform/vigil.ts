@@ -9,10 +9,10 @@ const PATIENCE = 4
 /** One that does not save this part of the waiting is not worth its processor time. */
 const SAVED = 0.1
 /** Each time in so many is tried the other way, to see whether that has become better. */
-const TRIED_EVERY = 64
+const TRIED_EVERY = 128
 /** So many waitings make what is usual; of what is only tried now and then fewer do, or it would take long to notice. */
 const LATELY = 32
-const LATELY_TRIED = 4
+const LATELY_TRIED = 8
 
 /** Decides each time whether to stay awake, by how long the waiting was lately when it did and when it did not. */
 export class Vigil {
