@@ -88,7 +88,7 @@ export const OPTIONS: { readonly [Name in OptionName]: Option<OptionValues[Name]
     default: 'none: a cluster of one',
     variable: 'TROUPE_JOIN',
     meaning: 'The members with which the cluster begins, this node among them; the same list on each of them.',
-    cost: 'Three members survive the loss of one, five of two; each further one makes writes wait for more disks.',
+    cost: 'Three members survive the loss of one. Of more, each shard lives on three; two are refused, since each shard would live on one of them alone.',
     read: addresses,
   },
   connect: {

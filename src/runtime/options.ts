@@ -185,6 +185,10 @@ function checkMembers({ join, listen, advertise }: Settings): void {
   const texts = join.map(formatAddress)
   const repeated = texts.find((text, at) => texts.indexOf(text) !== at)
   if (repeated !== undefined) throw invalidArgument(`join names ${repeated} twice`)
+  if (join.length === 2)
+    throw invalidArgument(
+      'join names two members, and either would take half of all shards with it: name one, or three',
+    )
   const own = advertise ?? listen
   if (join.length === 0 || own === undefined || texts.includes(formatAddress(own))) return
   throw invalidArgument(

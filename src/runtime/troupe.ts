@@ -1,6 +1,6 @@
 /** Troupe is what `open` gives: one object through which an application reaches its cluster, until it closes it. */
 
-import { checkFunction, invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
+import { checkFunction, invalidArgument, LONGEST_MS, refuseUnknownOptions } from '../base/argument.ts'
 import { ValueCodec } from '../base/codec.ts'
 import { TroupeError } from '../base/error.ts'
 import type { Random } from '../base/random.ts'
@@ -366,7 +366,7 @@ class OpenTroupe implements Troupe {
     const { driver, drain, clock } = this.#parts
     const end = clock.now() + timeout
     const left = (): Millis => Math.max(0, end - clock.now())
-    const handled = [...this.#workers].map((worker) => worker.drain({ timeout }))
+    const handled = [...this.#workers].map((worker) => worker.drain({ timeout: Math.min(timeout, LONGEST_MS) }))
     this.#end(closing())
     await Promise.allSettled(handled)
     await this.#within(left(), driver.settled?.())
