@@ -3,17 +3,12 @@
 import { required } from '../base/assert.ts'
 import type { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
-import type { Delivered, OutgoingMessage, Overflow, QueueFacet, QueueName, QueueRules } from '../driver/contract.ts'
+import type { Delivered, OutgoingMessage, QueueFacet, QueueName, QueueRules } from '../driver/contract.ts'
 import { defineQueue } from '../message/queue.ts'
 import { attempt } from './attempt.ts'
 import type { Coverage } from './coverage.ts'
-import {
-  checkLifetimes,
-  type LifeDelivery,
-  type LifeEvent,
-  type LifeSend,
-  type LifetimeKind,
-} from './lifetime-check.ts'
+import type { LifeDeath, LifeDelivery, LifeEvent, LifeRedrive, LifeSend, LifetimeKind } from './lifetime.ts'
+import { checkLifetimes, isBounded } from './lifetime-check.ts'
 import { producer } from './producer.ts'
 import type { Program, ProgramContext } from './program.ts'
 import { lagOf, type Workload, type WorkloadPorts } from './workload.ts'
@@ -25,7 +20,7 @@ const KEYS = 3
 const CALL_MS: Millis = 5000
 /** Longer than the shortest lease, and than most messages may live. */
 const LONG_WORK_MS: Millis = 4000
-const KINDS: readonly LifetimeKind[] = ['replace', 'debounce', 'requeue', 'reject', 'drop-oldest', 'block']
+const KINDS: readonly LifetimeKind[] = ['drop', 'replace', 'debounce', 'requeue', 'reject', 'drop-oldest', 'block']
 /** Until the faults are over. */
 const POISON = 'poison'
 const UTF8 = new TextDecoder()
@@ -34,6 +29,10 @@ const TEXT = new TextEncoder()
 /** What a seed decides about the queue. */
 interface Shape {
   readonly kind: LifetimeKind
+  /** See `LifePromises`. */
+  readonly windowMs: Millis
+  /** Whether dead letters are brought back by their reason, or by their ids. */
+  readonly isByReason: boolean
   readonly queue: QueueName & { readonly rules: QueueRules }
   readonly pauseMs: Millis
   /** Longest time that a consumer takes for a message. */
@@ -43,11 +42,19 @@ interface Shape {
 export function lifetimeWorkload({ scenario, random, coverage }: WorkloadPorts): Workload {
   const shape = drawShape(random)
   const log: LifeLog = { events: [], coverage, sending: new Set(), isAudited: false }
-  const { kind, queue } = shape
+  const { kind, queue, windowMs } = shape
   const { faults, shards, network } = scenario
   const { limit } = queue.rules
   const isQuiet = faults.length === 0
-  const promises = { kind, limit, shards, clocksLie: faults.includes('clock'), lagMs: lagOf(network), isQuiet }
+  const promises = {
+    kind,
+    windowMs,
+    limit,
+    shards,
+    clocksLie: faults.includes('clock'),
+    lagMs: lagOf(network),
+    isQuiet,
+  }
   return {
     programs: [
       auditorOf(shape, log),
@@ -72,14 +79,12 @@ function drawShape(random: SeededRandom): Shape {
   const { name, rules: defined } = defineQueue('lives', { ...rules, ...bounds })
   return {
     kind,
+    windowMs: random.next() < 0.5 ? 0 : 200 + random.below(3000),
+    isByReason: random.next() < 0.5,
     queue: { name, rules: required(defined, 'rules') },
     pauseMs: 20 + random.below(200),
     workMs: 50 + random.below(400),
   }
-}
-
-function isBounded(kind: LifetimeKind): kind is Overflow {
-  return kind === 'reject' || kind === 'drop-oldest' || kind === 'block'
 }
 
 interface LifeLog {
@@ -103,7 +108,7 @@ interface Parts {
 
 async function send(content: string, context: ProgramContext, { shape, log }: Parts): Promise<boolean> {
   const { random, now } = context
-  const { kind, queue } = shape
+  const { kind, queue, windowMs } = shape
   const number = random.below(NAMES)
   const isPlain = isBounded(kind) || random.next() < 0.2
   const name = isPlain ? '' : `name-${number}`
@@ -116,7 +121,7 @@ async function send(content: string, context: ProgramContext, { shape, log }: Pa
     delay,
     ttl,
     priority: 0,
-    deduplication: isPlain ? undefined : { id: name, mode: kind as 'replace', window: 0 },
+    deduplication: isPlain || isBounded(kind) ? undefined : { id: name, mode: kind, window: windowMs },
   }
   const record: LifeSend = {
     type: 'send',
@@ -235,13 +240,26 @@ async function isOver({ kind, queue }: Shape, context: ProgramContext, log: Life
   return waiting + delayed + leased === 0 && (dead === 0 || kind === 'drop-oldest')
 }
 
-/** Brings back what it has seen, so that nobody comes back unnoticed. */
+/** Brings back some of what it has seen dead. */
 async function redrive(limit: number, context: ProgramContext, { shape, log }: Parts): Promise<void> {
+  const { now, random } = context
   const facet = facetOf(context)
   const { name } = shape.queue
-  const seen = await attempt(noteDead(facet, name, context, log))
-  if (seen.outcome !== 'ok' || seen.value.length === 0) return
-  const back = await attempt(facet.redrive(name, { ids: seen.value.slice(0, limit) }, { timeout: CALL_MS }))
+  const found = await attempt(noteDead(facet, name, context, log))
+  const [first] = found.outcome === 'ok' ? found.value : []
+  if (found.outcome !== 'ok' || first === undefined) return
+  const reason = shape.isByReason ? (random.next() < 0.5 ? ('rejected' as const) : ('expired' as const)) : undefined
+  const meant = found.value.filter((death) => reason === undefined || death.reason === reason)
+  const ids = reason === undefined ? meant.slice(0, limit).map(({ id }) => id) : undefined
+  const seen = ids?.length ?? meant.length
+  const [invokedAt, returnedAt] = [now(), Number.POSITIVE_INFINITY]
+  const record: LifeRedrive = { type: 'redrive', ids, reason, limit, seen, invokedAt, returnedAt, count: undefined }
+  log.events.push(record)
+  const filter = ids === undefined ? { limit, ...(reason === undefined ? {} : { reason }) } : { ids }
+  const back = await attempt(facet.redrive(name, filter, { timeout: CALL_MS }))
+  if (back.outcome === 'unknown') return
+  record.returnedAt = now()
+  record.count = back.outcome === 'ok' ? back.value : undefined
   if (back.outcome === 'ok' && back.value > 0) log.coverage.reached('message-redriven')
 }
 
@@ -250,14 +268,14 @@ async function noteDead(
   queue: string,
   { now }: ProgramContext,
   log: LifeLog,
-): Promise<readonly string[]> {
-  const ids: string[] = []
+): Promise<readonly LifeDeath[]> {
+  const deaths: LifeDeath[] = []
   for await (const { id, payload, death } of facet.peek(queue, 'dead', { limit: 1000, timeout: CALL_MS })) {
-    log.events.push({ type: 'death', id, content: UTF8.decode(payload), reason: death ?? 'nothing', at: now() })
+    deaths.push({ type: 'death', id, content: UTF8.decode(payload), reason: death ?? 'nothing', at: now() })
     if (death === 'expired') log.coverage.reached('message-expired')
-    ids.push(id)
   }
-  return ids
+  log.events.push(...deaths)
+  return deaths
 }
 
 function facetOf({ driver }: ProgramContext): QueueFacet {

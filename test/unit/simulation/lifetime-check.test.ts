@@ -1,13 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import {
-  checkLifetimes,
-  type LifeDeath,
-  type LifeDelivery,
-  type LifeEvent,
-  type LifePromises,
-  type LifeSend,
-  type LifetimeKind,
-} from '../../../src/simulation/lifetime-check.ts'
+import type {
+  LifeDeath,
+  LifeDelivery,
+  LifeEvent,
+  LifePromises,
+  LifeRedrive,
+  LifeSend,
+  LifetimeKind,
+} from '../../../src/simulation/lifetime.ts'
+import { checkLifetimes } from '../../../src/simulation/lifetime-check.ts'
 
 const send = (content: string, invokedAt: number, more: Partial<LifeSend> = {}): LifeSend => ({
   type: 'send',
@@ -41,8 +42,29 @@ const death = (id: string, content: string, at: number, reason = 'expired'): Lif
   reason,
 })
 
+const redrive = (invokedAt: number, more: Partial<LifeRedrive> = {}): LifeRedrive => ({
+  type: 'redrive',
+  ids: undefined,
+  reason: undefined,
+  limit: 10,
+  seen: 1,
+  invokedAt,
+  returnedAt: invokedAt + 1,
+  count: 1,
+  ...more,
+})
+
 const judge = (kind: LifetimeKind, history: readonly LifeEvent[], more: Partial<LifePromises> = {}): string =>
-  checkLifetimes(history, { kind, limit: 2, shards: 1, clocksLie: false, lagMs: 0, isQuiet: true, ...more }).join('; ')
+  checkLifetimes(history, {
+    kind,
+    windowMs: 0,
+    limit: 2,
+    shards: 1,
+    clocksLie: false,
+    lagMs: 0,
+    isQuiet: true,
+    ...more,
+  }).join('; ')
 
 describe('nothing is said against', () => {
   const good: readonly (readonly [string, LifetimeKind, readonly LifeEvent[]])[] = [
@@ -79,7 +101,12 @@ describe('nothing is said against', () => {
     [
       'a dead letter that was brought back',
       'debounce',
-      [send('a', 0, { id: '0.1', ttlMs: 100 }), death('0.1', 'a', 105), delivery('0.1', 'a', 5000)],
+      [
+        send('a', 0, { id: '0.1', ttlMs: 100 }),
+        death('0.1', 'a', 105),
+        redrive(110, { reason: 'expired' }),
+        delivery('0.1', 'a', 5000),
+      ],
     ],
     [
       'a refusal by a queue that is full',
@@ -218,4 +245,115 @@ describe('a promise is broken when', () => {
     ],
   ]
   test.each(bad)('%s', (_, kind, history, told) => expect(judge(kind, history)).toContain(told))
+})
+
+describe('a name that belongs to a message for a second', () => {
+  const windowMs = 1000
+  const good: readonly (readonly [string, LifetimeKind, readonly LifeEvent[]])[] = [
+    [
+      'is free afterwards, whether or not that lives',
+      'replace',
+      [
+        send('a', 0, { id: '0.1' }),
+        send('b', 1100, { id: '0.2' }),
+        send('c', 1200, { id: '0.3', isDuplicate: true }),
+        delivery('0.1', 'a', 1300),
+        delivery('0.3', 'c', 1300),
+      ],
+    ],
+    [
+      'belongs to it still when it is done',
+      'drop',
+      [send('a', 0, { id: '0.1' }), delivery('0.1', 'a', 5), send('b', 900, { id: '0.1', isDuplicate: true })],
+    ],
+    [
+      'begins anew with each delay that does',
+      'debounce',
+      [
+        send('a', 0, { id: '0.1' }),
+        send('b', 900, { id: '0.2', isDuplicate: true }),
+        send('c', 1800, { id: '0.3', isDuplicate: true }),
+        delivery('0.3', 'c', 1900),
+      ],
+    ],
+    [
+      'stays with it while another is to follow',
+      'requeue',
+      [
+        send('a', 0, { id: '0.1' }),
+        send('b', 900, { id: '0.1', isDuplicate: true }),
+        send('c', 1800, { id: '0.1', isDuplicate: true }),
+        delivery('0.1', 'a', 1900),
+        delivery('0.2', 'c', 1910),
+      ],
+    ],
+  ]
+  test.each(good)('%s (%s)', (_, kind, history) => expect(judge(kind, history, { windowMs })).toBe(''))
+
+  const bad: readonly (readonly [string, LifetimeKind, readonly LifeEvent[], string])[] = [
+    [
+      'has it no longer',
+      'drop',
+      [send('a', 0, { id: '0.1' }), delivery('0.1', 'a', 5), send('b', 1100, { id: '0.1', isDuplicate: true })],
+      'b was called a duplicate at 1101, and a had n until 102',
+    ],
+    [
+      'has it no longer, after it was replaced',
+      'replace',
+      [send('a', 0, { id: '0.1' }), send('b', 1100, { id: '0.2', isDuplicate: true }), delivery('0.2', 'b', 1200)],
+      'b was called a duplicate at 1101, and a had n until 102',
+    ],
+    [
+      'is taken for free too early',
+      'drop',
+      [send('a', 0, { id: '0.1' }), delivery('0.1', 'a', 5), send('b', 900, { id: '0.2' }), delivery('0.2', 'b', 950)],
+      'b was taken for new at 901 although a had n',
+    ],
+    [
+      'is taken for free while that lives',
+      'debounce',
+      [
+        send('a', 0, { id: '0.1' }),
+        send('b', 500, { id: '0.2' }),
+        delivery('0.1', 'a', 900),
+        delivery('0.2', 'b', 950),
+      ],
+      'b was taken for new at 501 although a had n',
+    ],
+    [
+      'has been nobody’s',
+      'drop',
+      [send('a', 0, { id: '0.1', isDuplicate: true })],
+      'a was called a duplicate, and nothing had n',
+    ],
+    [
+      'came with what was dropped',
+      'drop',
+      [
+        send('a', 0, { id: '0.1' }),
+        delivery('0.1', 'a', 5),
+        send('b', 9, { id: '0.1', isDuplicate: true }),
+        delivery('0.2', 'b', 950),
+      ],
+      'b came although it was called a duplicate',
+    ],
+  ]
+  test.each(bad)('is misjudged when it %s (%s)', (_, kind, history, told) =>
+    expect(judge(kind, history, { windowMs })).toContain(told),
+  )
+})
+
+describe('bringing back', () => {
+  const dead = [send('a', 0, { id: '0.1', ttlMs: 100 }), death('0.1', 'a', 105)]
+  const again = delivery('0.1', 'a', 200)
+  test.each<readonly [string, readonly LifeEvent[], string]>([
+    ['by ids brings back no other', [...dead, redrive(110, { ids: ['0.2'] }), again], 'nobody brought it back'],
+    [
+      'by reason brings back no other',
+      [...dead, redrive(110, { reason: 'rejected' }), again],
+      'nobody brought it back',
+    ],
+    ['brings back at most so many', [...dead, redrive(110, { limit: 2, count: 3 }), again], '3 dead letters (all)'],
+    ['brings back as many as there are', [...dead, redrive(110, { seen: 2 }), again], '1 dead letters (all) came back'],
+  ])('%s', (_, history, told) => expect(judge('replace', history)).toContain(told))
 })
