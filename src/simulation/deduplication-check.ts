@@ -175,10 +175,10 @@ function checkDuplicates(owners: Owners, { kind, windowMs, lagMs }: NamePromises
   return all.flatMap((life) => {
     const { send } = life
     if (!isDuplicate(send)) return []
-    const owner = kind === 'drop' || kind === 'requeue' ? ownerOf(send, owners) : replacedBy(life, owners)
+    const owner = kind === 'drop' || kind === 'requeue' ? ownerOf(send, owners) : windowOf(life, owners, kind)
     if (owner === undefined)
       return unseen.length > 0 ? [] : [`${send.content} was called a duplicate, and nothing had ${name}`]
-    // What is to follow keeps the name, and what replaces another its window: who opened that is not looked for.
+    // What follows another keeps the name for as long as it lives.
     const isFirst = owner.send.outcome === 'ok' && (!owner.send.isDuplicate || kind === 'debounce')
     const mayFollow = (other: LifeSend): boolean => mayHaveSuperseded(other) && (other.id ?? send.id) === send.id
     const isFollowed = kind === 'requeue' && all.some((other) => other !== life && mayFollow(other.send))
@@ -188,6 +188,13 @@ function checkDuplicates(owners: Owners, { kind, windowMs, lagMs }: NamePromises
       `${send.content} was called a duplicate at ${send.returnedAt}, and ${owner.send.content} had ${name} until ${until}`,
     ]
   })
+}
+
+/** The one whose window it is: what replaces another gets that one's. */
+function windowOf(life: Life, owners: Owners, kind: DeduplicationMode): Life | undefined {
+  const before = replacedBy(life, owners)
+  const isInherited = kind === 'replace' && before !== undefined && isDuplicate(before.send)
+  return isInherited ? windowOf(before, owners, kind) : before
 }
 
 function ownerOf({ id, content }: LifeSend, { seen }: Owners): Life | undefined {

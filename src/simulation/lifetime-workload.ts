@@ -6,6 +6,7 @@ import type { Millis } from '../base/time.ts'
 import type { Delivered, OutgoingMessage, QueueFacet, QueueName, QueueRules } from '../driver/contract.ts'
 import { defineQueue } from '../message/queue.ts'
 import { attempt } from './attempt.ts'
+import { auditor } from './auditor.ts'
 import type { Coverage } from './coverage.ts'
 import type { LifeDeath, LifeDelivery, LifeEvent, LifeRedrive, LifeSend, LifetimeKind } from './lifetime.ts'
 import { checkLifetimes, isBounded } from './lifetime-check.ts'
@@ -41,7 +42,7 @@ interface Shape {
 
 export function lifetimeWorkload({ scenario, random, coverage }: WorkloadPorts): Workload {
   const shape = drawShape(random)
-  const log: LifeLog = { events: [], coverage, sending: new Set(), isAudited: false }
+  const log: LifeLog = { events: [], coverage, working: new Set(), isAudited: false }
   const { kind, queue, windowMs } = shape
   const { faults, shards, network } = scenario
   const { limit } = queue.rules
@@ -91,14 +92,14 @@ interface LifeLog {
   readonly events: LifeEvent[]
   readonly coverage: Coverage
   /** Senders that have not returned. */
-  readonly sending: Set<string>
+  readonly working: Set<string>
   isAudited: boolean
 }
 
 function senderOf(name: string, shape: Shape, log: LifeLog): Program {
   const make = (context: ProgramContext, number: number): Promise<unknown> =>
     send(`${context.name}.${number}${context.random.next() < 0.05 ? POISON : ''}`, context, { shape, log })
-  return producer(name, { working: log.sending, pauseMs: shape.pauseMs, make })
+  return producer(name, { working: log.working, pauseMs: shape.pauseMs, make })
 }
 
 interface Parts {
@@ -211,24 +212,25 @@ function settle(message: Delivered, how: 'acknowledge' | 'retry' | 'reject'): Pr
 
 /** Looks on, brings dead letters back now and then, and in the end all of them. */
 function auditorOf(shape: Shape, log: LifeLog): Program {
-  return {
-    name: 'auditor',
-    isSpared: true,
-    async run(_, context) {
-      const { closing, random, sleep } = context
-      while (!closing.aborted || log.sending.size > 0) {
-        await sleep(random.below(1000))
-        await isOver(shape, context, log)
-        if (!isBounded(shape.kind) && random.next() < 0.3) await redrive(1 + random.below(10), context, { shape, log })
-      }
-      for (let number = 0; !(await send(`probe.${number}`, context, { shape, log })); number++) await sleep(100)
-      while (!(await isOver(shape, context, log))) {
-        if (!isBounded(shape.kind)) await redrive(1000, context, { shape, log })
-        await sleep(200)
-      }
-      log.isAudited = true
-    },
+  const parts = { shape, log }
+  const bringBack = async (limit: number, context: ProgramContext): Promise<void> => {
+    if (!isBounded(shape.kind)) await redrive(limit, context, parts)
   }
+  const lookOn = async (context: ProgramContext): Promise<void> => {
+    const { random, sleep } = context
+    await sleep(random.below(1000))
+    await isOver(shape, context, log)
+    if (random.next() < 0.3) await bringBack(1 + random.below(10), context)
+  }
+  const audit = async (context: ProgramContext): Promise<void> => {
+    for (let number = 0; !(await send(`probe.${number}`, context, parts)); number++) await context.sleep(100)
+    for (; !(await isOver(shape, context, log)); await context.sleep(200)) await bringBack(1000, context)
+  }
+  return auditor(
+    log,
+    (_, context) => audit(context),
+    (_, context) => lookOn(context),
+  )
 }
 
 /** Notes how many live; whether none does, and none is dead but those that made room. */

@@ -15,6 +15,8 @@ export interface GrantRecord {
   readonly grantedAt: Millis
   /** The last time that its holder, awake, found its signal not aborted before it asked for the release. */
   heldAt: Millis
+  /** When it had been given back; Infinity when nobody knows of that. */
+  releasedAt: Millis
 }
 
 /** A write under a lock's token, to a register of a map or to a queue. */
@@ -26,7 +28,10 @@ export interface FencedRecord {
   readonly token: bigint
   /** What an increment made of the register: no two make the same; undefined for what is no increment. */
   readonly count: number | undefined
+  /** Its place is in the lock's own shard, where a token counts as long as it is held; elsewhere no newer one may have been there. */
+  readonly isBeside: boolean
   readonly invokedAt: Millis
+  returnedAt: Millis
   outcome: 'ok' | 'failed' | 'unknown' | 'fenced'
   /** Position in the order of its place: a revision, or the number of a message. */
   position: bigint | undefined
@@ -68,10 +73,11 @@ export function checkLocks(history: readonly LockEvent[]): readonly string[] {
     history.filter((event) => event.type === 'fenced'),
     ({ place }) => place,
   )
+  const grantOf: GrantOf = ({ lock, token }) => grants.get(lock)?.find((grant) => grant.token === token)
   const finals = history.filter((event) => event.type === 'final')
   return [
     ...[...grants.values()].flatMap(checkGrants),
-    ...[...writes.values()].flatMap(checkFences),
+    ...[...writes.values()].flatMap((ofPlace) => checkFences(ofPlace, grantOf)),
     ...history.flatMap((event) => (event.type === 'verify' ? checkVerified(event, grants.get(event.lock) ?? []) : [])),
     ...history.flatMap((event) =>
       event.type === 'handover' ? checkHandover(event, grants.get(event.lock) ?? []) : [],
@@ -115,29 +121,59 @@ function checkGrants(grants: readonly GrantRecord[]): string[] {
   return broken
 }
 
+function mayExclude(one: GrantRecord, other: GrantRecord | undefined): boolean {
+  return other === undefined || excludes(one, other)
+}
+
 function excludes(one: GrantRecord, other: GrantRecord): boolean {
   return one.permits + other.permits > other.of
 }
 
-/** In the order of its place no accepted write has an older token than one before it, and no increment is lost. */
-function checkFences(writes: readonly FencedRecord[]): string[] {
-  const broken: string[] = []
+type GrantOf = (write: FencedRecord) => GrantRecord | undefined
+
+/**
+ * In the order of its place no accepted write has an older token than one before it, unless both may be held at once, and no
+ * increment is lost.
+ */
+function checkFences(writes: readonly FencedRecord[], grantOf: GrantOf): string[] {
+  const broken = writes.flatMap((write) => checkFence(write, grantOf(write)))
   const accepted = writes.filter(({ outcome, position }) => outcome === 'ok' && position !== undefined)
   accepted.sort((a, b) => compare(a.position ?? 0n, b.position ?? 0n))
-  let newest: FencedRecord | undefined
+  /** The first of each token. */
+  const before: FencedRecord[] = []
   let count = 0
   for (const write of accepted) {
-    if (newest !== undefined && write.token < newest.token) {
+    const grant = grantOf(write)
+    const newer = before.find(
+      (other) => write.token < other.token && (grant === undefined || mayExclude(grant, grantOf(other))),
+    )
+    if (newer !== undefined) {
       broken.push(
-        `${write.place} took token ${write.token} at ${write.position}, after ${newest.token} at ${newest.position}`,
+        `${write.place} took token ${write.token} at ${write.position}, after ${newer.token} at ${newer.position}`,
       )
-    } else newest = write
+    }
+    if (before.every(({ token }) => token !== write.token)) before.push(write)
     if (write.count === undefined) continue
     if (write.count <= count)
       broken.push(`${write.place} was counted to ${write.count} after ${count}: an update was lost`)
     count = Math.max(count, write.count)
   }
   return broken
+}
+
+/** Who holds a lock is let through, and beside the lock nobody else. */
+function checkFence(write: FencedRecord, grant: GrantRecord | undefined): string[] {
+  const { place, token, outcome, isBeside, invokedAt, returnedAt } = write
+  if (grant === undefined) return []
+  // Elsewhere a holder keeps out those that hold it with an older token.
+  const isLetThrough = isBeside || excludes(grant, grant)
+  if (outcome === 'fenced' && isLetThrough && grant.heldAt > returnedAt) {
+    return [`${place} refused token ${token} at ${returnedAt}, which was held until ${grant.heldAt}`]
+  }
+  if (outcome === 'ok' && isBeside && invokedAt > grant.releasedAt) {
+    return [`${place} took token ${token} at ${invokedAt}, which was given back by ${grant.releasedAt}`]
+  }
+  return []
 }
 
 /** Nobody is told that a token is held once somebody has a newer one. */

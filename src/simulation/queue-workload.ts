@@ -7,6 +7,7 @@ import type { Delivered, OutgoingMessage, QueueFacet, QueueName, QueueRules } fr
 import { DeliveredMessage } from '../driver/native/delivered.ts'
 import { defineQueue } from '../message/queue.ts'
 import { attempt } from './attempt.ts'
+import { auditor } from './auditor.ts'
 import type { Coverage } from './coverage.ts'
 import { producer } from './producer.ts'
 import type { Program, ProgramContext } from './program.ts'
@@ -68,7 +69,7 @@ function drawShape(random: SeededRandom): Shape {
 class QueueLog {
   readonly events: QueueEvent[] = []
   /** Senders that have not returned. */
-  readonly sending: Set<string> = new Set()
+  readonly working: Set<string> = new Set()
   isAudited = false
   readonly #coverage: Coverage
   readonly #seen = new Set<string>()
@@ -138,7 +139,7 @@ class QueueLog {
 
 function senderOf(name: string, shape: Shape, log: QueueLog): Program {
   const make = (context: ProgramContext, number: number): Promise<void> => sendOne(context, number, shape, log)
-  return producer(name, { working: log.sending, pauseMs: shape.pauseMs, make })
+  return producer(name, { working: log.working, pauseMs: shape.pauseMs, make })
 }
 
 async function sendOne(context: ProgramContext, number: number, { queue }: Shape, log: QueueLog): Promise<void> {
@@ -282,29 +283,23 @@ function settle(message: Delivered, how: keyof typeof ENDS, delay: Millis): Prom
 
 /** Sees to it that after the faults a message still comes through, the queue gets empty, and finds its dead letters. */
 function auditorOf({ queue }: Shape, log: QueueLog): Program {
-  return {
-    name: 'auditor',
-    isSpared: true,
-    async run(_, context) {
-      const { closing, sleep, now } = context
-      while (!closing.aborted || log.sending.size > 0) await sleep(100)
-      const facet = facetOf(context)
-      const plain = { key: '', headers: {}, delay: 0, ttl: Number.POSITIVE_INFINITY, priority: 0 }
-      for (let number = 0, isSent = false; !isSent; number++) {
-        const content = `probe.${number}`
-        const record = log.sent({ content, key: '', deduplication: '', delayMs: 0, invokedAt: now() })
-        const message = { ...plain, payload: TEXT.encode(content), deduplication: undefined }
-        const sent = await attempt(facet.send(queue, message, { timeout: CALL_MS }))
-        record.returnedAt = now()
-        isSent = sent.outcome === 'ok'
-        if (sent.outcome === 'ok') log.accepted(record, sent.value.id, sent.value.isDuplicate)
-        else record.outcome = sent.outcome
-      }
-      while (!(await isEmpty(facet, queue))) await sleep(200)
-      while (!(await attempt(findDead(facet, queue, log))).outcome.startsWith('ok')) await sleep(200)
-      log.isAudited = true
-    },
-  }
+  return auditor(log, async (_, context) => {
+    const { sleep, now } = context
+    const facet = facetOf(context)
+    const plain = { key: '', headers: {}, delay: 0, ttl: Number.POSITIVE_INFINITY, priority: 0 }
+    for (let number = 0, isSent = false; !isSent; number++) {
+      const content = `probe.${number}`
+      const record = log.sent({ content, key: '', deduplication: '', delayMs: 0, invokedAt: now() })
+      const message = { ...plain, payload: TEXT.encode(content), deduplication: undefined }
+      const sent = await attempt(facet.send(queue, message, { timeout: CALL_MS }))
+      record.returnedAt = now()
+      isSent = sent.outcome === 'ok'
+      if (sent.outcome === 'ok') log.accepted(record, sent.value.id, sent.value.isDuplicate)
+      else record.outcome = sent.outcome
+    }
+    while (!(await isEmpty(facet, queue))) await sleep(200)
+    while (!(await attempt(findDead(facet, queue, log))).outcome.startsWith('ok')) await sleep(200)
+  })
 }
 
 async function isEmpty(facet: QueueFacet, { name }: QueueName): Promise<boolean> {

@@ -8,6 +8,7 @@ import type { RecordBatch, TopicFacet, TopicName } from '../driver/contract.ts'
 import { decodeGroupState, GROUP_MAP } from '../machine/topic-command.ts'
 import { defineTopic } from '../message/topic.ts'
 import { attempt } from './attempt.ts'
+import { auditor } from './auditor.ts'
 import type { Coverage } from './coverage.ts'
 import { producer } from './producer.ts'
 import type { Program, ProgramContext } from './program.ts'
@@ -22,13 +23,14 @@ const TEXT = new TextEncoder()
 
 export function topicWorkload({ random, coverage }: WorkloadPorts): Workload {
   const shape = drawShape(random)
-  const log: TopicLog = { events: [], coverage, publishing: new Set(), isAudited: false }
+  const log: TopicLog = { events: [], coverage, working: new Set(), isAudited: false }
   return {
     programs: [
       auditorOf(shape, log),
       ...Array.from({ length: PUBLISHERS }, (_, at) => publisherOf(`publisher-${at}`, shape, log)),
       ...Array.from({ length: shape.members }, (_, at) => memberOf(`member-${at}`, shape, log)),
       readerOf(shape, log),
+      followerOf(shape, log),
     ],
     isDone: () => log.isAudited,
     judge: () => checkTopic(log.events),
@@ -61,14 +63,14 @@ interface TopicLog {
   readonly events: TopicEvent[]
   readonly coverage: Coverage
   /** Publishers that have not returned. */
-  readonly publishing: Set<string>
+  readonly working: Set<string>
   isAudited: boolean
 }
 
 function publisherOf(name: string, shape: Shape, log: TopicLog): Program {
   const make = (context: ProgramContext, number: number): Promise<unknown> =>
     publish(`${context.name}.${number}`, `key-${context.random.below(shape.keys)}`, context, { shape, log })
-  return producer(name, { working: log.publishing, pauseMs: shape.pauseMs, make })
+  return producer(name, { working: log.working, pauseMs: shape.pauseMs, make })
 }
 
 interface Parts {
@@ -185,19 +187,15 @@ async function commit(batch: RecordBatch, reader: string, { now }: ProgramContex
 
 /** Follows what is announced of the group, and sees to it that in the end everything is committed. */
 function auditorOf(shape: Shape, log: TopicLog): Program {
-  return {
-    name: 'auditor',
-    isSpared: true,
-    async run(_, context) {
-      const { closing, sleep } = context
-      const following = follow(shape, log, context)
-      while (!closing.aborted || log.publishing.size > 0) await sleep(100)
-      for (let number = 0; !(await publish(`probe.${number}`, 'key-0', context, { shape, log })); number++);
-      while (!(await isCommitted(shape, log, context))) await sleep(200)
-      log.isAudited = true
-      await following
-    },
-  }
+  return auditor(log, async (_, context) => {
+    for (let number = 0; !(await publish(`probe.${number}`, 'key-0', context, { shape, log })); number++);
+    while (!(await isCommitted(shape, log, context))) await context.sleep(200)
+  })
+}
+
+/** Notes who owns what. */
+function followerOf(shape: Shape, log: TopicLog): Program {
+  return { name: 'follower', isSpared: true, run: (_, context) => follow(shape, log, context) }
 }
 
 async function follow({ topic }: Shape, log: TopicLog, { driver, ending }: ProgramContext): Promise<void> {

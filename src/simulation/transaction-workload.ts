@@ -8,6 +8,7 @@ import { fixedDelay } from '../message/retry.ts'
 import { defineTopic } from '../message/topic.ts'
 import type { Troupe } from '../runtime/troupe.ts'
 import { attempt } from './attempt.ts'
+import { auditor } from './auditor.ts'
 import type { Coverage } from './coverage.ts'
 import type { Program, ProgramContext } from './program.ts'
 import { checkTransactions, type OrderRecord, type TransactionEvent } from './transaction-check.ts'
@@ -56,7 +57,7 @@ export function transactionWorkload({ coverage }: WorkloadPorts): Workload {
 class TransactionLog {
   readonly history: TransactionEvent[] = []
   /** Customers that have not returned. */
-  readonly buying: Set<string> = new Set()
+  readonly working: Set<string> = new Set()
   readonly orders: Set<string> = new Set()
   isAudited = false
   readonly #coverage: Coverage
@@ -93,12 +94,12 @@ function customerOf(name: string, log: TransactionLog): Program {
     name,
     async run(troupe, context) {
       const { random, closing, sleep } = context
-      log.buying.add(name)
+      log.working.add(name)
       for (let number = 0; !closing.aborted; number++) {
         await order(`${context.name}.${number}`, troupe, log)
         await sleep(-PAUSE_MS * Math.log(1 - random.next()))
       }
-      log.buying.delete(name)
+      log.working.delete(name)
     },
   }
 }
@@ -190,23 +191,16 @@ async function follow(troupe: Troupe, ending: AbortSignal, log: TransactionLog):
 
 /** Sees to it that in the end every order has left all that it should, and reads what the map holds. */
 function auditorOf(log: TransactionLog): Program {
-  return {
-    name: 'auditor',
-    isSpared: true,
-    async run(troupe, context) {
-      const { closing, sleep } = context
-      while (!closing.aborted || log.buying.size > 0) await sleep(100)
-      for (let number = 0; !(await order(`probe.${number}`, troupe, log)); number++);
-      const dead = await untilOk(context, () => drained(troupe))
-      for (const name of dead) log.history.push({ type: 'dead', order: name })
-      const left = await readLedger(log.orders, troupe, context, log)
-      // What came twice had time to do so, and a send of unknown outcome to happen after all.
-      await sleep(3000)
-      await untilOk(context, () => drained(troupe))
-      await readLedger(left, troupe, context, log)
-      log.isAudited = true
-    },
-  }
+  return auditor(log, async (troupe, context) => {
+    for (let number = 0; !(await order(`probe.${number}`, troupe, log)); number++);
+    const dead = await untilOk(context, () => drained(troupe))
+    for (const name of dead) log.history.push({ type: 'dead', order: name })
+    const left = await readLedger(log.orders, troupe, context, log)
+    // What came twice had time to do so, and a send of unknown outcome to happen after all.
+    await context.sleep(3000)
+    await untilOk(context, () => drained(troupe))
+    await readLedger(left, troupe, context, log)
+  })
 }
 
 /** Notes the entries of orders and waits for what else they left. Resolves to those that have none. */

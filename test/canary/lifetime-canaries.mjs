@@ -103,7 +103,7 @@ export const LIFETIME_CANARIES = [
     file: 'machine/queue-execute.js',
     find: 'message.window === 0 ? NEVER : capped(time + message.window)',
     replace: 'NEVER',
-    seeds: 30,
+    seeds: 60,
     options: ['--workload', 'lifetime'],
   },
   {
@@ -111,7 +111,7 @@ export const LIFETIME_CANARIES = [
     file: 'machine/queue-execute.js',
     find: 'capped(time + message.window)',
     replace: 'capped(time + message.window / 4)',
-    seeds: 30,
+    seeds: 60,
     options: ['--workload', 'lifetime'],
   },
   {
@@ -119,7 +119,7 @@ export const LIFETIME_CANARIES = [
     file: 'machine/queue-deduplication.js',
     find: 'if (window.until === Number.POSITIVE_INFINITY || successor !== undefined)',
     replace: 'if (Math.max(0, 1))',
-    seeds: 30,
+    seeds: 60,
     options: ['--workload', 'lifetime'],
   },
   {
@@ -127,7 +127,7 @@ export const LIFETIME_CANARIES = [
     file: 'machine/queue-execute.js',
     find: "if (message.mode === 'debounce')",
     replace: 'if (Math.max(0, 1))',
-    seeds: 50,
+    seeds: 100,
     options: ['--workload', 'lifetime'],
   },
   {

@@ -25,4 +25,28 @@ export const SHARE_CANARIES = [
     seeds: 30,
     options: ['--workload', 'share', '--faults', ''],
   },
+  {
+    name: 'let only the newest of several holders write',
+    file: 'machine/lease.js',
+    find: 'if (lock?.isHeldBy(token) !== true)\n                settle',
+    replace: 'if (lock === undefined || lock.newestToken > token)\n                settle',
+    seeds: 30,
+    options: ['--workload', 'share'],
+  },
+  {
+    name: 'let in writes beside a lock that was given back',
+    file: 'machine/lease.js',
+    find: 'if (isHome || lock !== undefined)',
+    replace: 'if (lock !== undefined)',
+    seeds: 30,
+    options: ['--workload', 'share'],
+  },
+  {
+    name: 'let a reader write after a writer',
+    file: 'machine/lease.js',
+    find: 'if (lock?.isHeldBy(token) !== true)\n                settle',
+    replace: 'if (lock === undefined)\n                settle',
+    seeds: 30,
+    options: ['--workload', 'share'],
+  },
 ]

@@ -304,6 +304,17 @@ describe('a name that belongs to a message for a second', () => {
       'b was called a duplicate at 1101, and a had n until 102',
     ],
     [
+      'has it no longer, after it was replaced twice',
+      'replace',
+      [
+        send('a', 0, { id: '0.1' }),
+        send('b', 900, { id: '0.2', isDuplicate: true }),
+        send('c', 1800, { id: '0.3', isDuplicate: true }),
+        delivery('0.3', 'c', 1900),
+      ],
+      'c was called a duplicate at 1801, and a had n until 102',
+    ],
+    [
       'is taken for free too early',
       'drop',
       [send('a', 0, { id: '0.1' }), delivery('0.1', 'a', 5), send('b', 900, { id: '0.2' }), delivery('0.2', 'b', 950)],
