@@ -12,4 +12,4 @@ test('an office whose handover got no answer is given up: the next in line has i
   for (const node of scene.cluster.nodes) scene.cluster.resume(node)
   expect((await scene.settled(next)).token).toBeGreaterThan(office.token)
   scene.close()
-})
+}, 60_000)
