@@ -8,7 +8,7 @@ export type Level = number
 /** What every version executes. */
 export const FIRST_LEVEL: Level = 1
 
-/** What this version executes. Whoever adds a kind of command, or changes what one does, raises it: see decision 15. */
+/** What this version executes. Whoever adds a kind of command, or changes what one does, raises it: see decision 17. */
 export const LEVEL: Level = 2
 
 /** Throws `VERSION_SKEW`: to execute what it does not know would make this replica another than its peers. */
