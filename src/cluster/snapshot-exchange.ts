@@ -30,6 +30,9 @@ interface Sending {
   readonly group: GroupId
   readonly term: number
   readonly snapshot: SnapshotWithPieces
+  /** Up to where the peer has it, and up to where it is on its way. */
+  confirmed: number
+  sent: number
 }
 
 interface Receiving {
@@ -44,6 +47,11 @@ interface Receiving {
 }
 
 const CHUNK_BYTES = 256 * 1024
+/**
+ * Bytes on their way to one peer, shared by all groups but for one chunk each: enough for a gigabit over 16 ms, and little enough that heartbeats and entries, which
+ * wait behind it, are not late over a hundred megabits.
+ */
+const WINDOW_BYTES = 2 * 1024 * 1024
 
 export class SnapshotExchange {
   readonly #ports: SnapshotExchangePorts
@@ -64,9 +72,10 @@ export class SnapshotExchange {
       return
     }
     this.#end(group, to)
-    const sending = { to, group, term, snapshot: withPieces(stored, machine) }
+    const sending = { to, group, term, snapshot: withPieces(stored, machine), confirmed: 0, sent: 0 }
     this.#sending.set(key(group, to), sending)
-    this.#sendChunk(sending, 0)
+    // The peer may have a part of it already, and says so when it has the first chunk.
+    this.#fill(sending, CHUNK_BYTES)
   }
 
   frame(from: NodeId, frame: Uint8Array): void {
@@ -86,25 +95,48 @@ export class SnapshotExchange {
     this.#receiving.clear()
   }
 
-  #sendChunk(sending: Sending, offset: number): void {
-    const { snapshot, group, term, to } = sending
+  /** Sends until so much is on its way. */
+  #fill(sending: Sending, window: number): void {
+    const { snapshot } = sending
+    while (sending.sent < snapshot.bytes && sending.sent - sending.confirmed < window) {
+      const length = this.#sendChunk(sending, sending.sent)
+      if (length === 0 && sending.sent === sending.confirmed) this.#fail(sending)
+      // What is on its way brings the next confirmation.
+      if (length === 0) return
+      sending.sent += length
+    }
+  }
+
+  /** Returns its length; 0 when it was not taken. */
+  #sendChunk({ snapshot, group, term, to }: Sending, offset: number): number {
     const { position, chain, configuration } = snapshot.header
     const bytes = snapshot.read(offset, Math.min(CHUNK_BYTES, snapshot.bytes - offset))
     const writer = new ByteWriter(bytes.length + configuration.length + 128)
     writer.u8(FRAME.snapshot)
     const { bytes: total, content } = snapshot
     writeSnapshotChunk(writer, { group, term, position, chain, configuration, total, content, offset, bytes })
-    if (!this.#ports.sendFrame(to, writer.take())) this.#fail(sending)
+    return this.#ports.sendFrame(to, writer.take()) ? bytes.length : 0
   }
 
   #confirmed(from: NodeId, reply: ReturnType<typeof readSnapshotReply>): void {
     const sending = this.#sending.get(key(reply.group, from))
     if (sending === undefined || sending.snapshot.header.position.index !== reply.position.index) return
-    if (reply.received < sending.snapshot.bytes) this.#sendChunk(sending, reply.received)
-    else {
+    const { received } = reply
+    if (received >= sending.snapshot.bytes) {
       this.#end(reply.group, from)
       this.#ports.submit(reply.group, { type: 'snapshot-sent', to: from, delivered: true })
+      return
     }
+    const hasBegunAnew = received < sending.confirmed
+    sending.confirmed = received
+    if (hasBegunAnew || received > sending.sent) sending.sent = received
+    this.#fill(sending, hasBegunAnew ? CHUNK_BYTES : Math.max(CHUNK_BYTES, WINDOW_BYTES / this.#countTo(from)))
+  }
+
+  #countTo(node: NodeId): number {
+    let count = 0
+    for (const { to } of this.#sending.values()) if (to === node) count++
+    return count
   }
 
   #fail({ group, to }: Sending): void {

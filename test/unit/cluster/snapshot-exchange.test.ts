@@ -50,6 +50,17 @@ class Transfer {
     this.join(LATE, this.late)
   }
 
+  /** Frames that the network takes at once. */
+  mostUnderWay = Number.POSITIVE_INFINITY
+
+  get underWay(): number {
+    return this.#frames.length
+  }
+
+  get underWayBytes(): number {
+    return this.#frames.reduce((total, { frame }) => total + frame.length, 0)
+  }
+
   send(from: NodeId, term = 2): void {
     this.#exchanges.get(from)?.send(GROUP, LATE, term)
   }
@@ -78,11 +89,57 @@ class Transfer {
   }
 
   join(node: NodeId, store: SnapshotStore, machine?: Shard): void {
-    const sendFrame = (to: NodeId, frame: Uint8Array) => this.#frames.push({ from: node, to, frame }) > 0
+    const sendFrame = (to: NodeId, frame: Uint8Array) =>
+      this.#frames.length < this.mostUnderWay && this.#frames.push({ from: node, to, frame }) > 0
     const submit = (_: GroupId, request: RaftRequest) => this.installed.push(request)
     this.#exchanges.set(node, new SnapshotExchange({ store, machine: () => machine, sendFrame, submit }))
   }
 }
+
+describe('a snapshot on its way', () => {
+  const MEBIBYTE = 1024 * 1024
+
+  /** Frames carried in rounds: all that are under way arrive, then all that they were answered with. */
+  function roundsOf(transfer: Transfer): number {
+    let rounds = 0
+    for (; transfer.underWay > 0; rounds++) transfer.carry(transfer.underWay)
+    return rounds
+  }
+
+  test('takes a round trip for each window, not for each chunk', () => {
+    const shard = shardWith(...Array.from({ length: 160 }, (_, at) => at + 1))
+    const transfer = new Transfer(new Map([[LEADER, shard]]))
+    transfer.send(LEADER)
+    // 16 MB: the first chunk and its answer, then eight at a time; chunk by chunk it is 62 round trips.
+    expect(roundsOf(transfer)).toBeLessThan(2 * 11)
+    expect(transfer.restored().digest()).toBe(shard.digest())
+  })
+
+  test('is never more than the window ahead of what the peer has confirmed', () => {
+    const shard = shardWith(...Array.from({ length: 80 }, (_, at) => at + 1))
+    const transfer = new Transfer(new Map([[LEADER, shard]]))
+    transfer.send(LEADER)
+    while (transfer.underWay > 0) {
+      transfer.carry(1)
+      expect(transfer.underWayBytes).toBeLessThan(2 * MEBIBYTE + 256 * 1024)
+    }
+    expect(transfer.restored().digest()).toBe(shard.digest())
+  })
+
+  test('waits when the network takes no more, and goes on when what was taken has arrived', () => {
+    const shard = shardWith(...Array.from({ length: 40 }, (_, at) => at + 1))
+    const transfer = new Transfer(new Map([[LEADER, shard]]))
+    transfer.mostUnderWay = 3
+    transfer.send(LEADER)
+    transfer.carry()
+    expect(transfer.restored().digest()).toBe(shard.digest())
+    // A network that takes nothing at all is no way.
+    const other = new Transfer(new Map([[LEADER, shard]]))
+    other.mostUnderWay = 0
+    other.send(LEADER)
+    expect(other.installed).toEqual([{ type: 'snapshot-sent', to: LATE, delivered: false }])
+  })
+})
 
 describe('a snapshot whose transfer broke off', () => {
   test('goes on where it stopped when it is the same', () => {
