@@ -160,7 +160,7 @@ export class MemoryTopics implements TopicFacet {
     const known = this.#topics.get(name)
     if (known !== undefined) {
       const { length } = known.partitions
-      if (rules.partitions < length) throw new TroupeError('CONFLICT', `topic '${name}' has ${length} partitions`)
+      if (rules.partitions !== length) throw new TroupeError('CONFLICT', `topic '${name}' has ${length} partitions`)
       known.rules = rules
       return known
     }

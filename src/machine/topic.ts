@@ -32,6 +32,9 @@ const MOST_FETCH_BYTES = 1024 * 1024
 /** From this level on it is told when nobody has said a topic's rules. */
 const RULED_LEVEL: Level = 2
 
+/** From this level on a topic's partitions do not become more: keys would move, and their records lose their order. */
+const FIXED_LEVEL: Level = 2
+
 /** Of a topic that was never configured. */
 const EVERYTHING: TopicSettings = {
   partitions: PARTITIONS_LIMIT,
@@ -195,14 +198,15 @@ export class TopicTable implements Table, TopicView {
     if (level >= RULED_LEVEL && !this.#topic(name).isConfigured) outcome.status = STATUS.unruled
   }
 
-  #configure({ reader, end, outcome, time }: Task): void {
+  #configure({ reader, end, outcome, time, level }: Task): void {
     const name = readName(reader)
     const settings = decodeTopicSettings(reader)
     finish(reader, end)
     const known = this.#topics.get(name)
     const present = known?.isConfigured ? known.settings.partitions : 0
-    outcome.status = settings.partitions < present ? STATUS.conflict : this.#hasRoom(name) ? STATUS.ok : STATUS.full
-    outcome.revision = Math.max(present, settings.partitions)
+    const isOther = level < FIXED_LEVEL ? settings.partitions < present : present > 0 && settings.partitions !== present
+    outcome.status = isOther ? STATUS.conflict : this.#hasRoom(name) ? STATUS.ok : STATUS.full
+    outcome.revision = isOther ? present : settings.partitions
     if (outcome.status !== STATUS.ok) return
     const topic = this.#topic(name)
     if (!topic.isConfigured) this.#announce(name, settings, time)

@@ -121,10 +121,13 @@ const RECORDS: readonly TimedConformanceCase[] = [
     },
   },
   {
-    name: 'a topic never has fewer partitions than it had',
+    name: 'a topic has as many partitions as it began with, for more or fewer would move keys',
     async run(context) {
       await new TopicScene(context, { partitions: 4 }).publish('a')
       await checkRejects(new TopicScene(context, { partitions: 2 }).publish('b'), 'CONFLICT')
+      await checkRejects(new TopicScene(context, { partitions: 8 }).publish('b'), 'CONFLICT')
+      const { facet, topic } = new TopicScene(context, { partitions: 4, keepCount: 9 })
+      checkEqual((await facet.partitions(topic, {})).length, 4, 'partitions')
     },
   },
   {

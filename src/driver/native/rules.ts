@@ -29,16 +29,21 @@ const DEFAULT_TIMEOUT_MS: Millis = 10_000
 const ATTEMPT_MS: Millis = 3000
 const NOT_YET = ['TIMEOUT', 'OUTCOME_UNKNOWN', 'NO_QUORUM', 'UNREACHABLE'] as const
 
+export interface RulePorts extends WatchPorts {
+  /** The shard that hears first, where only who comes first may say something for good; undefined when everything may be changed. */
+  readonly home?: (name: string) => number
+}
+
 export class RuleBook {
   readonly #router: Router
   readonly #bodies: Bodies
   readonly #verb: Verb<Done>
-  readonly #ports: WatchPorts
+  readonly #ports: RulePorts
   readonly #known = new Map<string, Known>()
   /** Calls that have not been sent yet, which hold what they are going to send. */
   #waiting = 0
 
-  constructor(router: Router, ports: WatchPorts, bodies: Bodies, verb: Verb<Done>) {
+  constructor(router: Router, ports: RulePorts, bodies: Bodies, verb: Verb<Done>) {
     this.#router = router
     this.#ports = ports
     this.#bodies = bodies
@@ -96,7 +101,7 @@ export class RuleBook {
 
   #begin(name: string, given: Pick<Known, 'rules' | 'signature'>, body: Uint8Array): Known {
     const entry: Known = { ...given, isDone: false, failure: undefined, done: Promise.resolve() }
-    entry.done = this.#publish(body, entry)
+    entry.done = this.#publish(name, body, entry)
     this.#known.delete(name)
     this.#known.set(name, entry)
     for (const oldest of this.#known.keys()) {
@@ -114,9 +119,12 @@ export class RuleBook {
     return entry
   }
 
-  async #publish(value: Uint8Array, entry: Known): Promise<void> {
+  async #publish(name: string, value: Uint8Array, entry: Known): Promise<void> {
     const groups = await this.#router.whenReady({ timeout: Number.POSITIVE_INFINITY })
-    await Promise.all(groups.map((_, shard) => this.#tell(shard, value, entry)))
+    const home = this.#ports.home?.(name)
+    if (home !== undefined) await this.#tell(home, value, entry)
+    const others = [...groups.keys()].filter((shard) => shard !== home)
+    await Promise.all(others.map((shard) => this.#tell(shard, value, entry)))
   }
 
   /** Making rules known twice does no harm. */

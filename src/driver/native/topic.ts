@@ -67,7 +67,8 @@ export class NativeTopics implements TopicFacet {
     this.#router = router
     this.#ports = ports
     this.#spread = new Spread(ports.scheduler)
-    this.#rules = new RuleBook(router, ports, this.#bodies, commandVerb(TOPIC_COMMAND.topicConfigure))
+    const home = (name: string): number => router.shardOf(name, '')
+    this.#rules = new RuleBook(router, { ...ports, home }, this.#bodies, commandVerb(TOPIC_COMMAND.topicConfigure))
     this.#publishVerb = ruledVerb(TOPIC_COMMAND.publish, (name) => this.#rules.forget(name))
   }
 
@@ -172,7 +173,7 @@ export class NativeTopics implements TopicFacet {
       await this.#rules.publish(name, rules, (writer) => encodeTopicConfigure(writer, name, rules), options)
     } catch (error) {
       if (!isTroupeError(error, 'CONFLICT')) throw error
-      throw fewerPartitions(name, Number(error.details.revision))
+      throw otherPartitions(name, Number(error.details.revision))
     }
   }
 
@@ -306,9 +307,9 @@ function matches(pattern: string, name: string): boolean {
   return wanted.slice(0, rest < 0 ? wanted.length : rest).every((part, at) => part === '*' || part === parts[at])
 }
 
-function fewerPartitions(topic: string, present: number): TroupeError {
+function otherPartitions(topic: string, present: number): TroupeError {
   return new TroupeError(
     'CONFLICT',
-    `topic '${topic}' has ${present} partitions, and cannot have fewer: define it with as many`,
+    `topic '${topic}' has ${present} partitions, which is for good, since keys would move: define it with as many, or delete it`,
   )
 }

@@ -48,3 +48,19 @@ test('an application that knew the rules of what another one deleted makes them 
   const [partition] = await settled(cluster, other.topics.partitions(topic, {}))
   expect([partition?.first, partition?.end]).toEqual([1n, 2n])
 })
+
+test('of two that begin a topic with other numbers of partitions one has it, in all shards', async () => {
+  const cluster = new TestCluster(['n1', 'n2', 'n3'], 8)
+  await cluster.run(3000)
+  for (let at = 0; at < 5; at++) {
+    const begun = [4, 8].map((partitions) => {
+      const named = { name: `orders-${at}`, rules: { ...topic.rules, partitions } }
+      return facets(cluster.application(true)).topics.publish(named, { key: 'k', payload, headers: {} }, {})
+    })
+    const ends = await settled(cluster, Promise.allSettled(begun))
+    expect(ends.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+    const [known] = (await settled(cluster, facets(cluster.application(true)).topics.topics({}))).slice(at)
+    const winner = ends[0]?.status === 'fulfilled' ? 4 : 8
+    expect(known?.rules.partitions).toBe(winner)
+  }
+})
