@@ -4,7 +4,7 @@ import { checkFunction, invalidArgument } from '../base/argument.ts'
 import { isTroupeError, TroupeError } from '../base/error.ts'
 import type { Scheduler } from '../base/time.ts'
 import type { CallOptions } from '../driver/contract.ts'
-import { CALL_OPTIONS, checkCall, NO_OPTIONS } from './call.ts'
+import { CALL_OPTIONS, checkCall, MOST_TIMEOUT_MS, NO_OPTIONS } from './call.ts'
 import { acquireLock, type LockParts, useHeld } from './lock.ts'
 import { defineMap, type TroupeMap } from './map.ts'
 import { type HandleParts, MapHandle } from './map-handle.ts'
@@ -76,7 +76,7 @@ export function barrier(parts: BarrierParts, name: string, count: number): Barri
   }
 }
 
-/** Runs `task` once in the life of the cluster; everybody gets its result. When it throws, the next caller tries again. */
+/** See `Troupe.once`. */
 export async function once<Result>(
   parts: HandleParts & LockParts,
   name: string,
@@ -88,7 +88,8 @@ export async function once<Result>(
   const map = new MapHandle(results, parts)
   const known = await map.get(name, options)
   if (known !== undefined) return known.value.result as Result
-  return useHeld(acquireLock(parts, `troupe/once/${name}`, options), async (lock) => {
+  const turn = acquireLock(parts, `troupe/once/${name}`, { timeout: MOST_TIMEOUT_MS, ...options })
+  return useHeld(turn, async (lock) => {
     const done = await map.get(name)
     if (done !== undefined) return done.value.result as Result
     const result = await task()

@@ -7,7 +7,7 @@ import type { CallOptions, Fence, ReadLevel, ReadOptions, WriteOptions } from '.
 export const DEFAULT_TIMEOUT_MS: Millis = 10_000
 
 /** The longest time that a timer can be set to. */
-const MOST_TIMEOUT_MS: Millis = 2 ** 31 - 1
+export const MOST_TIMEOUT_MS: Millis = 2 ** 31 - 1
 
 /** Stands for options that were not given. Calls with it skip the checks. */
 export const NO_OPTIONS: Readonly<Record<string, never>> = Object.freeze({})

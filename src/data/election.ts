@@ -4,7 +4,7 @@ import { checkFunction } from '../base/argument.ts'
 import { isTroupeError } from '../base/error.ts'
 import type { Millis } from '../base/time.ts'
 import type { CallOptions, Hold } from '../driver/contract.ts'
-import { CALL_OPTIONS, checkCall, NO_OPTIONS } from './call.ts'
+import { CALL_OPTIONS, checkCall, MOST_TIMEOUT_MS, NO_OPTIONS } from './call.ts'
 import { checkBound } from './key.ts'
 import {
   acquire,
@@ -47,13 +47,12 @@ export interface Office extends Lock {
 
 const CAMPAIGN_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'ttl', 'candidate', 'with'])
 const OBSERVE_OPTIONS: ReadonlySet<string> = new Set(['signal', 'with'])
-/** A campaign goes on until it is won or its signal aborts. */
-const PATIENCE_MS: Millis = 2 ** 31 - 1
 const ALONE = { permits: 1, of: 1 }
 
 export async function campaign(parts: LockParts, name: string, options: CampaignOptions): Promise<Office> {
   checkCall('troupe.campaign', options, CAMPAIGN_OPTIONS)
-  const { candidate = '', timeout = PATIENCE_MS, ...rest } = options
+  // It goes on until it is won or its signal aborts.
+  const { candidate = '', timeout = MOST_TIMEOUT_MS, ...rest } = options
   checkBound('candidate', candidate)
   return new HeldOffice(await acquire(parts, name, ALONE, { ...rest, timeout, value: candidate }), parts)
 }

@@ -149,7 +149,10 @@ export interface Troupe {
   latch(name: string, count: number): Latch
   /** Lets its `count` parties go on together, round by round. */
   barrier(name: string, count: number): Barrier
-  /** Runs `task` once in the life of the cluster; everybody gets its result. When it throws, the next caller tries again. */
+  /**
+   * Runs `task` once in the life of the cluster; everybody gets its result, and waits for it: without a `timeout` as long as it
+   * takes. When it throws, the next caller tries again.
+   */
   once<Result>(name: string, task: () => Result | Promise<Result>, options?: CallOptions): Promise<Result>
 
   /** Members, groups and leaders, as the node that answers sees them. */

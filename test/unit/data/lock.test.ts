@@ -180,6 +180,17 @@ describe('meeting points', () => {
     expect(arrived).toBe(false)
   })
 
+  test('once has the others wait for its task as long as that takes, unless they say how long', async () => {
+    const { troupe, time, pass } = openWorld()
+    const task = (): Promise<string> =>
+      new Promise((resolve) => void time.at(time.now() + 60_000, () => resolve('done')))
+    const results = [troupe.once('o', task), troupe.once('o', task)]
+    const hasty = troupe.once('o', task, { timeout: 5000 }).catch((error: unknown) => error)
+    await pass(70_000)
+    expect(await hasty).toMatchObject({ code: 'TIMEOUT' })
+    expect(await Promise.all(results)).toEqual(['done', 'done'])
+  })
+
   test('once gives everybody what its task gave, also when that is undefined', async () => {
     const { troupe } = openWorld()
     const task = (): unknown => undefined
