@@ -94,6 +94,7 @@ async function diskStorage(
   const log = await openLog({
     disk,
     durability,
+    breathe: () => new Promise((resolve) => setImmediate(resolve)),
     dropped: ({ file, offset, bytes }) =>
       settings.notice?.(
         `${bytes} bytes at the end of ${file} (from byte ${offset}) were dropped: a crash came in the middle of a write, which was never acknowledged`,

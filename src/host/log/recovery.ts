@@ -52,13 +52,20 @@ interface Ending {
   readonly offset: number
 }
 
-/** Changes nothing on disk. */
-export function recoverLog(disk: Disk, cacheBytes: number): RecoveredLog {
+/** Changes nothing on disk. Lets others work after each segment, as `breathe` says. */
+export async function recoverLog(
+  disk: Disk,
+  cacheBytes: number,
+  breathe: (() => Promise<void>) | undefined,
+): Promise<RecoveredLog> {
   const numbers = segmentNumbers(disk.list())
   const files = new SegmentFiles(disk)
   const begun = withoutVoid(numbers.map((number) => beginning(files, number)).filter((found) => found !== undefined))
   const recovery = new Recovery(files, cacheBytes)
-  begun.every((segment, at) => recovery.readSegment(segment, begun[at + 1]))
+  for (const [at, segment] of begun.entries()) {
+    if (!recovery.readSegment(segment, begun[at + 1])) break
+    await breathe?.()
+  }
   const log = recovery.finish()
   const head = new LogHead(disk).read()
   if ((log.segments.at(-1) ?? 0) < head) throw lost(segmentName(head))

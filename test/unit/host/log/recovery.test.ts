@@ -455,3 +455,20 @@ describe('a log', () => {
     )
   })
 })
+
+test('others may work after each segment that is read, and what is read is the same', async () => {
+  const disk = virtualDisk()
+  const log = await open(disk)
+  for (let index = 1; index <= 40; index++) append(log, 1, entry(index, 1, `${index}`.padEnd(3000, 'x')))
+  const written = contents(log, 1)
+  disk.kill()
+  let breaths = 0
+  const breathe = async (): Promise<void> => {
+    breaths++
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  const again = await open(disk.reopen(), { breathe })
+  expect(breaths).toBeGreaterThan(5)
+  expect(contents(again, 1)).toEqual(written)
+  expect(written).toHaveLength(40)
+})
