@@ -25,6 +25,8 @@ interface Forward {
 }
 
 const FORWARDS_LIMIT = 65_536
+/** A frame that has grown beyond this leaves before the turn ends, and none grows too long for the network. */
+const FRAME_BYTES = 1024 * 1024
 const NO_BYTES = new Uint8Array(0)
 const OVERLOADED = refusal('OVERLOADED', 'too many requests wait for other nodes; slow down and try again')
 
@@ -93,11 +95,12 @@ export class Forwards {
   }
 
   flush(): void {
-    for (const [node, writer] of this.#outgoing) {
-      if (writer.length === 0) continue
-      const frame = writer.copy()
-      if (!this.#send(node, frame)) this.#undo(frame)
-    }
+    for (const [node, writer] of this.#outgoing) if (writer.length > 0) this.#leave(node, writer)
+  }
+
+  #leave(node: NodeId, writer: ByteWriter): void {
+    const frame = writer.copy()
+    if (!this.#send(node, frame)) this.#undo(frame)
   }
 
   #write(node: NodeId, request: Request): void {
@@ -106,6 +109,7 @@ export class Forwards {
       writer = new ByteWriter(1024)
       this.#outgoing.set(node, writer)
     }
+    if (writer.length > FRAME_BYTES) this.#leave(node, writer)
     if (writer.length === 0) writer.u8(FRAME.requests)
     writeRequest(writer, request)
   }

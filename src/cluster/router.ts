@@ -13,6 +13,10 @@ import type { Question } from './piece-repair.ts'
 import { leaderHint, refusal } from './refusal.ts'
 import { type ReplyTarget, Source } from './source.ts'
 
+/** With what else an entry and an envelope hold, half a frame leaves room for it on the way to every replica. */
+const COMMAND_LIMIT_BYTES = 8 * 1024 * 1024
+const TOO_LARGE = refusal('TOO_LARGE', `a command has at most ${COMMAND_LIMIT_BYTES} bytes, all its parts together`)
+
 /** What the router needs of its node. */
 export interface RouterPorts {
   group(id: GroupId): Group | undefined
@@ -167,6 +171,10 @@ export class Router {
   /** What other nodes pass on has been looked at where it came in. */
   #admit(source: Source, request: Request): void {
     const command = commandOf(request)
+    if (command !== undefined && command.length > COMMAND_LIMIT_BYTES) {
+      source.reply(request.id, REPLY.refused, TOO_LARGE)
+      return
+    }
     const kind = command === undefined ? undefined : engineKind(command)
     if (kind === undefined) this.#dispatch(source, request)
     else {

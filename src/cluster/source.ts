@@ -1,7 +1,7 @@
 /** A source is where requests come from and replies go to: an application's channel, or another node that forwards. */
 
-import { ByteWriter } from '../base/bytes.ts'
-import { FRAME, writeReply } from '../wire/request.ts'
+import { ByteReader, ByteWriter } from '../base/bytes.ts'
+import { FRAME, REPLY, readReply, writeReply } from '../wire/request.ts'
 import { Allowance } from './allowance.ts'
 
 /** Where an answer goes: a source, or somebody on this node. The bytes are only valid during the call. */
@@ -9,7 +9,13 @@ export interface ReplyTarget {
   reply(id: number, status: number, bytes: Uint8Array): void
 }
 
-/** Replies gather here during a turn and leave as one frame. */
+/** A frame that has grown beyond this leaves before the turn ends: the other side can begin, and none grows too long for its channel. */
+const FRAME_BYTES = 1024 * 1024
+/** An answer of this length was to a query, which can be asked again. */
+const LARGE_BYTES = 16 * 1024
+const NO_BYTES = new Uint8Array(0)
+
+/** Replies gather here during a turn and leave as one frame, or several when they are long. */
 export class Source implements ReplyTarget {
   /** A forwarded request is passed on only to a leader that this node follows. */
   readonly isPeer: boolean
@@ -17,6 +23,11 @@ export class Source implements ReplyTarget {
   readonly #dirty: Source[]
   readonly #writer = new ByteWriter(1024)
   readonly #allowances = new Map<number, Allowance>()
+  #isDirty = false
+  /** There is no room for anything long in this turn. */
+  #isFull = false
+  /** It does not even take what is short. */
+  #isStuck = false
   #isClosed = false
 
   /** `dirty` collects the sources that have something to flush at the end of the turn. */
@@ -41,21 +52,49 @@ export class Source implements ReplyTarget {
   }
 
   reply(id: number, status: number, bytes: Uint8Array): void {
-    if (this.#isClosed) return
-    if (this.#writer.length === 0) {
-      this.#writer.u8(FRAME.replies)
-      this.#dirty.push(this)
-    }
-    writeReply(this.#writer, id, status, bytes)
+    if (this.#isClosed || this.#isStuck) return
+    if (!this.#isDirty) this.#dirty.push(this)
+    this.#isDirty = true
+    if (this.#writer.length > FRAME_BYTES) this.#leave()
+    if (this.#writer.length === 0) this.#writer.u8(FRAME.replies)
+    const isTooMuch = this.#isFull && isLargeAnswer(status, bytes)
+    writeReply(this.#writer, id, isTooMuch ? REPLY.leaderLost : status, isTooMuch ? NO_BYTES : bytes)
   }
 
   /** False when the other side does not take its replies: it must be cut off, for they cannot be kept for it. */
   flush(): boolean {
-    if (this.#writer.length === 0 || this.#isClosed) return true
-    return this.#send(this.#writer.copy())
+    this.#isDirty = false
+    this.#isFull = false
+    if (this.#writer.length > 0 && !this.#isClosed) this.#leave()
+    return !this.#isStuck
+  }
+
+  /** Whoever asks for more at once than it takes is told to ask again for what is long. */
+  #leave(): void {
+    const frame = this.#writer.copy()
+    if (this.#send(frame)) return
+    this.#isFull = true
+    this.#isStuck = !this.#send(withoutLargeAnswers(frame))
   }
 
   close(): void {
     this.#isClosed = true
   }
+}
+
+/** The frame again, with a request to ask again in the place of each long answer. */
+function withoutLargeAnswers(frame: Uint8Array): Uint8Array {
+  const writer = new ByteWriter()
+  writer.u8(FRAME.replies)
+  const reader = new ByteReader(frame, 1)
+  while (reader.remaining > 0) {
+    const { id, status, bytes } = readReply(reader)
+    const isLarge = isLargeAnswer(status, bytes)
+    writeReply(writer, id, isLarge ? REPLY.leaderLost : status, isLarge ? NO_BYTES : bytes)
+  }
+  return writer.take()
+}
+
+function isLargeAnswer(status: number, bytes: Uint8Array): boolean {
+  return status === REPLY.answered && bytes.length > LARGE_BYTES
 }

@@ -50,7 +50,10 @@ export const REPLY = {
   answered: 0,
   /** Certainly not executed, for now: the leader's node id (text, `''` when there is none known). */
   notLeader: 1,
-  /** The leader changed after the request was taken: it may have been executed, or may still be. */
+  /**
+   * The leader changed after the request was taken: it may have been executed, or may still be. To a query also: there was no room for
+   * the answer, ask again.
+   */
   leaderLost: 2,
   /** Certainly not executed: an error code (text) and a message (text). */
   refused: 3,

@@ -68,3 +68,11 @@ test('an engine refuses what only engines may send, alone and as a settlement, a
     'INVALID_ARGUMENT',
   ])
 })
+
+test('an engine takes no command that would not fit into a frame to its peers', async () => {
+  const cluster = new TestCluster(['n1'], 1)
+  await cluster.run(3000)
+  const [reply] = await ask(cluster, [[OPERATION.command, new Uint8Array(9 * 1024 * 1024)]])
+  expect(reply?.status).toBe(REPLY.refused)
+  expect(new ByteReader(reply?.bytes ?? new Uint8Array(0)).text()).toBe('TOO_LARGE')
+})

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { defineMap } from '../../../src/data/map.ts'
 import { memoryDriver } from '../../../src/driver/memory.ts'
+import { defineQueue } from '../../../src/message/queue.ts'
 import { open } from '../../../src/platform/open.ts'
 import { connectChannel } from '../../../src/platform/tcp-channel.ts'
 import type { OpenOptions } from '../../../src/runtime/options.ts'
@@ -22,6 +23,7 @@ async function addressOf(troupe: Troupe): Promise<string> {
 }
 
 const users = defineMap('users')
+const pictures = defineQueue('pictures')
 const secret = 'a secret of at least thirty-two bytes'
 
 describe('open', () => {
@@ -40,6 +42,22 @@ describe('open', () => {
     expect(await node.map(users).get('ann')).toMatchObject({ value: 1 })
     expect(await client.status()).toMatchObject({ cluster: 'shop' })
   })
+
+  test('as a client reads, and is delivered, more at once than a frame may hold', async () => {
+    const node = await start({ engine: 'inline', listen: '127.0.0.1:0', shards: 1 })
+    const client = await start({ connect: [await addressOf(node)] })
+    const sizes = Array.from({ length: 20 }, (_, at) => 1_000_000 + at)
+    for (const size of sizes) {
+      await client.map(users).set(`${size}`, new Uint8Array(size))
+      await client.queue(pictures).send(new Uint8Array(size))
+    }
+    const read = await Promise.all(sizes.map((size) => client.map(users).get(`${size}`)))
+    expect(read.map((found) => (found?.value as Uint8Array | undefined)?.length)).toEqual(sizes)
+    const delivered = new Set<number>()
+    const keep = ({ value }: { readonly value: unknown }) => void delivered.add((value as Uint8Array).length)
+    client.queue(pictures).work(keep, { concurrency: 64, prefetch: 64 })
+    await vi.waitFor(() => expect(delivered).toEqual(new Set(sizes)), { timeout: 15_000 })
+  }, 30_000)
 
   test('as a client goes on to the next address, and fails at once when nobody is there', async () => {
     const node = await start({ engine: 'inline', listen: '127.0.0.1:0' })
