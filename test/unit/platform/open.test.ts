@@ -113,13 +113,13 @@ describe('open', () => {
 
   test('as a member whose secret or list differs warns about it', { timeout: 20_000 }, async () => {
     const warnings = warningsOfNow()
-    const [one = '', two = '', three = ''] = await freeAddresses(3)
-    const member = { engine: 'inline', secret } as const
-    await start({ ...member, node: 'n1', listen: one, join: [one, two] })
-    await start({ ...member, node: 'n2', listen: two, join: [one, two], secret: secret.toUpperCase() })
+    const [one = '', two = '', three = '', four = ''] = await freeAddresses(4)
+    const member = { engine: 'inline', secret, join: [one, two, three] } as const
+    await start({ ...member, node: 'n1', listen: one })
+    await start({ ...member, node: 'n2', listen: two, secret: secret.toUpperCase() })
     await vi.waitFor(() => expect(warnings).toContainEqual(expect.stringContaining('different secrets')))
-    await start({ ...member, node: 'n3', listen: three, join: [one, two, three] })
-    await vi.waitFor(() => expect(warnings).toContainEqual(expect.stringContaining('n3 expects 3 nodes')))
+    await start({ ...member, node: 'n3', listen: three, join: [one, two, three, four] })
+    await vi.waitFor(() => expect(warnings).toContainEqual(expect.stringContaining('n3 expects 4 nodes')))
   })
 })
 
