@@ -8,6 +8,7 @@
 import { LARGE_CANARIES } from './large-canaries.mjs'
 import { LIFETIME_CANARIES } from './lifetime-canaries.mjs'
 import { SHARE_CANARIES } from './share-canaries.mjs'
+import { TURN_CANARIES } from './turn-canaries.mjs'
 
 export const CANARIES = [
   {
@@ -371,6 +372,7 @@ export const CANARIES = [
     suite: 'test/unit/machine/lease.test.ts',
   },
   ...SHARE_CANARIES,
+  ...TURN_CANARIES,
   {
     name: 'pass on nothing to a leader that another node cannot reach',
     file: 'cluster/leaders.js',
