@@ -25,7 +25,7 @@ export interface TopicDefinition<Value, Input = Value> {
 
 export interface TopicOptions {
   readonly placement?: string
-  /** How many readers of a group can share the work; default 8, at most 1,024. They can only become more, and keys may change their partition then. */
+  /** How many readers of a group can share the work; default 8, at most 1,024. Fixed with the first use of the topic. */
   readonly partitions?: number
   /** What is kept: records younger than `age` milliseconds (default 7 days), and of each partition at most `bytes` and `count`. */
   readonly retention?: { readonly age?: Millis; readonly bytes?: number; readonly count?: number }
