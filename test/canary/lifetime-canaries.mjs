@@ -14,7 +14,7 @@ export const LIFETIME_CANARIES = [
     file: 'machine/queue-execute.js',
     find: 'window.successor = { ...message, body: message.body.slice() };',
     replace: '',
-    seeds: 20,
+    seeds: 100,
     options: ['--workload', 'lifetime'],
   },
   {
@@ -22,7 +22,7 @@ export const LIFETIME_CANARIES = [
     file: 'machine/queue-execute.js',
     find: 'window.successor = { ...message, body: message.body.slice() };',
     replace: 'state.send(message, time);',
-    seeds: 30,
+    seeds: 60,
     options: ['--workload', 'lifetime'],
   },
   {
