@@ -2,12 +2,12 @@
 
 import { checkFunction, invalidArgument } from '../base/argument.ts'
 import { isTroupeError, TroupeError } from '../base/error.ts'
-import type { Scheduler } from '../base/time.ts'
 import type { CallOptions } from '../driver/contract.ts'
 import { CALL_OPTIONS, checkCall, MOST_TIMEOUT_MS, NO_OPTIONS } from './call.ts'
 import { acquireLock, type LockParts, useHeld } from './lock.ts'
 import { defineMap, type TroupeMap } from './map.ts'
 import { type HandleParts, MapHandle } from './map-handle.ts'
+import { endOfCall, within } from './patience.ts'
 
 export interface Latch {
   /** One step less to go; what remains. */
@@ -24,10 +24,6 @@ export interface Barrier {
   arrive(options?: CallOptions): Promise<void>
 }
 
-interface BarrierParts extends HandleParts {
-  readonly scheduler: Scheduler
-}
-
 interface Round {
   readonly round: number
   readonly arrived: number
@@ -39,7 +35,7 @@ const results = defineMap<{ readonly result?: unknown }>('troupe/once')
 const FIRST: Round = { round: 0, arrived: 0 }
 
 /** @param count steps until the latch opens; the first to touch it decides */
-export function latch(parts: BarrierParts, name: string, count: number): Latch {
+export function latch(parts: HandleParts, name: string, count: number): Latch {
   checkCount(count)
   const map = new MapHandle(latches, parts)
   return {
@@ -52,7 +48,7 @@ export function latch(parts: BarrierParts, name: string, count: number): Latch {
   }
 }
 
-export function barrier(parts: BarrierParts, name: string, count: number): Barrier {
+export function barrier(parts: HandleParts, name: string, count: number): Barrier {
   checkCount(count)
   const map = new MapHandle(barriers, parts)
   return {
@@ -85,22 +81,25 @@ export async function once<Result>(
 ): Promise<Result> {
   checkCall('troupe.once', options, CALL_OPTIONS)
   checkFunction('the task of a once', task)
+  const end = options.timeout === undefined ? { signal: options.signal } : endOfCall(parts, options)
   const map = new MapHandle(results, parts)
   const known = await map.get(name, options)
   if (known !== undefined) return known.value.result as Result
   const turn = acquireLock(parts, `troupe/once/${name}`, { timeout: MOST_TIMEOUT_MS, ...options })
-  return useHeld(turn, async (lock) => {
-    const done = await map.get(name)
-    if (done !== undefined) return done.value.result as Result
+  const done = useHeld(turn, async (lock) => {
+    const earlier = await map.get(name)
+    if (earlier !== undefined) return earlier.value.result as Result
     const result = await task()
     await map.set(name, { result }, { fence: lock, ifRevision: 0n })
     return result
   })
+  // Whoever gives up waiting does not end the task: what it returns counts, and until then it has its turn.
+  return within(done, `the task of '${name}'`, end, parts)
 }
 
 /** The watch stands before the value is read, so that no change falls between. */
 async function until<Value>(
-  { clock, scheduler }: BarrierParts,
+  { clock, scheduler }: HandleParts,
   { map, key }: { readonly map: TroupeMap<Value>; readonly key: string },
   holds: (value: Value | undefined) => boolean,
   { signal, timeout }: CallOptions,

@@ -18,6 +18,7 @@ import {
   lockState,
 } from './lock.ts'
 import type { HandleParts } from './map-handle.ts'
+import { within } from './patience.ts'
 import { endOf, mapStream } from './stream.ts'
 
 export interface CampaignOptions extends CallOptions {
@@ -50,11 +51,15 @@ const OBSERVE_OPTIONS: ReadonlySet<string> = new Set(['signal', 'with'])
 const ALONE = { permits: 1, of: 1 }
 
 export async function campaign(parts: LockParts, name: string, options: CampaignOptions): Promise<Office> {
+  return new HeldOffice(await elected(parts, name, options), parts)
+}
+
+async function elected(parts: LockParts, name: string, options: CampaignOptions): Promise<Hold> {
   checkCall('troupe.campaign', options, CAMPAIGN_OPTIONS)
   // It goes on until it is won or its signal aborts.
   const { candidate = '', timeout = MOST_TIMEOUT_MS, ...rest } = options
   checkBound('candidate', candidate)
-  return new HeldOffice(await acquire(parts, name, ALONE, { ...rest, timeout, value: candidate }), parts)
+  return acquire(parts, name, ALONE, { ...rest, timeout, value: candidate })
 }
 
 /** The state of a lock or office now and after each change. */
@@ -76,23 +81,30 @@ export function observe(
 
 /** Runs `task` while this process holds the office, again after each loss, until the signal aborts or the task returns. */
 export async function runSingleton<Result>(
-  parts: LockParts,
+  parts: LockParts & Pick<HandleParts, 'scheduler'>,
   name: string,
   task: (office: Office) => Result | Promise<Result>,
   options: CampaignOptions,
 ): Promise<Result> {
   checkFunction('the task of a singleton', task)
   for (;;) {
-    const office = await campaign(parts, name, options)
+    const office = new HeldOffice(await elected(parts, name, options), parts, options.signal)
     try {
-      return await task(office)
+      return await within(serve(office, task), `the task of '${name}'`, { signal: options.signal }, parts)
     } catch (error) {
       // What failed because the office was lost is not the task's failure: it runs wherever the office is now.
       if (!office.signal.aborted || options.signal?.aborted === true) throw error
       if (error !== office.signal.reason && !isTroupeError(error, 'FENCED', 'LEASE_LOST')) throw error
-    } finally {
-      await office.resign().catch(() => undefined)
     }
+  }
+}
+
+/** The office is held for as long as the task runs, also when nobody waits for it any more. */
+async function serve<Result>(office: Office, task: (office: Office) => Result | Promise<Result>): Promise<Result> {
+  try {
+    return await task(office)
+  } finally {
+    await office.resign().catch(() => undefined)
   }
 }
 
@@ -100,10 +112,17 @@ class HeldOffice extends HeldLock implements Office {
   readonly #holder: Hold
   readonly #codec: LockParts['codec']
 
-  constructor(hold: Hold, { codec }: LockParts) {
+  readonly #signal: AbortSignal
+
+  constructor(hold: Hold, { codec }: LockParts, ending?: AbortSignal) {
     super(hold)
     this.#holder = hold
     this.#codec = codec
+    this.#signal = ending === undefined ? hold.lost : AbortSignal.any([hold.lost, ending])
+  }
+
+  override get signal(): AbortSignal {
+    return this.#signal
   }
 
   resign(options: CallOptions = NO_OPTIONS): Promise<void> {

@@ -3,7 +3,7 @@
 import { checkFlag, checkFunction, checkLimit, invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import type { ValueCodec } from '../base/codec.ts'
 import { isTroupeError, TroupeError } from '../base/error.ts'
-import type { Clock } from '../base/time.ts'
+import type { Clock, Scheduler } from '../base/time.ts'
 import type {
   Absent,
   CallOptions,
@@ -20,7 +20,6 @@ import {
   checkFence,
   checkRead,
   checkWrite,
-  DEFAULT_TIMEOUT_MS,
   FENCED_OPTIONS,
   NO_OPTIONS,
   plainFence,
@@ -37,6 +36,7 @@ import type {
   UpdateOptions,
   Versioned,
 } from './map.ts'
+import { afterwards, type CallEnd, endOfCall, isPromise, type PatienceParts, within } from './patience.ts'
 import type { StandardSchema } from './schema.ts'
 import { validate } from './schema.ts'
 import { endOf, mapStream } from './stream.ts'
@@ -51,6 +51,7 @@ export interface HandleParts {
   readonly store: KeyValueFacet
   readonly codec: ValueCodec
   readonly clock: Clock
+  readonly scheduler: Scheduler
   /** Aborts when the Troupe ends: with `CLOSED` when it was asked to. */
   readonly ending: AbortSignal
 }
@@ -60,15 +61,16 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
   readonly #schema: StandardSchema<Input, Value> | undefined
   readonly #store: KeyValueFacet
   readonly #codec: ValueCodec
-  readonly #clock: Clock
+  readonly #parts: PatienceParts
   readonly #ending: AbortSignal
 
-  constructor(definition: MapDefinition<Value, Input>, { store, codec, clock, ending }: HandleParts) {
+  constructor(definition: MapDefinition<Value, Input>, parts: HandleParts) {
+    const { store, codec, ending } = parts
     this.name = definition.name
     this.#schema = definition.schema
     this.#store = store
     this.#codec = codec
-    this.#clock = clock
+    this.#parts = parts
     this.#ending = ending
   }
 
@@ -78,7 +80,8 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
     try {
       checkKey(key)
       checkRead('map.get', options)
-      return this.#store.get(this.name, key, options).then((found) => this.#versioned(key, found))
+      const end = this.#schema === undefined ? undefined : endOfCall(this.#parts, options)
+      return this.#store.get(this.name, key, options).then((found) => this.#versioned(key, found, end))
     } catch (error) {
       return Promise.reject(error)
     }
@@ -90,9 +93,9 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
       checkWrite('map.set', options)
       if (this.#schema === undefined) return this.#put(key, value, options)
       const valid = validate(this.#schema, value, `the value for '${key}'`)
-      return valid instanceof Promise
-        ? valid.then((stored) => this.#put(key, stored, options))
-        : this.#put(key, valid, options)
+      if (!(valid instanceof Promise)) return this.#put(key, valid, options)
+      const checked = { promised: valid, what: `the schema of '${this.name}'` }
+      return afterwards(checked, options, this.#parts, (stored, left) => this.#put(key, stored, left))
     } catch (error) {
       return Promise.reject(error)
     }
@@ -118,11 +121,11 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
     checkCall('map.update', given, FENCED_OPTIONS)
     checkFence(given.fence)
     const { fence, ...options } = given
-    const end = this.#clock.now() + (options.timeout ?? DEFAULT_TIMEOUT_MS)
+    const end = endOfCall(this.#parts, options)
     let conflict: unknown
     for (;;) {
       const current = await this.get(key, this.#remaining(options, end, conflict))
-      const value = await this.#valid(key, await change(current?.value))
+      const value = await this.#changedValue(key, change(current?.value), end)
       const left = this.#remaining(options, end, conflict)
       const condition = { ...left, ...plainFence(fence), ifRevision: current?.revision ?? 0n }
       try {
@@ -143,7 +146,10 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
     const range = rangeOf(prefix, from, until)
     return mapStream(
       () => this.#store.scan(this.name, range, { ...read, reverse, limit }),
-      async ({ key, value, revision }) => ({ key, value: await this.#read(key, value), revision }),
+      async ({ key, value, revision }) => {
+        const end = this.#schema === undefined ? undefined : endOfCall(this.#parts, read)
+        return { key, value: await this.#read(key, value, end), revision }
+      },
     )
   }
 
@@ -158,7 +164,7 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
     const selected = rangeOf(prefix, range?.from, range?.until)
     return mapStream(
       () => this.#store.watch(this.name, selected, watch),
-      (change) => this.#changed(change),
+      (change) => this.#changed(change, { signal: watch.signal }),
       endOf(this.#ending),
     )
   }
@@ -168,36 +174,47 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
     return this.#store.set(this.name, key, this.#codec.encode(value), plainWrite(options))
   }
 
-  #valid(key: string, value: Input): Value | Promise<Value> {
+  /** What an update stores: the call's time and signal end the wait for it, and then nothing is written. */
+  async #changedValue(key: string, made: Input | PromiseLike<Input>, end: CallEnd): Promise<Value> {
+    const value = isPromise(made) ? await within(made, `the change of '${key}'`, end, this.#parts) : made
     if (value === undefined)
       throw invalidArgument(`the update of '${key}' returned undefined instead of the next value`)
     // Without a schema, Input and Value are one type, which only the definition's signature knows.
-    return this.#schema === undefined
-      ? (value as unknown as Value)
-      : validate(this.#schema, value, `the value for '${key}'`)
+    if (this.#schema === undefined) return value as unknown as Value
+    return this.#patiently(validate(this.#schema, value, `the value for '${key}'`), end)
   }
 
-  #versioned(key: string, found: StoredValue | Absent): Versioned<Value> | undefined | Promise<Versioned<Value>> {
+  #versioned(
+    key: string,
+    found: StoredValue | Absent,
+    end: CallEnd | undefined,
+  ): Versioned<Value> | undefined | Promise<Versioned<Value>> {
     if (found.value === undefined) return undefined
     const { revision, receipt } = found
-    const value = this.#read(key, found.value)
+    const value = this.#read(key, found.value, end)
     return value instanceof Promise
       ? value.then((late) => ({ value: late, revision, receipt }))
       : { value, revision, receipt }
   }
 
-  async #changed(change: Change): Promise<MapChange<Value>> {
-    return change.type === 'delete' ? change : { ...change, value: await this.#read(change.key, change.value) }
+  async #changed(change: Change, end: CallEnd): Promise<MapChange<Value>> {
+    return change.type === 'delete' ? change : { ...change, value: await this.#read(change.key, change.value, end) }
   }
 
-  #read(key: string, bytes: Uint8Array): Value | Promise<Value> {
+  /** @param end needed where there is a schema, which may take its time */
+  #read(key: string, bytes: Uint8Array, end: CallEnd | undefined): Value | Promise<Value> {
     const value = this.#codec.decode(bytes)
-    return this.#schema === undefined ? (value as Value) : validate(this.#schema, value, `the stored value of '${key}'`)
+    if (this.#schema === undefined || end === undefined) return value as Value
+    return this.#patiently(validate(this.#schema, value, `the stored value of '${key}'`), end)
+  }
+
+  #patiently(valid: Value | Promise<Value>, end: CallEnd): Value | Promise<Value> {
+    return valid instanceof Promise ? within(valid, `the schema of '${this.name}'`, end, this.#parts) : valid
   }
 
   /** The same options with the time that is left until `end`. */
-  #remaining(options: CallOptions, end: number, conflict: unknown): CallOptions {
-    const timeout = end - this.#clock.now()
+  #remaining(options: CallOptions, { deadline }: ReturnType<typeof endOfCall>, conflict: unknown): CallOptions {
+    const timeout = deadline - this.#parts.clock.now()
     if (timeout > 0) return { ...options, timeout }
     throw new TroupeError('TIMEOUT', 'the time for the update is over; nothing was changed', { cause: conflict })
   }

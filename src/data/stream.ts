@@ -40,6 +40,7 @@ class MappedIterator<From, To> implements AsyncIterator<To, undefined> {
       } catch (error) {
         // The consumer sees a rejected `next` as the end and calls no `return`: the source is let go here.
         await this.return()
+        if (isEnd(error)) return { done: true, value: undefined }
         throw error
       }
       return value === undefined ? this.next() : { done: false, value }

@@ -63,7 +63,7 @@ export interface WorkOptions {
   /** Ends the worker as `close` does. */
   readonly signal?: AbortSignal
   /** Called for each failed attempt, after it was recorded. What it throws is ignored. */
-  readonly onFailure?: (failure: FailureRecord, message: { readonly id: string; readonly attempt: number }) => void
+  readonly onFailure?: (failure: FailureRecord, message: { readonly id: string; readonly attempt: number }) => unknown
 }
 
 export interface DrainResult {

@@ -15,6 +15,7 @@ import { PAYLOAD_LIMIT_BYTES } from '../base/limit.ts'
 import type { Millis, WallMillis } from '../base/time.ts'
 import { CALL_OPTIONS, checkCall, checkFence, checkSignal, NO_OPTIONS, plainFence } from '../data/call.ts'
 import { checkBound } from '../data/key.ts'
+import { afterwards, isPromise } from '../data/patience.ts'
 import { endOf, mapStream } from '../data/stream.ts'
 import type {
   CallOptions,
@@ -90,9 +91,10 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
       const facet = this.#facet()
       const message = outgoingMessage(this.#definition, value, options, this.#largeCodec)
       const call = options === NO_OPTIONS ? NO_OPTIONS : { ...callOf(options), ...plainFence(options.fence) }
-      return message instanceof Promise
-        ? message.then((valid) => facet.send(this.#queue, valid, call))
-        : facet.send(this.#queue, message, call)
+      if (!(message instanceof Promise)) return facet.send(this.#queue, message, call)
+      return afterwards(this.#checked(message), call, this.#parts, (valid, left) =>
+        facet.send(this.#queue, valid, left),
+      )
     } catch (error) {
       return Promise.reject(error)
     }
@@ -110,10 +112,15 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
     checkBound('the name of a flow', name)
     checkFunction('what names the children of a flow', children)
     const list = new ChildList(codec)
-    children(list)
-    const message = await outgoingMessage(this.#definition, value, sending, codec)
-    const flow = { name, queue: this.#queue, message, children: await list.all() }
-    return this.#facet().sendFlow(flow, callOf(options))
+    if (isPromise(children(list) as unknown)) throw invalidArgument('the children of a flow are named at once')
+    const message = Promise.resolve(outgoingMessage(this.#definition, value, sending, codec))
+    const facet = this.#facet()
+    return afterwards(
+      this.#checked(Promise.all([message, list.all()])),
+      callOf(options),
+      this.#parts,
+      ([valid, named], left) => facet.sendFlow({ name, queue: this.#queue, message: valid, children: named }, left),
+    )
   }
 
   async request(value: Input, options: SendOptions = NO_OPTIONS): Promise<unknown> {
@@ -340,6 +347,10 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
       progress: progress === undefined ? undefined : codec.decode(progress),
       result: result === undefined ? undefined : codec.decode(result),
     }
+  }
+
+  #checked<Valid>(promised: Promise<Valid>): { readonly promised: Promise<Valid>; readonly what: string } {
+    return { promised, what: `the schema of '${this.name}'` }
   }
 
   #facet(): QueueFacet {

@@ -4,6 +4,7 @@ import { checkFlag, checkIterable, checkTime, invalidArgument, refuseUnknownOpti
 import { isTroupeError } from '../base/error.ts'
 import { CALL_OPTIONS, checkCall, checkFence, checkSignal, NO_OPTIONS, plainFence } from '../data/call.ts'
 import { checkBound } from '../data/key.ts'
+import { afterwards, within } from '../data/patience.ts'
 import { type StandardSchema, validate } from '../data/schema.ts'
 import { endOf, mapStream } from '../data/stream.ts'
 import type {
@@ -56,14 +57,14 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
       checkHeaders(headers)
       const facet = this.#facet()
       const { schema, rules } = this.#definition
-      const send = (valid: unknown): Promise<Published> => {
-        const isDeletion = rules.compact && valid === null
-        const payload = isDeletion ? new Uint8Array(0) : this.#parts.codec.encode(valid)
-        return facet.publish(this.#topic, { key, headers, payload }, call)
-      }
-      return Promise.resolve(
-        rules.compact && value === null ? send(null) : whenValid(schema, value, `the record for '${this.name}'`, send),
-      )
+      const payloadOf = (valid: unknown): Uint8Array =>
+        rules.compact && valid === null ? new Uint8Array(0) : this.#parts.codec.encode(valid)
+      const send = (payload: Uint8Array, left: CallOptions): Promise<Published> =>
+        facet.publish(this.#topic, { key, headers, payload }, left)
+      const where = `the record for '${this.name}'`
+      const payload = rules.compact && value === null ? payloadOf(null) : whenValid(schema, value, where, payloadOf)
+      if (!(payload instanceof Promise)) return send(payload, call)
+      return afterwards({ promised: payload, what: `the schema of '${this.name}'` }, call, this.#parts, send)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -88,7 +89,7 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
     if (options.from !== undefined) checkPosition(options.from)
     const batches = mapStream(
       () => this.#facet().subscribe(this.#topic, { ...subscribe, batch }),
-      (records) => this.#batch(records),
+      (records) => this.#batch(records, options.signal),
       endOf(this.#parts.ending),
     )
     return autoCommit ? committing(batches) : batches
@@ -125,7 +126,7 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
     return this.#facet().delete(this.name, options)
   }
 
-  #batch(batch: RecordBatch): TopicBatch<Value> | Promise<TopicBatch<Value>> {
+  #batch(batch: RecordBatch, signal: AbortSignal | undefined): TopicBatch<Value> | Promise<TopicBatch<Value>> {
     const { schema } = this.#definition
     // Only a schema may take its time, and a promise for each record costs more than the record.
     if (schema === undefined) {
@@ -133,7 +134,9 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
       return batchOf(batch, records)
     }
     const valid = batch.records.map((record) => this.#valid(record, schema))
-    return Promise.all(valid).then((records) => batchOf(batch, records))
+    return within(Promise.all(valid), `the schema of '${this.name}'`, { signal }, this.#parts).then((records) =>
+      batchOf(batch, records),
+    )
   }
 
   async #valid(record: ReadRecord, schema: StandardSchema<unknown, Value>): Promise<TopicRecord<Value>> {

@@ -5,6 +5,7 @@ import { isTroupeError } from '../base/error.ts'
 import type { Millis, Timer } from '../base/time.ts'
 import { checkSignal, NO_OPTIONS } from '../data/call.ts'
 import { checkBound } from '../data/key.ts'
+import { within } from '../data/patience.ts'
 import { validate } from '../data/schema.ts'
 import type { Delivered } from '../driver/contract.ts'
 import { BatchRun } from './batch-run.ts'
@@ -303,11 +304,12 @@ export class QueueWorker<Value, Input> implements Worker {
         ? delivered.reject('rejected', encodeFailure(error), {})
         : delivered.retry(decision, encodeFailure(error), {})
     await settled.catch(() => undefined)
-    try {
-      this.#options.onFailure?.(failureRecord(error), { id: delivered.id, attempt: delivered.attempt })
-    } catch {
-      // A listener that fails must not cost the worker the handlers that it runs.
-    }
+    // A listener that fails, at once or later, must not cost the worker the handlers that it runs.
+    this.#tell(error, delivered).catch(() => undefined)
+  }
+
+  async #tell(error: unknown, { id, attempt }: Delivered): Promise<void> {
+    await this.#options.onFailure?.(failureRecord(error), { id, attempt })
   }
 }
 
@@ -322,14 +324,15 @@ function checkBatch(batch: BatchSize): void {
 export async function receivedMessage<Value, Input>(
   { name, schema }: QueueDefinition<Value, Input>,
   delivered: Delivered,
-  { codec }: MessageParts,
+  parts: MessageParts,
 ): Promise<QueueMessage<Value> | undefined> {
   const { id, key, headers, attempt, sentAt, large } = delivered
   const payload = large === undefined ? delivered.payload : await large.fetch()
   try {
-    const stored = codec.decode(payload)
-    const value =
-      schema === undefined ? (stored as Value) : await validate(schema, stored, `message ${id} of '${name}'`)
+    const stored = parts.codec.decode(payload)
+    const valid = schema === undefined ? (stored as Value) : validate(schema, stored, `message ${id} of '${name}'`)
+    const isLate = valid instanceof Promise
+    const value = isLate ? await within(valid, `the schema of '${name}'`, { signal: delivered.lost }, parts) : valid
     return { id, key, value, headers, attempt, sentAt }
   } catch (error) {
     await delivered.reject('validation', encodeFailure(error), {}).catch(() => undefined)

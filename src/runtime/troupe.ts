@@ -131,7 +131,10 @@ export interface Troupe {
   campaign(name: string, options?: CampaignOptions): Promise<Office>
   /** Who holds a lock or office, now and after each change; states in between may be left out. */
   observe(name: string, options?: ObserveOptions): AsyncIterable<LockState>
-  /** Runs `task` in one process of the cluster at a time: in another one after this was lost. Resolves when the task returns. */
+  /**
+   * Runs `task` in one process of the cluster at a time: in another one after this was lost. Resolves when the task returns. With
+   * `signal`, rejects with its reason as soon as it aborts; so does `office.signal`, and the office is held until the task ends.
+   */
   singleton<Result>(
     name: string,
     task: (office: Office) => Result | Promise<Result>,
@@ -151,7 +154,7 @@ export interface Troupe {
   barrier(name: string, count: number): Barrier
   /**
    * Runs `task` once in the life of the cluster; everybody gets its result, and waits for it: without a `timeout` as long as it
-   * takes. When it throws, the next caller tries again.
+   * takes. When it throws, the next caller tries again. `timeout` and `signal` end the wait, not the task: what it returns counts.
    */
   once<Result>(name: string, task: () => Result | Promise<Result>, options?: CallOptions): Promise<Result>
 

@@ -9,6 +9,7 @@ import { MapHandle } from '../../../src/data/map-handle.ts'
 import type { StandardSchema } from '../../../src/data/schema.ts'
 import type { Driver, KeyValueFacet } from '../../../src/driver/contract.ts'
 import { memoryDriver } from '../../../src/driver/memory.ts'
+import { EventQueue } from '../../../src/simulation/event-queue.ts'
 
 const codec = new ValueCodec()
 const ending = new AbortController().signal
@@ -29,7 +30,7 @@ function handleOf<Value, Input>(
     watch: keyValue.watch.bind(keyValue),
     ...overrides,
   }
-  return new MapHandle(definition, { store, codec, clock, ending })
+  return new MapHandle(definition, { store, codec, clock, scheduler: new EventQueue(), ending })
 }
 
 async function collect<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
@@ -202,7 +203,8 @@ describe('update', () => {
   test('ends with TIMEOUT when rivals win for as long as it may take, and says which conflict was the last', async () => {
     let now = 0
     const { keyValue } = memoryDriver()
-    const map = new MapHandle(counted, { store: keyValue, codec, clock: { now: () => now, wallTime: () => 0 }, ending })
+    const parts = { store: keyValue, codec, scheduler: new EventQueue(), ending }
+    const map = new MapHandle(counted, { ...parts, clock: { now: () => now, wallTime: () => 0 } })
     const attempt = map.update(
       'n',
       async () => {
