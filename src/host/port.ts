@@ -11,6 +11,11 @@ export interface Disk {
   list(): readonly string[]
   /** Opens a file for reading and writing; with `createBytes` it is created, or emptied, and filled with that many zeros, all of it durable. */
   open(name: string, createBytes?: number): DiskFile
+  /**
+   * Opens a file that is there to be written from front to back, so that a disk can write whole pages of 4 KiB, past the operating
+   * system's cache. What a page holds before the bytes of a write stays, and is written again with them; what it holds behind them becomes zeros.
+   */
+  openAppended(name: string): DiskFile
   /** Atomically replaces `to`; durable after `syncDirectory`. */
   rename(from: string, to: string): void
   remove(name: string): void

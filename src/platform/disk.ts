@@ -4,7 +4,6 @@ import {
   accessSync,
   closeSync,
   constants,
-  fdatasyncSync,
   fstatSync,
   fsyncSync,
   ftruncateSync,
@@ -19,11 +18,13 @@ import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { assert } from '../base/assert.ts'
-import { isTroupeError, TroupeError } from '../base/error.ts'
 import type { Disk, DiskFile } from '../host/port.ts'
+import { AppendedFile } from './appended-file.ts'
+import { allocatePages, DIRECT, DirectFile, isRefused } from './direct-file.ts'
 import { DirectoryLock, isLockFile } from './directory-lock.ts'
-import { DiskThreads } from './disk-thread.ts'
+import { directoryUnusable, diskFailed } from './disk-error.ts'
 import { makeDirectory } from './make-directory.ts'
+import { type SyncPlace, Syncs } from './syncs.ts'
 
 export interface DiskOptions {
   /**
@@ -31,19 +32,15 @@ export interface DiskOptions {
    * `'adaptive'`, the default, in the calling thread for as long as the disk is quick and little was written. The figures
    * are in docs/decisions/0005-where-fsync-runs.md.
    */
-  readonly sync?: 'engine' | 'thread' | 'adaptive'
+  readonly sync?: SyncPlace
 }
-
-/** A sync that took this long is slow: the engine's peers noticed. */
-const SLOW_SYNC_MS = 50
-/** A slow sync is remembered for so many times as long as it took: no more of the engine's time than that is lost to them. */
-const SLOW_FOR = 20
-/** More than this is not synced in the calling thread, however quick the disk was so far. */
-const LITTLE_BYTES = 1024 * 1024
 
 type Done = (error: Error | undefined) => void
 
-const ZEROS = new Uint8Array(1024 * 1024)
+const MEBIBYTE = 1024 * 1024
+
+/** Written wherever zeros are needed, and begins at a page where direct files need it to. */
+const ZEROS = allocatePages(MEBIBYTE)
 
 /**
  * Opens a data directory, which is created when missing (mode 0700), for this process alone.
@@ -55,7 +52,7 @@ export function openDirectory(directory: string, options: DiskOptions = {}): Dir
     makeDirectory(directory)
     accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (error) {
-    throw unusable(directory, error)
+    throw directoryUnusable(directory, error)
   }
   return new DirectoryDisk(directory, DirectoryLock.acquire(directory), options)
 }
@@ -66,6 +63,8 @@ export class DirectoryDisk implements Disk {
   readonly #syncs: Syncs
   /** Files that are being prepared. */
   #preparing = 0
+  /** What appended files fill before it is written. */
+  #pages: Uint8Array | undefined = undefined
   #isClosing = false
   #closed: () => void = () => {}
 
@@ -103,6 +102,16 @@ export class DirectoryDisk implements Disk {
     })
   }
 
+  openAppended(name: string): DiskFile {
+    const file = this.open(name)
+    return this.#attempt(name, () => {
+      const direct = DirectFile.open(this.#path(name))
+      if (direct === undefined) return file
+      this.#pages ??= allocatePages(MEBIBYTE)
+      return new AppendedFile({ name, file, direct, syncs: this.#syncs, pages: this.#pages })
+    })
+  }
+
   rename(from: string, to: string): void {
     this.#attempt(from, () => renameSync(this.#path(from), this.#path(to)))
   }
@@ -130,7 +139,7 @@ export class DirectoryDisk implements Disk {
     const ended = (error?: unknown): void => {
       this.#preparing--
       if (this.#isClosing) this.#letGo()
-      else ready(error === undefined ? undefined : failed(name, error))
+      else ready(error === undefined ? undefined : diskFailed(name, error))
     }
     allocate(this.#path(name), bytes, () => this.#isClosing)
       .then(() => syncPath(this.#directory))
@@ -166,46 +175,8 @@ export class DirectoryDisk implements Disk {
     try {
       return action()
     } catch (error) {
-      throw failed(name, error)
+      throw diskFailed(name, error)
     }
-  }
-}
-
-/** Decides where each sync waits, by how long the last ones took. */
-class Syncs {
-  readonly #where: 'engine' | 'thread' | 'adaptive'
-  readonly #threads = new DiskThreads()
-  #slowUntil = 0
-
-  constructor(where: 'engine' | 'thread' | 'adaptive') {
-    this.#where = where
-  }
-
-  sync(descriptor: number, bytes: number, done: Done): void {
-    if (this.#isInline(bytes)) this.#syncHere(descriptor, done)
-    else this.#threads.sync(descriptor, done)
-  }
-
-  close(): void {
-    this.#threads.close()
-  }
-
-  #isInline(bytes: number): boolean {
-    if (this.#where !== 'adaptive') return this.#where === 'engine'
-    return bytes <= LITTLE_BYTES && performance.now() >= this.#slowUntil
-  }
-
-  #syncHere(descriptor: number, done: Done): void {
-    const begun = performance.now()
-    let failure: Error | undefined
-    try {
-      fdatasyncSync(descriptor)
-    } catch (error) {
-      failure = error instanceof Error ? error : new Error(String(error))
-    }
-    const ended = performance.now()
-    if (ended - begun > SLOW_SYNC_MS) this.#slowUntil = ended + SLOW_FOR * (ended - begun)
-    done(failure)
   }
 }
 
@@ -260,7 +231,7 @@ class DirectoryFile implements DiskFile {
     this.#syncs.sync(this.#descriptor, bytes, (error) => {
       this.#syncsUnderWay--
       if (this.#isClosed) this.#closeWhenIdle()
-      done(error && failed(this.#name, error))
+      done(error && diskFailed(this.#name, error))
     })
   }
 
@@ -284,7 +255,7 @@ class DirectoryFile implements DiskFile {
     try {
       action()
     } catch (error) {
-      throw failed(this.#name, error)
+      throw diskFailed(this.#name, error)
     }
   }
 }
@@ -295,16 +266,32 @@ async function allocate(path: string, bytes: number, isGivenUp: () => boolean): 
   const isThere = (await existing?.stat())?.size === bytes
   await existing?.close()
   if (isThere) return
-  const file = await open(path, 'w', 0o600)
+  try {
+    await fill(path, { bytes, flags: DIRECT ?? 0, isGivenUp }).catch((error: unknown) => {
+      if (!isRefused(error)) throw error
+      return fill(path, { bytes, flags: 0, isGivenUp })
+    })
+  } catch (error) {
+    await unlink(path)
+    throw error
+  }
+}
+
+interface Filling {
+  readonly bytes: number
+  readonly flags: number
+  readonly isGivenUp: () => boolean
+}
+
+async function fill(path: string, { bytes, flags, isGivenUp }: Filling): Promise<void> {
+  const { O_WRONLY, O_CREAT, O_TRUNC } = constants
+  const file = await open(path, O_WRONLY | O_CREAT | O_TRUNC | flags, 0o600)
   try {
     for (let at = 0; at < bytes; at += ZEROS.length) {
       if (isGivenUp()) throw new Error('the directory is being closed')
       await writeZeros(file, at, Math.min(ZEROS.length, bytes - at))
     }
     await file.sync()
-  } catch (error) {
-    await unlink(path)
-    throw error
   } finally {
     await file.close()
   }
@@ -323,19 +310,4 @@ async function syncPath(directory: string): Promise<void> {
   } finally {
     await handle.close()
   }
-}
-
-function failed(file: string, error: unknown): TroupeError {
-  if (isTroupeError(error)) return error
-  const reason = error instanceof Error ? error.message : String(error)
-  return new TroupeError('DISK_FAILED', `the disk refuses ${file}: ${reason}`, { details: { file }, cause: error })
-}
-
-function unusable(directory: string, error: unknown): TroupeError {
-  const reason = error instanceof Error ? error.message : String(error)
-  return new TroupeError(
-    'DIRECTORY_UNUSABLE',
-    `the data directory ${directory} cannot be used: ${reason}. Correct \`dataDir\` or the directory's permissions.`,
-    { details: { directory }, cause: error },
-  )
 }

@@ -41,6 +41,7 @@ export interface VirtualDiskTime {
 type Done = (error: Error | undefined) => void
 
 const SECTOR = 512
+const PAGE = 4096
 
 /**
  * One process's hold on a disk. `crash` (the power fails) and `kill` (the process ends) make it useless, callbacks under
@@ -70,6 +71,11 @@ export class VirtualDisk implements Disk {
       this.#device.syncDirectory()
     }
     return new VirtualFile(this.#access, name, this.#device.inode(name))
+  }
+
+  openAppended(name: string): DiskFile {
+    this.#access.begin('open')
+    return new AppendedFile(this.#access, name, this.#device.inode(name))
   }
 
   rename(from: string, to: string): void {
@@ -190,6 +196,21 @@ class VirtualFile implements DiskFile {
   #begin(operation: DiskOperation): void {
     assert(this.#isOpen, `${this.#name} is open`)
     this.#access.begin(operation)
+  }
+}
+
+/** Writes whole pages, as the real disk does past the cache. */
+class AppendedFile extends VirtualFile {
+  #end = 0
+
+  override write(position: number, bytes: Uint8Array): void {
+    assert(position === this.#end, 'an appended file is written from front to back')
+    this.#end += bytes.length
+    const start = position - (position % PAGE)
+    const pages = new Uint8Array(Math.ceil((this.#end - start) / PAGE) * PAGE)
+    pages.set(this.read(start, position - start))
+    pages.set(bytes, position - start)
+    super.write(start, pages)
   }
 }
 

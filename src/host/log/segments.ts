@@ -28,23 +28,30 @@ export function segmentNumbers(names: readonly string[]): number[] {
   return numbers.map(Number).sort((a, b) => a - b)
 }
 
+export interface SegmentOptions {
+  /** Bytes of a segment. */
+  readonly bytes: number
+  /** Whether what is written is synced: only then may a disk take it past the operating system's cache. */
+  readonly isSynced: boolean
+}
+
 /**
  * The segments of an open log. Numbers only grow: giving a file a new number voids all that it holds, because header and
  * records are checked against the number.
  */
 export class Segments {
   readonly #disk: Disk
-  readonly #segmentBytes: number
+  readonly #options: SegmentOptions
   #segments: Segment[] = []
   #spare: Spare | undefined = undefined
   #newest: number
 
   /** @param begun numbers of the segments that hold the log, ascending */
-  constructor(disk: Disk, segmentBytes: number, begun: readonly number[]) {
+  constructor(disk: Disk, options: SegmentOptions, begun: readonly number[]) {
     this.#disk = disk
-    this.#segmentBytes = segmentBytes
+    this.#options = options
     this.#newest = segmentNumbers(disk.list()).at(-1) ?? 0
-    for (const number of begun) this.#open(number)
+    for (const number of begun) this.#add(number, (name) => disk.open(name))
   }
 
   get all(): readonly Segment[] {
@@ -73,14 +80,14 @@ export class Segments {
 
   /** Creates the segment with which a start goes on, durably. */
   first(neededBytes: number): Segment {
-    return this.#create(Math.max(neededBytes, Math.min(this.#segmentBytes, FIRST_BYTES)))
+    return this.#create(Math.max(neededBytes, Math.min(this.#options.bytes, FIRST_BYTES)))
   }
 
   /** The next segment: the one that was prepared, or a new one that the caller has to wait for. */
   next(neededBytes: number): Segment {
     if (this.#spare?.state === 'failed') this.#spare = undefined
-    if (this.#spare?.state !== 'ready' || neededBytes > this.#segmentBytes) {
-      return this.#create(Math.max(neededBytes, this.#segmentBytes))
+    if (this.#spare?.state !== 'ready' || neededBytes > this.#options.bytes) {
+      return this.#create(Math.max(neededBytes, this.#options.bytes))
     }
     const { number } = this.#spare
     this.#spare = undefined
@@ -127,7 +134,7 @@ export class Segments {
 
   #giveUp(name: string, size: number): void {
     const isWanted = this.#spare === undefined || this.#spare.state === 'failed'
-    if (!isWanted || size !== this.#segmentBytes) {
+    if (!isWanted || size !== this.#options.bytes) {
       this.#disk.remove(name)
       return
     }
@@ -139,7 +146,7 @@ export class Segments {
   #allocate(number: number): void {
     const spare: Spare = { number, state: 'awaited' }
     this.#spare = spare
-    this.#disk.prepare(segmentName(number), this.#segmentBytes, (error) => {
+    this.#disk.prepare(segmentName(number), this.#options.bytes, (error) => {
       // A segment that could not be prepared is created when it is needed, and fails there if it must.
       spare.state = error === undefined ? 'ready' : 'failed'
     })
@@ -152,8 +159,12 @@ export class Segments {
   }
 
   #open(number: number): Segment {
+    return this.#add(number, (name) => (this.#options.isSynced ? this.#disk.openAppended(name) : this.#disk.open(name)))
+  }
+
+  #add(number: number, open: (name: string) => DiskFile): Segment {
     const name = segmentName(number)
-    const segment = { number, name, file: this.#disk.open(name) }
+    const segment = { number, name, file: open(name) }
     this.#segments.push(segment)
     return segment
   }

@@ -85,7 +85,8 @@ class WriteAheadLog implements LogDevice {
     this.recovered = recovered.content.recovered()
     this.#sequence = recovered.sequence
     this.#synced = recovered.synced
-    this.#segments = new Segments(options.disk, options.segmentBytes ?? 64 * MEBIBYTE, recovered.segments)
+    const segments = { bytes: options.segmentBytes ?? 64 * MEBIBYTE, isSynced: options.durability === 'disk' }
+    this.#segments = new Segments(options.disk, segments, recovered.segments)
     this.#head = new LogHead(options.disk)
     this.#staging = new Staging(this.#content, {
       checksum: this.#checksum,

@@ -94,7 +94,7 @@ function setUp() {
   }
   const run = (forMs: number) => {
     const until = time.now() + forMs
-    while (time.step(until)) continue
+    while (time.step(until));
   }
   return { journal, log, add, run, confirm: () => confirm?.() }
 }

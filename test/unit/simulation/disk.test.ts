@@ -61,6 +61,24 @@ describe('a virtual disk', () => {
     expect([...fates].sort()).toEqual(['apart', 'kept', 'lost', 'torn'])
   })
 
+  test('writes the pages of an appended file whole, and loses nothing at a crash that was confirmed in them', () => {
+    const append = (disk: VirtualDisk): void => {
+      const whole = disk.open('a', 8192)
+      whole.write(0, filled(8192, 9))
+      whole.close()
+      const file = disk.openAppended('a')
+      file.write(0, filled(2 * SECTOR, 1))
+      file.sync(() => {})
+      file.write(2 * SECTOR, filled(SECTOR, 2))
+    }
+    const disk = diskOf(1)
+    append(disk)
+    const rest = [...filled(SECTOR, 2), ...filled(4096 - 3 * SECTOR, 0), ...filled(4096, 9)]
+    expect([...disk.open('a').read(2 * SECTOR, 8192)]).toEqual(rest)
+    expect(() => disk.openAppended('a').write(SECTOR, filled(1))).toThrow(/front to back/)
+    for (const bytes of afterCrashes(append)) expect(bytes?.subarray(0, 2 * SECTOR)).toEqual(filled(2 * SECTOR, 1))
+  })
+
   test('may undo names that the directory was not synced for, and no others', () => {
     const unsynced = afterCrashes((disk) => {
       disk.open('b', 10).write(0, filled(1))

@@ -1,0 +1,69 @@
+/** A direct file takes whole pages straight to the device, past the operating system's cache, and returns when they are there. */
+
+import { closeSync, constants, openSync, writeSync } from 'node:fs'
+
+export const PAGE_BYTES: number = 4096
+
+const WEB_ASSEMBLY_PAGE_BYTES = 65_536
+
+/** Declared here: Node has it, and its types leave it to the ones of a browser. */
+declare const WebAssembly:
+  | { readonly Memory: new (size: { initial: number }) => { readonly buffer: ArrayBuffer } }
+  | undefined
+
+/** The flag of a direct file, which Linux alone has (Node's types claim that every system does); of use where memory can begin at a page. */
+export const DIRECT: number | undefined =
+  typeof WebAssembly === 'undefined' ? undefined : (constants.O_DIRECT as number | undefined)
+
+/** Whether a file system says by this that it opens the file, or takes these bytes, through its cache only. */
+export function isRefused(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EINVAL'
+}
+
+/** Zeros that begin at a page's boundary in memory, as direct writes demand: WebAssembly is what promises that in JavaScript. */
+export function allocatePages(bytes: number): Uint8Array {
+  if (typeof WebAssembly === 'undefined') return new Uint8Array(bytes)
+  return new Uint8Array(new WebAssembly.Memory({ initial: Math.ceil(bytes / WEB_ASSEMBLY_PAGE_BYTES) }).buffer)
+}
+
+export class DirectFile {
+  readonly #descriptor: number
+  #isOpen = true
+
+  /** The file, or undefined where the system or the file system has only its cache. */
+  static open(path: string): DirectFile | undefined {
+    if (DIRECT === undefined) return
+    try {
+      return new DirectFile(openSync(path, constants.O_WRONLY | constants.O_DSYNC | DIRECT))
+    } catch (error) {
+      if (isRefused(error)) return
+      throw error
+    }
+  }
+
+  private constructor(descriptor: number) {
+    this.#descriptor = descriptor
+  }
+
+  /** Returns false when the file system refuses to take these pages directly, from now on as well. */
+  write(position: number, pages: Uint8Array): boolean {
+    if (!this.#isOpen) return false
+    try {
+      for (let at = 0; at < pages.length; ) {
+        const written = writeSync(this.#descriptor, pages, at, pages.length - at, position + at)
+        if (written < PAGE_BYTES) throw new Error('the device takes less than a page')
+        at += written - (written % PAGE_BYTES)
+      }
+    } catch (error) {
+      if (!isRefused(error)) throw error
+      this.close()
+      return false
+    }
+    return true
+  }
+
+  close(): void {
+    if (this.#isOpen) closeSync(this.#descriptor)
+    this.#isOpen = false
+  }
+}
