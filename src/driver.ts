@@ -10,5 +10,5 @@ export type { TimedConformanceCase, TimedConformanceContext } from './driver/con
 export { queueConformance } from './driver/conformance/queue.ts'
 export { topicConformance } from './driver/conformance/topic.ts'
 export type * from './driver/contract.ts'
-export type { MemoryDriverOptions } from './driver/memory.ts'
+export type { MemoryDriverOptions } from './driver/memory/memory.ts'
 export { memoryDriver } from './platform/memory.ts'

@@ -24,7 +24,7 @@ export { defineMap } from './data/map.ts'
 export type { InputOf, OutputOf, SchemaIssue, SchemaResult, StandardSchema } from './data/schema.ts'
 export { readSequencer } from './data/sequencer.ts'
 export type * from './driver/contract.ts'
-export type { MemoryDriverOptions } from './driver/memory.ts'
+export type { MemoryDriverOptions } from './driver/memory/memory.ts'
 export type { FailureRecord } from './message/failure-record.ts'
 export type { FlowChildren, FlowOptions } from './message/flow.ts'
 export type {

@@ -1,10 +1,10 @@
 /** The settings of a node: who it is, whom it meets, and how it keeps time and bounds. */
 
 import type { NodeId } from '../base/identity.ts'
-import type { HashSecret } from '../machine/key-hash.ts'
+import type { HashSecret } from '../machine/key-value/key-hash.ts'
 import type { Level } from '../machine/level.ts'
 import type { RaftLimits, RaftTiming } from '../protocol/raft/config.ts'
-import type { CompactionLimits } from './snapshotter.ts'
+import type { CompactionLimits } from './snapshot/snapshotter.ts'
 
 export interface NodeSettings {
   readonly node: NodeId

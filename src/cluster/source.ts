@@ -2,7 +2,7 @@
 
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
 import { FRAME, REPLY, readReply, writeReply } from '../wire/request.ts'
-import { Allowance } from './allowance.ts'
+import { Allowance } from './duty/allowance.ts'
 
 /** Where an answer goes: a source, or somebody on this node. The bytes are only valid during the call. */
 export interface ReplyTarget {

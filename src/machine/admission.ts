@@ -3,9 +3,9 @@
 import { ByteReader } from '../base/bytes.ts'
 import { isTroupeError } from '../base/error.ts'
 import { COMMAND } from './command.ts'
-import { LEASE_COMMAND } from './lease-command.ts'
-import { QUEUE_COMMAND } from './queue-command.ts'
-import { SCHEDULE_COMMAND } from './schedule-command.ts'
+import { LEASE_COMMAND } from './lease/command.ts'
+import { QUEUE_COMMAND } from './queue/command.ts'
+import { SCHEDULE_COMMAND } from './schedule/command.ts'
 import { forEachPart } from './transaction.ts'
 
 /** `[kind u8, session u53, sequence u53, acknowledged u53]` */

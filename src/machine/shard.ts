@@ -5,7 +5,6 @@ import { crc32 } from '../base/crc.ts'
 import { isTroupeError } from '../base/error.ts'
 import { hashBytes } from '../base/hash.ts'
 import { BatchReader, type LeaderMicros } from './batch.ts'
-import { CHANGE_LIMITS, type ChangeLimits, ChangeLog } from './changes.ts'
 import {
   COMMAND,
   type CommandHead,
@@ -17,14 +16,15 @@ import {
   readHead,
   STATUS,
 } from './command.ts'
-import { KeyHash } from './key-hash.ts'
-import { KeyValue } from './key-value.ts'
+import { CHANGE_LIMITS, type ChangeLimits, ChangeLog } from './key-value/changes.ts'
+import { KeyHash } from './key-value/key-hash.ts'
+import { KeyValue } from './key-value/key-value.ts'
 import type { LeaderView } from './leader-view.ts'
 import { expectLevel, LEVEL, type Level } from './level.ts'
 import type { FrozenState, Machine, ReplySink, Restoration } from './machine.ts'
 import { laneNameOf } from './outbox.ts'
 import { MemoryPieces, type Piece, type PieceStore } from './pieces.ts'
-import { QUEUE_QUERY } from './queue-command.ts'
+import { QUEUE_QUERY } from './queue/command.ts'
 import { SESSION_LIMITS, type SessionLimits, Sessions } from './session.ts'
 import { encodeBeginning, encodeSnapshot, SnapshotReader } from './snapshot.ts'
 import { TABLE, type Table, type Task, tableOf } from './table.ts'

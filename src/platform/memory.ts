@@ -1,8 +1,8 @@
 /** The memory driver on the real clock. */
 
-import { planCron } from '../cluster/cron.ts'
+import { planCron } from '../cluster/duty/cron.ts'
 import type { Driver } from '../driver/contract.ts'
-import { type MemoryDriverOptions, memoryDriver as memoryDriverOn } from '../driver/memory.ts'
+import { type MemoryDriverOptions, memoryDriver as memoryDriverOn } from '../driver/memory/memory.ts'
 import { RealClock, RealScheduler } from './clock.ts'
 
 /**

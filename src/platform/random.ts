@@ -1,7 +1,7 @@
 /** Randomness from the operating system: a node's seed and secret, and the nonces and proofs of its handshakes. */
 
 import { createHmac, randomBytes } from 'node:crypto'
-import type { HashSecret } from '../machine/key-hash.ts'
+import type { HashSecret } from '../machine/key-value/key-hash.ts'
 import type { HandshakeCrypto } from '../wire/handshake.ts'
 import { NONCE_BYTES } from '../wire/handshake.ts'
 

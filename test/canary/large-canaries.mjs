@@ -11,7 +11,7 @@ export const LARGE_CANARIES = [
   },
   {
     name: 'send a snapshot without the pieces behind it',
-    file: 'cluster/snapshot-pieces.js',
+    file: 'cluster/snapshot/pieces.js',
     find: 'bytes: snapshot.bytes + length,',
     replace: 'bytes: snapshot.bytes,',
     seeds: 200,
@@ -19,16 +19,16 @@ export const LARGE_CANARIES = [
   },
   {
     name: 'keep the pieces of a payload whose message is gone',
-    file: 'machine/queue-uploads.js',
+    file: 'machine/queue/uploads.js',
     find: 'this.#store.delete(id);',
     replace: '',
-    suite: 'test/unit/machine/queue-large.test.ts',
+    suite: 'test/unit/machine/queue/large.test.ts',
   },
   {
     name: 'take a payload for whole that lacks pieces',
-    file: 'machine/queue-uploads.js',
+    file: 'machine/queue/uploads.js',
     find: 'return pieces !== undefined && at === bytes;',
     replace: 'return pieces !== undefined;',
-    suite: 'test/unit/machine/queue-large.test.ts',
+    suite: 'test/unit/machine/queue/large.test.ts',
   },
 ]

@@ -3,7 +3,7 @@
 export const LIFETIME_CANARIES = [
   {
     name: 'deliver a message beside the one that replaces it',
-    file: 'machine/queue-execute.js',
+    file: 'machine/queue/execute.js',
     find: 'state.finish(slot, time, false);\n    const id',
     replace: 'const id',
     seeds: 30,
@@ -11,7 +11,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'forget what is to follow a message',
-    file: 'machine/queue-execute.js',
+    file: 'machine/queue/execute.js',
     find: 'window.successor = { ...message, body: message.body.slice() };',
     replace: '',
     seeds: 100,
@@ -19,7 +19,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'send at once what is to follow a message',
-    file: 'machine/queue-execute.js',
+    file: 'machine/queue/execute.js',
     find: 'window.successor = { ...message, body: message.body.slice() };',
     replace: 'state.send(message, time);',
     seeds: 60,
@@ -27,7 +27,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'keep the delay of a message that was put off',
-    file: 'machine/queue-execute.js',
+    file: 'machine/queue/execute.js',
     find: "const due = message.mode === 'replace' ?",
     replace: "const due = message.mode !== 'drop' ?",
     seeds: 30,
@@ -35,7 +35,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'let what replaces a message come at a time of its own',
-    file: 'machine/queue-execute.js',
+    file: 'machine/queue/execute.js',
     find: "const due = message.mode === 'replace' ?",
     replace: "const due = message.mode === 'drop' ?",
     seeds: 30,
@@ -43,7 +43,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'let no message expire',
-    file: 'machine/queue-execute.js',
+    file: 'machine/queue/execute.js',
     find: 'expires: expires === 0 ? NEVER :',
     replace: 'expires: expires >= 0 ? NEVER :',
     seeds: 30,
@@ -51,7 +51,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'let a message expire before its time',
-    file: 'machine/queue-execute.js',
+    file: 'machine/queue/execute.js',
     find: '(flags & 2) !== 0 ? capped(time + expires) :',
     replace: '(flags & 2) !== 0 ? capped(time + expires / 4) :',
     seeds: 50,
@@ -59,7 +59,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'take one message more than there is room for',
-    file: 'machine/queue-execute.js',
+    file: 'machine/queue/execute.js',
     find: 'const isFull = state.live.size >= limit;',
     replace: 'const isFull = state.live.size > limit;',
     seeds: 50,
@@ -67,7 +67,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'refuse a message for which there is room',
-    file: 'machine/queue-execute.js',
+    file: 'machine/queue/execute.js',
     find: 'const isFull = state.live.size >= limit;',
     replace: 'const isFull = state.live.size + 2 >= limit;',
     seeds: 50,
@@ -75,7 +75,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'make more room than is needed',
-    file: 'machine/queue-state.js',
+    file: 'machine/queue/state.js',
     find: "if (oldest !== -1)\n            this.die(oldest, 'overflow', time);",
     replace: "while (this.live.size > 0)\n            this.die(this.live.first(), 'overflow', time);",
     seeds: 50,
@@ -83,7 +83,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'lose a dead letter that is brought back',
-    file: 'machine/queue-state.js',
+    file: 'machine/queue/state.js',
     find: 'this.restore(slot, isWaiting ? FLAG.delayed : 0);',
     replace:
       'if (isWaiting)\n            this.restore(slot, FLAG.delayed);\n        else\n            this.#remove(slot);',
@@ -92,7 +92,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'let a message that was brought back expire again',
-    file: 'machine/queue-state.js',
+    file: 'machine/queue/state.js',
     find: 'messages.expires.set(slot, NEVER);\n        const isWaiting',
     replace: 'const isWaiting',
     seeds: 30,
@@ -100,7 +100,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'never let a name go',
-    file: 'machine/queue-execute.js',
+    file: 'machine/queue/execute.js',
     find: 'message.window === 0 ? NEVER : capped(time + message.window)',
     replace: 'NEVER',
     seeds: 60,
@@ -108,7 +108,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'let a name go before its window has passed',
-    file: 'machine/queue-execute.js',
+    file: 'machine/queue/execute.js',
     find: 'capped(time + message.window)',
     replace: 'capped(time + message.window / 4)',
     seeds: 60,
@@ -116,7 +116,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'let a name go when its message is done, though its window lasts',
-    file: 'machine/queue-deduplication.js',
+    file: 'machine/queue/deduplication.js',
     find: 'if (window.until === Number.POSITIVE_INFINITY || successor !== undefined)',
     replace: 'if (Math.max(0, 1))',
     seeds: 60,
@@ -124,7 +124,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'lengthen a window with each message that replaces another',
-    file: 'machine/queue-execute.js',
+    file: 'machine/queue/execute.js',
     find: "if (message.mode === 'debounce')",
     replace: 'if (Math.max(0, 1))',
     seeds: 100,
@@ -132,7 +132,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'send what was dropped',
-    file: 'machine/queue-execute.js',
+    file: 'machine/queue/execute.js',
     find: "if (message.mode === 'drop' || isCheck)\n        return window.id;",
     replace:
       "if (message.mode === 'drop' || isCheck) {\n        if (!isCheck)\n            state.send(message, time);\n        return window.id;\n    }",
@@ -141,7 +141,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'bring back dead letters of any reason when one is asked for',
-    file: 'machine/queue-execute.js',
+    file: 'machine/queue/execute.js',
     find: 'if (death === 0 || state.messages.details.get(slot)?.death === death)',
     replace: 'if (death >= 0)',
     seeds: 50,
@@ -149,7 +149,7 @@ export const LIFETIME_CANARIES = [
   },
   {
     name: 'say that more dead letters came back than did',
-    file: 'machine/queue-execute.js',
+    file: 'machine/queue/execute.js',
     find: 'state.redrive(slot, time);\n    return slots.length;',
     replace: 'state.redrive(slot, time);\n    return slots.length && limit + 1;',
     seeds: 30,

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { planCron } from '../../src/cluster/cron.ts'
+import { planCron } from '../../src/cluster/duty/cron.ts'
 import { leaseConformance } from '../../src/driver/conformance/lease.ts'
 import type { TimedConformanceCase } from '../../src/driver/conformance/message-case.ts'
 import { queueConformance } from '../../src/driver/conformance/queue.ts'
 import { topicConformance } from '../../src/driver/conformance/topic.ts'
 import type { Driver } from '../../src/driver/contract.ts'
-import { memoryDriver } from '../../src/driver/memory.ts'
+import { memoryDriver } from '../../src/driver/memory/memory.ts'
 import { EventQueue } from '../../src/simulation/event-queue.ts'
 
 const suites = { queue: queueConformance, topic: topicConformance, lease: leaseConformance }

@@ -1,4 +1,4 @@
-import { memoryDriver } from '../../src/driver/memory.ts'
+import { memoryDriver } from '../../src/driver/memory/memory.ts'
 import { conform } from './conform.ts'
 
 conform('memory', async () => memoryDriver())

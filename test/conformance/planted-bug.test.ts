@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { TroupeError } from '../../src/base/error.ts'
 import { keyValueConformance } from '../../src/driver/conformance/key-value.ts'
 import type { Change, Driver, KeyValueFacet, ScannedEntry, StoredValue } from '../../src/driver/contract.ts'
-import { memoryDriver } from '../../src/driver/memory.ts'
+import { memoryDriver } from '../../src/driver/memory/memory.ts'
 
 /** The facet as functions that need no `this`. */
 type Calls = {

@@ -75,7 +75,7 @@ export class Findings {
 
 type Subject = Pick<LedgerEvent, 'key' | 'serial' | 'id'>
 
-/** Tokens of a term lie between two multiples of it; see `cluster/deliveries`. */
+/** Tokens of a term lie between two multiples of it; see `cluster/duty/deliveries`. */
 const TERM = 2 ** 32
 
 /** Events of all processes in a few bytes each, for there are millions. */

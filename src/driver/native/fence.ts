@@ -1,6 +1,6 @@
 /** A fence lets a write happen only under a token that no newer one has replaced. */
 
-import { fencePart, placeOfLock } from '../../machine/lease-command.ts'
+import { fencePart, placeOfLock } from '../../machine/lease/command.ts'
 import type { Part } from '../../machine/transaction.ts'
 import type { Fence } from '../contract.ts'
 import type { Router } from './router.ts'

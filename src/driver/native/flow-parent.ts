@@ -1,6 +1,6 @@
 /** A flow's parent is where its child brings its result; the child carries it as the text of a header. */
 
-import type { ChildName } from '../../machine/queue-encode.ts'
+import type { ChildName } from '../../machine/queue/encode.ts'
 
 export interface Parent extends ChildName {
   readonly shard: number

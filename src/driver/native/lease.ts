@@ -18,7 +18,7 @@ import {
   LOCK_MAP,
   type LockState,
   placeOfLock,
-} from '../../machine/lease-command.ts'
+} from '../../machine/lease/command.ts'
 import type { AcquireOptions, CallOptions, Hold, LeaseFacet, LeaseHold, LockStatus } from '../contract.ts'
 import { ASK, Bodies, commandVerb } from './body.ts'
 import { changePart } from './effects.ts'

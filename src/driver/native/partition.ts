@@ -3,7 +3,7 @@
 import { ByteReader, type ByteWriter } from '../../base/bytes.ts'
 import { TroupeError } from '../../base/error.ts'
 import { decodeHeaders } from '../../base/headers.ts'
-import { decodeRecords, type TopicRecord } from '../../machine/topic-command.ts'
+import { decodeRecords, type TopicRecord } from '../../machine/topic/command.ts'
 import { OPERATION } from '../../wire/request.ts'
 import { readSubscriptionEvent, writeSubscribeRequest } from '../../wire/subscription.ts'
 import type { CallOptions, ReadRecord, RecordBatch } from '../contract.ts'

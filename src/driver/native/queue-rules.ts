@@ -1,8 +1,8 @@
 /** The rules of queues, as this driver makes them known to the cluster or learns them from it. */
 
 import type { Millis } from '../../base/time.ts'
-import { QUEUE_COMMAND, QUEUE_QUERY } from '../../machine/queue-command.ts'
-import { decodeSettingsAnswer, encodeConfigure, encodeQueueQuery } from '../../machine/queue-encode.ts'
+import { QUEUE_COMMAND, QUEUE_QUERY } from '../../machine/queue/command.ts'
+import { decodeSettingsAnswer, encodeConfigure, encodeQueueQuery } from '../../machine/queue/encode.ts'
 import type { CallOptions, QueueName, QueueRules } from '../contract.ts'
 import { ASK, type Bodies, commandVerb } from './body.ts'
 import { Operation } from './operation.ts'

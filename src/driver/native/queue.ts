@@ -4,9 +4,9 @@ import { invalidArgument } from '../../base/argument.ts'
 import type { ByteWriter } from '../../base/bytes.ts'
 import { isTroupeError, TroupeError } from '../../base/error.ts'
 import { decodeHeaders, encodeHeaders } from '../../base/headers.ts'
-import { checkCron } from '../../cluster/cron.ts'
+import { checkCron } from '../../cluster/duty/cron.ts'
 import { COMMAND } from '../../machine/command.ts'
-import { QUEUE_COMMAND, QUEUE_QUERY } from '../../machine/queue-command.ts'
+import { QUEUE_COMMAND, QUEUE_QUERY } from '../../machine/queue/command.ts'
 import {
   decodeInspect,
   decodePeek,
@@ -28,7 +28,7 @@ import {
   encodeSend,
   type PeekedMessage,
   type SendCommand,
-} from '../../machine/queue-encode.ts'
+} from '../../machine/queue/encode.ts'
 import { type ConsumerFacts, writeConsumersRequest } from '../../wire/delivery.ts'
 import { OPERATION } from '../../wire/request.ts'
 import type {

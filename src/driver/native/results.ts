@@ -2,7 +2,7 @@
 
 import { TroupeError } from '../../base/error.ts'
 import type { Millis, Timer } from '../../base/time.ts'
-import { RESULT_MAP, resultKey } from '../../machine/queue-command.ts'
+import { RESULT_MAP, resultKey } from '../../machine/queue/command.ts'
 import type { CallOptions, InspectedMessage } from '../contract.ts'
 import { deadLetter } from '../dead-letter.ts'
 import type { Router } from './router.ts'

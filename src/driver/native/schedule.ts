@@ -12,8 +12,8 @@ import {
   type ScheduleDefinition,
   type ScheduleStatus as StoredSchedule,
   scheduleKey,
-} from '../../machine/schedule-command.ts'
-import { encodePage } from '../../machine/topic-command.ts'
+} from '../../machine/schedule/command.ts'
+import { encodePage } from '../../machine/topic/command.ts'
 import type { CallOptions, ScheduleRule, ScheduleStatus } from '../contract.ts'
 import { ASK, type Bodies, commandVerb } from './body.ts'
 import { Operation } from './operation.ts'

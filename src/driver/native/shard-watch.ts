@@ -1,6 +1,6 @@
 /** A shard's watch stands at one node and moves to another, from where it had come, when that node cannot go on. */
 
-import { decodeChanges, type MapChange } from '../../machine/changes.ts'
+import { decodeChanges, type MapChange } from '../../machine/key-value/changes.ts'
 import type { Selection } from '../../machine/machine.ts'
 import type { WatchEvent } from '../../wire/request.ts'
 import { Backoff, type BackoffPorts } from './backoff.ts'

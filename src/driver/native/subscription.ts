@@ -12,7 +12,7 @@ import {
   type GroupState,
   TOPIC_COMMAND,
   TOPIC_MAP,
-} from '../../machine/topic-command.ts'
+} from '../../machine/topic/command.ts'
 import type { CallOptions, RecordBatch, SubscribeOptions, TopicName } from '../contract.ts'
 import { commandVerb } from './body.ts'
 import { Feed, type Spring } from './feed.ts'

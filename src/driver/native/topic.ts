@@ -21,7 +21,7 @@ import {
   type PartitionOffsets,
   TOPIC_COMMAND,
   TOPIC_QUERY,
-} from '../../machine/topic-command.ts'
+} from '../../machine/topic/command.ts'
 import type {
   CallOptions,
   Fence,

@@ -1,7 +1,7 @@
 /** A watch yields every change of a range of keys: those of one shard in their order, those of different shards as they come. */
 
 import { TroupeError } from '../../base/error.ts'
-import type { MapChange } from '../../machine/changes.ts'
+import type { MapChange } from '../../machine/key-value/changes.ts'
 import type { Selection } from '../../machine/machine.ts'
 import type { Change, WatchOptions } from '../contract.ts'
 import { Cursor, invalidCursor, readCursor } from './cursor.ts'

@@ -8,7 +8,7 @@ import { defineMap } from '../../../src/data/map.ts'
 import { MapHandle } from '../../../src/data/map-handle.ts'
 import type { StandardSchema } from '../../../src/data/schema.ts'
 import type { Driver, KeyValueFacet } from '../../../src/driver/contract.ts'
-import { memoryDriver } from '../../../src/driver/memory.ts'
+import { memoryDriver } from '../../../src/driver/memory/memory.ts'
 import { EventQueue } from '../../../src/simulation/event-queue.ts'
 
 const codec = new ValueCodec()

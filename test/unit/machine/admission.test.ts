@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { engineKind } from '../../../src/machine/admission.ts'
 import { COMMAND, encodeHead } from '../../../src/machine/command.ts'
-import { LEASE_COMMAND } from '../../../src/machine/lease-command.ts'
+import { LEASE_COMMAND } from '../../../src/machine/lease/command.ts'
 import { emitPart } from '../../../src/machine/outbox.ts'
-import { QUEUE_COMMAND } from '../../../src/machine/queue-command.ts'
-import { SCHEDULE_COMMAND } from '../../../src/machine/schedule-command.ts'
+import { QUEUE_COMMAND } from '../../../src/machine/queue/command.ts'
+import { SCHEDULE_COMMAND } from '../../../src/machine/schedule/command.ts'
 import { encodeTransaction } from '../../../src/machine/transaction.ts'
 import { anyone, bytes } from './operations.ts'
 

@@ -2,11 +2,11 @@ import { describe, expect, test } from 'vitest'
 import { BatchWriter } from '../../../src/machine/batch.ts'
 import { decodeCommandReply } from '../../../src/machine/command.ts'
 import { LEVEL } from '../../../src/machine/level.ts'
-import { QUEUE_COMMAND } from '../../../src/machine/queue-command.ts'
-import { encodeDelete } from '../../../src/machine/queue-encode.ts'
+import { QUEUE_COMMAND } from '../../../src/machine/queue/command.ts'
+import { encodeDelete } from '../../../src/machine/queue/encode.ts'
 import { Shard } from '../../../src/machine/shard.ts'
-import { encodePublish, TOPIC_COMMAND } from '../../../src/machine/topic-command.ts'
-import { command, configuring, QUEUE, sending } from './queue-operations.ts'
+import { encodePublish, TOPIC_COMMAND } from '../../../src/machine/topic/command.ts'
+import { command, configuring, QUEUE, sending } from './queue/operations.ts'
 
 const deletingSome = (limit: number) =>
   command(QUEUE_COMMAND.queueDelete, (writer) => encodeDelete(writer, QUEUE, limit))

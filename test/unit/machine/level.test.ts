@@ -2,8 +2,8 @@ import { expect, test } from 'vitest'
 import { BatchWriter } from '../../../src/machine/batch.ts'
 import { type CommandReply, decodeCommandReply } from '../../../src/machine/command.ts'
 import { Shard } from '../../../src/machine/shard.ts'
-import { encodeTopicConfigure, TOPIC_COMMAND } from '../../../src/machine/topic-command.ts'
-import { command } from './queue-operations.ts'
+import { encodeTopicConfigure, TOPIC_COMMAND } from '../../../src/machine/topic/command.ts'
+import { command } from './queue/operations.ts'
 
 const NO_LIMIT = Number.POSITIVE_INFINITY
 

@@ -3,14 +3,14 @@ import { describe, expect, test } from 'vitest'
 import { ByteReader } from '../../../src/base/bytes.ts'
 import { STATUS } from '../../../src/machine/command.ts'
 import { emitPart, encodeRelay, encodeRelayed, OutboxTable } from '../../../src/machine/outbox.ts'
-import { QUEUE_COMMAND } from '../../../src/machine/queue-command.ts'
-import { encodeSend } from '../../../src/machine/queue-encode.ts'
+import { QUEUE_COMMAND } from '../../../src/machine/queue/command.ts'
+import { encodeSend } from '../../../src/machine/queue/encode.ts'
 import { Shard } from '../../../src/machine/shard.ts'
 import type { Task } from '../../../src/machine/table.ts'
 import type { Part } from '../../../src/machine/transaction.ts'
-import { part, restored, together } from './lease-operations.ts'
+import { part, restored, together } from './lease/operations.ts'
 import { anyone, apply, bytes, contents, get, setting } from './operations.ts'
-import { configuring, outgoing, purging } from './queue-operations.ts'
+import { configuring, outgoing, purging } from './queue/operations.ts'
 
 const emitting = (target: number, key: string, value: number) => emitPart(target, part(setting(key, value)))
 const relaying = (source: number, body: Uint8Array) => bytes((writer) => encodeRelay(writer, source, body))

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { COMMAND } from '../../../src/machine/command.ts'
-import { attachPart, fencePart } from '../../../src/machine/lease-command.ts'
+import { attachPart, fencePart } from '../../../src/machine/lease/command.ts'
 import { emitPart } from '../../../src/machine/outbox.ts'
 import { Shard } from '../../../src/machine/shard.ts'
 import { PARTS_LIMIT, type Part } from '../../../src/machine/transaction.ts'
-import { acquiring, granting, lettingGo, part, restored, revokePart, together } from './lease-operations.ts'
+import { acquiring, granting, lettingGo, part, restored, revokePart, together } from './lease/operations.ts'
 import { anyone, apply, contents, deleting, from, get, resolve, setting } from './operations.ts'
 
 describe('a transaction', () => {

@@ -2,7 +2,7 @@
 
 import { SeededRandom } from '../../../src/base/random.ts'
 import type { Driver } from '../../../src/driver/contract.ts'
-import { memoryDriver } from '../../../src/driver/memory.ts'
+import { memoryDriver } from '../../../src/driver/memory/memory.ts'
 import { createTroupe, type Troupe } from '../../../src/runtime/troupe.ts'
 import { EventQueue } from '../../../src/simulation/event-queue.ts'
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { defineMap } from '../../../src/data/map.ts'
-import { memoryDriver } from '../../../src/driver/memory.ts'
+import { memoryDriver } from '../../../src/driver/memory/memory.ts'
 import { defineQueue } from '../../../src/message/queue.ts'
 import { open } from '../../../src/platform/open.ts'
 import { connectChannel } from '../../../src/platform/tcp-channel.ts'

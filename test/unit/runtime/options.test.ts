@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { memoryDriver } from '../../../src/driver/memory.ts'
+import { memoryDriver } from '../../../src/driver/memory/memory.ts'
 import { OPTIONS } from '../../../src/runtime/option-table.ts'
 import type { Environment, OpenOptions } from '../../../src/runtime/options.ts'
 import { parseOptions } from '../../../src/runtime/options.ts'

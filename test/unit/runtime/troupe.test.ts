@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { SeededRandom } from '../../../src/base/random.ts'
 import { defineMap } from '../../../src/data/map.ts'
-import { memoryDriver } from '../../../src/driver/memory.ts'
+import { memoryDriver } from '../../../src/driver/memory/memory.ts'
 import type { Troupe, TroupeParts } from '../../../src/runtime/troupe.ts'
 import { createTroupe } from '../../../src/runtime/troupe.ts'
 import { EventQueue } from '../../../src/simulation/event-queue.ts'
