@@ -7,6 +7,7 @@ import { NO_OPTIONS } from '../data/call.ts'
 import type { Delivered } from '../driver/contract.ts'
 import { EffectBuffer } from './effects.ts'
 import type { HandlerContext } from './handler.ts'
+import { insist } from './insist.ts'
 import { NO_HEADERS } from './outgoing.ts'
 import { facetOf, type MessageParts } from './parts.ts'
 import type { QueueMessage } from './queue.ts'
@@ -115,8 +116,10 @@ export class HandlerRun implements HandlerContext {
     const isAwaited = headers[PARENT_HEADER] !== undefined || headers[REQUEST_HEADER] !== undefined
     if (isAwaited) this.#open().answer(headers, RESULT_KEEP_MS)
     const effects = this.#effects
-    if (effects === undefined || effects.isEmpty) await this.delivered.acknowledge({})
-    else await this.delivered.commit(await effects.all(), {})
+    const all = effects === undefined || effects.isEmpty ? undefined : await effects.all()
+    const { delivered } = this
+    const settle = (): Promise<void> => (all === undefined ? delivered.acknowledge({}) : delivered.commit(all, {}))
+    await insist(this.#parts, delivered, settle)
     this.isCommitted = true
   }
 

@@ -12,6 +12,7 @@ import { BatchRun } from './batch-run.ts'
 import { encodeFailure, failureRecord } from './failure-record.ts'
 import type { BatchHandler, BatchWorkOptions, DrainResult, Handler, Worker, WorkOptions } from './handler.ts'
 import { HandlerRun } from './handler-run.ts'
+import { insist } from './insist.ts'
 import { facetOf, type MessageParts, pause } from './parts.ts'
 import type { QueueDefinition, QueueMessage } from './queue.ts'
 import { decide } from './retry.ts'
@@ -299,11 +300,10 @@ export class QueueWorker<Value, Input> implements Worker {
     // What ended because the worker ends, or has lost its lease, has not failed: it goes back as it is.
     if (this.#ending.signal.aborted || isLost || isCommitted) return
     const decision = decide(this.#definition.retry, error, delivered.attempt, this.#parts.random)
-    const settled =
-      decision === 'reject'
-        ? delivered.reject('rejected', encodeFailure(error), {})
-        : delivered.retry(decision, encodeFailure(error), {})
-    await settled.catch(() => undefined)
+    const record = encodeFailure(error)
+    const settle = (): Promise<void> =>
+      decision === 'reject' ? delivered.reject('rejected', record, {}) : delivered.retry(decision, record, {})
+    await insist(this.#parts, delivered, settle).catch(() => undefined)
     // A listener that fails, at once or later, must not cost the worker the handlers that it runs.
     this.#tell(error, delivered).catch(() => undefined)
   }
@@ -335,7 +335,8 @@ export async function receivedMessage<Value, Input>(
     const value = isLate ? await within(valid, `the schema of '${name}'`, { signal: delivered.lost }, parts) : valid
     return { id, key, value, headers, attempt, sentAt }
   } catch (error) {
-    await delivered.reject('validation', encodeFailure(error), {}).catch(() => undefined)
+    const record = encodeFailure(error)
+    await insist(parts, delivered, () => delivered.reject('validation', record, {})).catch(() => undefined)
     return undefined
   }
 }
