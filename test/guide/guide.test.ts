@@ -22,6 +22,11 @@ interface Page {
 const WAIT = 'await new Promise((again) => setTimeout(again, 20))'
 
 const PAGES: Readonly<Record<string, Page>> = {
+  'README.md': {
+    reader: 'async function deliver(_: { to: string }, __: { signal: AbortSignal }) {}',
+    end: 'console.log(ann?.value)',
+    prints: ["{ name: 'Ann', mails: 1 }"],
+  },
   'queue.md': {
     reader: `
       const delivered: string[] = []
@@ -76,7 +81,8 @@ function blocks(page: string, language: string): readonly string[] {
 
 /** The page's blocks, in their order, as one program. */
 function programOf(page: string, { reader, end }: Page): string {
-  const code = [reader, ...blocks(`docs/guide/${page}`, 'ts'), end, 'await troupe.close()'].join('\n')
+  const path = page === 'README.md' ? page : `docs/guide/${page}`
+  const code = [reader, ...blocks(path, 'ts'), end, 'await troupe.close()'].join('\n')
   return code.replace("'./data'", JSON.stringify(join(data, page)))
 }
 
