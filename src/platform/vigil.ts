@@ -8,21 +8,33 @@ const LONGEST: Millis = 0.5
 const PATIENCE = 4
 /** One that does not save this part of the waiting is not worth its processor time. */
 const SAVED = 0.1
-/** Each time in so many is tried the other way, to see whether that has become better. */
+/** One trial shows no more than this. */
+const MOST_SAVED = 0.25
+/** Each time in so many is a trial of the other way, to see whether that has become better; the first ones come sooner. */
 const TRIED_EVERY = 128
-/** So many waitings make what is usual; of what is only tried now and then fewer do, or it would take long to notice. */
+const FIRST_TRIED_EVERY = 8
+/** So many waitings, and so many trials, make what is usual. */
 const LATELY = 32
-const LATELY_TRIED = 8
+const TRIALS_LATELY = 8
+/** What is usual is never nothing: it changes by a part of itself. */
+const SHORTEST: Millis = 0.001
 
-/** Decides each time whether to stay awake, by how long the waiting was lately when it did and when it did not. */
+/**
+ * Decides each time whether to stay awake, by how much sooner answers came lately when it did. A trial is compared with what
+ * is usual at that moment: when the disk has become slower since the last one, all waiting is longer, whichever way it is done.
+ */
 export class Vigil {
-  readonly #asleep = new Usual()
-  readonly #awake = new Usual()
+  /** How long waiting is usually, in the way it is done now. */
+  #usual: Millis = 0
+  #count = 0
+  #isUsuallyAwake = false
+  /** How much longer it is asleep. */
+  #saved: Millis = 0
+  #trials = 0
+  #untilTrial = LATELY
   #since: Millis = 0
   #isWaiting = false
-  #isAwake = false
   #isTrial = false
-  #count = 0
 
   /** Something was said. Whether to stay awake; false too while an earlier answer is awaited. */
   begin(now: Millis): boolean {
@@ -31,17 +43,15 @@ export class Vigil {
     this.end(now)
     this.#isWaiting = true
     this.#since = now
-    this.#count++
-    const isPossible = this.#asleep.isKnown && this.#asleep.wait <= LONGEST
-    const pays = !this.#awake.isKnown || this.#awake.wait < (1 - SAVED) * this.#asleep.wait
-    this.#isTrial = this.#count % TRIED_EVERY === 0
-    this.#isAwake = isPossible && pays !== this.#isTrial
-    return this.#isAwake
+    this.#isTrial = this.#untilTrial === 0 && this.#usual <= LONGEST
+    if (this.#untilTrial > 0) this.#untilTrial--
+    else this.#untilTrial = this.#trials < TRIALS_LATELY ? FIRST_TRIED_EVERY : TRIED_EVERY
+    return this.#isUsuallyAwake !== this.#isTrial
   }
 
   /** The answer takes unusually long: sleep until it wakes the thread. */
   isOver(now: Millis): boolean {
-    const patience = this.#awake.isKnown ? PATIENCE * this.#awake.wait : LONGEST
+    const patience = this.#count < LATELY ? LONGEST : PATIENCE * this.#usual
     return now - this.#since > Math.min(LONGEST, patience)
   }
 
@@ -49,26 +59,29 @@ export class Vigil {
   end(now: Millis): void {
     if (!this.#isWaiting) return
     this.#isWaiting = false
-    const usual = this.#isAwake ? this.#awake : this.#asleep
-    usual.add(now - this.#since, this.#isTrial ? LATELY_TRIED : LATELY)
-  }
-}
-
-/** How long waiting has been lately: the median, so that a pause of the disk or of a collector counts once, however long it was. */
-class Usual {
-  wait: Millis = 0
-  #count = 0
-
-  get isKnown(): boolean {
-    return this.#count === LATELY
+    if (this.#isTrial) this.#tried(now - this.#since)
+    else this.#waited(now - this.#since)
+    const pays = this.#saved > SAVED * this.#usual && this.#usual <= LONGEST
+    if (pays === this.#isUsuallyAwake) return
+    this.#isUsuallyAwake = pays
+    this.#usual = Math.max(SHORTEST, this.#usual + (pays ? -this.#saved : this.#saved))
   }
 
-  /** Goes up or down by the same part whether the waiting was a little longer or much, and so settles where both are as frequent. */
-  add(waited: Millis, lately: number): void {
-    if (!this.isKnown) this.#count++
-    const step = this.wait / Math.min(this.#count, lately)
-    if (this.#count === 1) this.wait = waited
-    else this.wait += waited > this.wait ? step : -step
-    this.wait = Math.min(this.wait, 2 * LONGEST)
+  /** The median: up or down by the same part, whether the waiting was a little longer or, in a pause of the disk, very much. */
+  #waited(wait: Millis): void {
+    if (this.#count < LATELY) this.#count++
+    const step = this.#usual / this.#count
+    if (this.#count === 1) this.#usual = wait
+    else this.#usual += wait > this.#usual ? step : -step
+    this.#usual = Math.max(SHORTEST, Math.min(this.#usual, 2 * LONGEST))
+  }
+
+  /** The mean, in which none counts much: in a trial, too, the disk may pause. */
+  #tried(wait: Millis): void {
+    if (this.#trials < TRIALS_LATELY) this.#trials++
+    const most = MOST_SAVED * this.#usual
+    const longer = Math.max(-most, Math.min(wait - this.#usual, most))
+    const saved = this.#isUsuallyAwake ? longer : -longer
+    this.#saved += (saved - this.#saved) / this.#trials
   }
 }

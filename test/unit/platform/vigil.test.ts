@@ -39,7 +39,7 @@ describe('a vigil', () => {
   test('is given up for nearly all when it saves nothing, and comes back when it does', () => {
     const talk = new Talk()
     talk.answers(300, QUICK)
-    talk.answers(300, { awake: 0.26, asleep: 0.26 })
+    talk.answers(1_500, { awake: 0.26, asleep: 0.26 })
     const { kept } = talk.answers(1_000, { awake: 0.26, asleep: 0.26 })
     expect(kept).toBeLessThan(60)
     talk.answers(20_000, QUICK)
@@ -52,6 +52,15 @@ describe('a vigil', () => {
     const slow = { awake: 5, asleep: 5 }
     expect(talk.answers(100, slow).givenUp).toBeLessThan(40)
     expect(talk.answers(10_000, slow)).toEqual({ kept: 0, givenUp: 0 })
+  })
+
+  test('is kept where a disk is now quicker and now slower, for answers come later either way', () => {
+    const talk = new Talk()
+    talk.answers(300, QUICK)
+    for (const slower of [0.1, 0, 0.15, 0.05, 0.12, 0]) {
+      const answers = { awake: QUICK.awake + slower, asleep: QUICK.asleep + slower }
+      expect(talk.answers(200, answers).kept).toBeGreaterThan(197)
+    }
   })
 
   test('counts a pause of seconds as one long waiting', () => {
