@@ -40,6 +40,8 @@ export class SessionLease implements Subscriber {
   #validUntil: Millis
   #timer: Timer | undefined
   #isEnded = false
+  /** The cluster has said that it is over. */
+  #isGone = false
 
   private constructor(parts: LeaseParts, id: number, shard: number, ttl: Millis) {
     this.#parts = parts
@@ -93,15 +95,18 @@ export class SessionLease implements Subscriber {
     this.#revoke({}).catch(() => {})
   }
 
-  /** Ends it in the cluster; resolves also when it was over already. */
+  /**
+   * Ends it in the cluster; resolves also when it was over already. One that was lost here may live on there, for as long
+   * again where the leader has changed, and keep others from what it held.
+   */
   async end(options: CallOptions): Promise<void> {
-    if (this.#isEnded) return
     this.#stop()
-    await this.#revoke(options)
+    if (!this.#isGone) await this.#revoke(options)
   }
 
-  #revoke(options: CallOptions): Promise<unknown> {
-    return this.#parts.router.submit(new Operation(REVOKE, { shard: this.shard, value: this.#body() }), options)
+  async #revoke(options: CallOptions): Promise<void> {
+    await this.#parts.router.submit(new Operation(REVOKE, { shard: this.shard, value: this.#body() }), options)
+    this.#isGone = true
   }
 
   #body(): Uint8Array {
@@ -127,7 +132,10 @@ export class SessionLease implements Subscriber {
     this.#parts.router.submit(asked, { timeout: this.#validUntil - now }).then(
       (exists) => {
         if (exists) this.#validUntil = Math.max(this.#validUntil, now + this.ttl * (1 - MARGIN))
-        else this.#lose('has ended in the cluster')
+        else {
+          this.#isGone = true
+          this.#lose('has ended in the cluster')
+        }
       },
       // Another one follows in time.
       () => {},

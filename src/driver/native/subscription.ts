@@ -2,7 +2,7 @@
 
 import { ByteReader } from '../../base/bytes.ts'
 import { isTroupeError, TroupeError } from '../../base/error.ts'
-import type { Timer } from '../../base/time.ts'
+import type { Millis, Timer } from '../../base/time.ts'
 import {
   decodeGroupState,
   encodeCommit,
@@ -203,7 +203,7 @@ export class Member implements Spring, BatchHandler {
     this.#over.abort()
     this.#grace?.cancel()
     this.#loseAll()
-    return this.#leave()
+    return this.#leave(FAREWELL_MS)
   }
 
   received(batch: Batch): void {
@@ -243,7 +243,8 @@ export class Member implements Spring, BatchHandler {
         if (!this.#over.signal.aborted && !isTroupeError(error, ...PASSING)) throw error
       }
       this.#loseAll()
-      await this.#leave()
+      // Its former self would keep its partitions for as long as its lease lives.
+      await this.#leave(MEMBER_TTL_MS)
       await this.#pause()
     }
   }
@@ -343,8 +344,8 @@ export class Member implements Spring, BatchHandler {
   }
 
   /** Its partitions pass on when the lease ends; if this fails, when it has run out. */
-  async #leave(): Promise<void> {
-    await this.#lease?.end({ timeout: FAREWELL_MS }).catch(() => {})
+  async #leave(timeout: Millis): Promise<void> {
+    await this.#lease?.end({ timeout }).catch(() => {})
   }
 
   #loseAll(): void {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { SeededRandom } from '../../../../src/base/random.ts'
 import type { Millis } from '../../../../src/base/time.ts'
 import { Bodies } from '../../../../src/driver/native/body.ts'
@@ -6,11 +6,11 @@ import type { Router } from '../../../../src/driver/native/router.ts'
 import { type LeaseParts, SessionLease } from '../../../../src/driver/native/session-lease.ts'
 import { VirtualTime } from './world.ts'
 
-/** A router whose shard answers everything after `delay`, or never within the time a call has. */
-function partsOf(time: VirtualTime, delay: Millis): LeaseParts {
+/** A router whose shard answers everything after `delay`, or never within the time a call has; whether the lease exists says `exists`. */
+function partsOf(time: VirtualTime, delay: Millis, exists = true): LeaseParts {
   const submit = (_: unknown, { timeout = Number.POSITIVE_INFINITY }: { timeout?: Millis }): Promise<unknown> =>
     new Promise((resolve, reject) => {
-      if (delay <= timeout) time.at(time.now() + delay, () => resolve(true))
+      if (delay <= timeout) time.at(time.now() + delay, () => resolve(exists))
       else time.at(time.now() + timeout, () => reject(new Error('too late')))
     })
   const router = { submit, subscribers: new Set() } as unknown as Router
@@ -34,5 +34,30 @@ describe('a session lease', () => {
     expect(lease.lost.aborted).toBe(false)
     await time.advance(2)
     expect(lease.lost.reason).toMatchObject({ code: 'LEASE_LOST' })
+  })
+
+  test('that was lost here is ended in the cluster all the same, once: there it may live on', async () => {
+    const time = new VirtualTime()
+    const parts = partsOf(time, 1)
+    const { lease } = SessionLease.begin(parts, 0, 1000, {})
+    await time.advance(10)
+    time.sleep(1000)
+    expect(lease.lost.aborted).toBe(true)
+    const submit = vi.spyOn(parts.router, 'submit')
+    await time.until(lease.end({}))
+    expect(submit).toHaveBeenCalledTimes(1)
+    await time.until(lease.end({}))
+    expect(submit).toHaveBeenCalledTimes(1)
+  })
+
+  test('that the cluster has ended is not ended again', async () => {
+    const time = new VirtualTime()
+    const parts = partsOf(time, 1, false)
+    const { lease } = SessionLease.begin(parts, 0, 1000, {})
+    await time.advance(500)
+    expect(lease.lost.aborted).toBe(true)
+    const submit = vi.spyOn(parts.router, 'submit')
+    await time.until(lease.end({}))
+    expect(submit).not.toHaveBeenCalled()
   })
 })

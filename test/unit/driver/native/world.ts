@@ -79,6 +79,11 @@ export class VirtualTime implements Clock, Scheduler {
     this.#now = end
   }
 
+  /** Time passes, and nothing runs meanwhile: the process was suspended. */
+  sleep(by: Millis): void {
+    this.#now += by
+  }
+
   /** Lets time pass until the promise settles, at most a virtual minute. */
   async until<Value>(promise: Promise<Value>): Promise<Value> {
     let isSettled = false
