@@ -243,8 +243,8 @@ export class SimulatedCluster implements Victim {
     this.#site(node).storage.failNextSync(false)
   }
 
-  /** Damages one bit of each of these files; returns how many there are. */
   damage(node: NodeId, isChosen: (file: string) => boolean): number {
+    this.#invariants.damaged(node)
     return this.#site(node).storage.damage(isChosen)
   }
 
@@ -285,6 +285,7 @@ export class SimulatedCluster implements Victim {
       fatal: (error: unknown) => this.#stopped(site, error),
       observe: (event: NodeEvent) => {
         if (event.type === 'disconnected') this.coverage.reached('connection-lost')
+        if (event.type === 'mended') this.coverage.reached('piece-mended')
         if (event.type === 'raft' && event.event.type === 'truncated') this.coverage.reached('tail-truncated')
       },
     }

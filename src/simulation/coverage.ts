@@ -24,6 +24,8 @@ export const STATES = {
   'message-dead': 'a message became a dead letter',
   'settlement-fenced': 'a consumer settled a message whose lease was over, and was refused',
   'large-delivered': 'a payload came in pieces',
+  'piece-mended': 'a damaged piece of a payload came from another replica',
+  'piece-missing': 'a damaged piece could not be had, because no other replica was there',
   'send-deduplicated': 'a message was sent again under its deduplication id',
   'message-superseded': 'a message took the place of another one of its deduplication id, or follows it',
   'message-expired': 'a message became a dead letter because its time was over',

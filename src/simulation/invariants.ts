@@ -45,6 +45,7 @@ export class Invariants {
   /** How far the log of each node that is down reaches, its snapshots included. */
   readonly #reach = new Map<NodeId, ReadonlyMap<GroupId, LogIndex>>()
   readonly #running = new Map<NodeId, Inspected>()
+  readonly #damaged = new Set<NodeId>()
 
   constructor(coverage: Coverage) {
     this.#coverage = coverage
@@ -114,6 +115,11 @@ export class Invariants {
     }
   }
 
+  /** The disk of a node has damaged pieces: it may lack some from now on. */
+  damaged(node: NodeId): void {
+    this.#damaged.add(node)
+  }
+
   /** All replicas that run hold the state of what they have applied; those that have applied everything, all that it refers to. */
   checkDigests(): void {
     for (const { id, node } of this.#running.values()) {
@@ -121,7 +127,7 @@ export class Invariants {
         const ledger = this.#ledger(group.id)
         ledger.digests(id, group.applied.index, group.machine.digest())
         // What a later entry deletes may be gone already, until that entry has been executed again.
-        if (group.applied.index < ledger.decided) continue
+        if (this.#damaged.has(id) || group.applied.index < ledger.decided) continue
         for (const piece of group.machine.pieces()) checkPiece(id, group, piece)
       }
     }

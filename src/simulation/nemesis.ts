@@ -6,7 +6,7 @@ import type { Millis } from '../base/time.ts'
 import type { Coverage } from './coverage.ts'
 import type { EventQueue } from './event-queue.ts'
 import { partition } from './partition.ts'
-import type { FaultKind, Scenario } from './scenario.ts'
+import { type FaultKind, PIECE_FAULT, type Scenario } from './scenario.ts'
 import type { Trace } from './trace.ts'
 
 /** What can be done to a cluster. Doing what is done already changes nothing. */
@@ -26,6 +26,8 @@ export interface Victim {
   /** The next sync fails, unless the disk is mended before. */
   failDisk(node: NodeId): void
   mendDisk(node: NodeId): void
+  /** Damages one bit of each of these files; returns how many there are. */
+  damage(node: NodeId, isChosen: (file: string) => boolean): number
   cut(from: NodeId, to: NodeId): void
   heal(from: NodeId, to: NodeId): void
 }
@@ -90,6 +92,7 @@ export class Nemesis {
     if (kind === undefined || node === undefined) return
     this.faults++
     if (kind === 'partition') this.#partition()
+    else if (kind === PIECE_FAULT) this.#rot()
     else if (kind === 'power') this.#power()
     else this.#hurt(kind, node)
   }
@@ -141,6 +144,15 @@ export class Nemesis {
       victim.crash(node)
       this.#wound('power', [node], { for: 3000, heal: () => victim.restart(node) })
     }
+  }
+
+  /** Of what one node alone has damaged there is a whole copy. */
+  #rot(): void {
+    const victim = this.#victim
+    const node = victim.nodes[this.#scenario.seed % victim.nodes.length]
+    if (node === undefined || !victim.isRunning(node)) return
+    this.#ports.trace.record(`fault rot ${node}`)
+    victim.damage(node, (file) => file.startsWith('pieces-'))
   }
 
   #partition(): void {

@@ -1,6 +1,7 @@
 /** The queue workload sends, delays, deduplicates, fails, abandons and acknowledges messages, some of which are poison. */
 
 import { required } from '../base/assert.ts'
+import { isTroupeError } from '../base/error.ts'
 import type { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
 import type { Delivered, OutgoingMessage, QueueFacet, QueueName, QueueRules } from '../driver/contract.ts'
@@ -12,6 +13,7 @@ import type { Coverage } from './coverage.ts'
 import { producer } from './producer.ts'
 import type { Program, ProgramContext } from './program.ts'
 import { checkQueue, type DeathRecord, type DeliveryRecord, type QueueEvent, type SendRecord } from './queue-check.ts'
+import { PIECE_FAULT } from './scenario.ts'
 import { lagOf, type Workload, type WorkloadPorts } from './workload.ts'
 
 const SENDERS = 2
@@ -32,10 +34,12 @@ interface Shape {
   readonly mischief: number
   /** Most messages that a consumer holds at once. */
   readonly credit: number
+  /** Pieces are damaged, and whoever has them whole may be out of reach for a while. */
+  readonly rots: boolean
 }
 
 export function queueWorkload({ scenario, random, coverage }: WorkloadPorts): Workload {
-  const shape = drawShape(random)
+  const shape = drawShape(random, scenario.faults.includes(PIECE_FAULT))
   const log = new QueueLog(coverage)
   const senders = Array.from({ length: SENDERS }, (_, at) => senderOf(`sender-${at}`, shape, log))
   const consumers = Array.from({ length: CONSUMERS }, (_, at) => consumerOf(`consumer-${at}`, shape, log))
@@ -51,7 +55,7 @@ export function queueWorkload({ scenario, random, coverage }: WorkloadPorts): Wo
   }
 }
 
-function drawShape(random: SeededRandom): Shape {
+function drawShape(random: SeededRandom, rots: boolean): Shape {
   const { name, rules } = defineQueue('jobs', {
     order: random.next() < 0.6 ? 'key' : 'none',
     lease: 1500 + random.below(3000),
@@ -62,6 +66,7 @@ function drawShape(random: SeededRandom): Shape {
     pauseMs: 20 + random.below(200),
     mischief: random.next() < 0.5 ? 0.3 : 0,
     credit: random.next() < 0.2 ? 150 : 8,
+    rots,
   }
 }
 
@@ -124,6 +129,11 @@ class QueueLog {
     this.#coverage.reached('large-delivered')
     const found = UTF8.decode(payload)
     if (found !== repeated(record.content, payload.length)) record.content = `${record.content} with another payload`
+  }
+
+  /** The payload of a message cannot be had at present. */
+  missed(): void {
+    this.#coverage.reached('piece-missing')
   }
 
   fenced(record: DeliveryRecord): void {
@@ -222,7 +232,7 @@ async function handle(message: DeliveredMessage, record: DeliveryRecord, parts: 
   // After the faults everything is worked off.
   const chance = closing.aborted ? 1 : random.next() / shape.mischief
   const isPoison = record.content.endsWith(POISON)
-  await fetchPayload(message, record, log)
+  const isHere = await fetchPayload(message, record, parts)
   await sleep(random.below(50))
   if (chance < 0.1) await attempt(message.extend(2 * message.leaseMs, {}), 'FENCED')
   if (chance < 0.2) await sleep(random.below(2 * message.leaseMs))
@@ -233,7 +243,7 @@ async function handle(message: DeliveredMessage, record: DeliveryRecord, parts: 
     else abandoned.push(record)
     return
   }
-  record.asked = isPoison ? 'retry' : drawSettlement(chance)
+  record.asked = !isHere ? 'release' : isPoison ? 'retry' : drawSettlement(chance)
   record.settledAt = now()
   const settled = await attempt(settle(message, record.asked, random.below(400)), 'FENCED', 'LEASE_LOST')
   if (settled.outcome === 'unknown') record.end = 'unknown'
@@ -241,15 +251,24 @@ async function handle(message: DeliveredMessage, record: DeliveryRecord, parts: 
   else log.fenced(record)
 }
 
-/** A large payload that cannot be had is lost, unless the lease is. */
-async function fetchPayload({ large }: DeliveredMessage, record: DeliveryRecord, log: QueueLog): Promise<void> {
-  if (large === undefined) return
+/** Whether it is here, as far as there is one. A large payload that cannot be had is lost, unless the lease is or somebody else has it. */
+async function fetchPayload(
+  { large }: DeliveredMessage,
+  record: DeliveryRecord,
+  { shape, log }: HandlerParts,
+): Promise<boolean> {
+  if (large === undefined) return true
   try {
     const fetched = await attempt(large.fetch(), 'FENCED', 'LEASE_LOST')
     if (fetched.outcome === 'ok') log.fetched(record, fetched.value)
   } catch (error) {
+    if (shape.rots && isTroupeError(error, 'DATA_DAMAGED')) {
+      log.missed()
+      return false
+    }
     record.content = `${record.content} without its payload (${error instanceof Error ? error.message : String(error)})`
   }
+  return true
 }
 
 function contentOf({

@@ -10,14 +10,17 @@ import type { WorkloadShape } from './register-workload.ts'
 export const FAULTS = ['crash', 'power', 'pause', 'partition', 'clock', 'slow-disk', 'failing-disk', 'network'] as const
 /** What happens to programs rather than to nodes. */
 export const PROGRAM_FAULTS = ['kill', 'stall'] as const
+/** What happens to the files of large payloads, on one node of at least three. */
+export const PIECE_FAULT = 'rot' as const
 
 /**
  * `'crash'` a node dies with what it had not synced · `'power'` all nodes do at once · `'pause'` a node stands still ·
  * `'partition'` see `PARTITIONS` · `'clock'` a calendar is set wrong · `'slow-disk'` syncs take up to two seconds ·
  * `'failing-disk'` a sync fails and the node stops · `'network'` loss, delay, and for some seeds repetition and disorder.
- * Of a workload with programs: `'kill'` one dies and is started again · `'stall'` one stands still.
+ * Of a workload with programs: `'kill'` one dies and is started again · `'stall'` one stands still. Of the queue: `'rot'` a bit of each large
+ * payload is another one, always on the same node.
  */
-export type FaultKind = (typeof FAULTS)[number] | (typeof PROGRAM_FAULTS)[number]
+export type FaultKind = (typeof FAULTS)[number] | (typeof PROGRAM_FAULTS)[number] | typeof PIECE_FAULT
 
 export interface Scenario {
   readonly seed: number

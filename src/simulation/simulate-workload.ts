@@ -11,7 +11,15 @@ import { Nemesis } from './nemesis.ts'
 import { Programs } from './program.ts'
 import { ProgramNemesis } from './program-nemesis.ts'
 import { queueWorkload } from './queue-workload.ts'
-import { drawScenario, type FaultKind, PROGRAM_FAULTS, QUIET, type Scenario, type ScenarioChoice } from './scenario.ts'
+import {
+  drawScenario,
+  type FaultKind,
+  PIECE_FAULT,
+  PROGRAM_FAULTS,
+  QUIET,
+  type Scenario,
+  type ScenarioChoice,
+} from './scenario.ts'
 import { scheduleWorkload } from './schedule-workload.ts'
 import { shareWorkload } from './share-workload.ts'
 import { topicWorkload } from './topic-workload.ts'
@@ -114,9 +122,14 @@ export async function simulateWorkload(options: WorkloadOptions): Promise<Worklo
  * Most seeds have faults of programs, too. Frames keep their order and come once, as on any connection: that Raft bears more
  * is shown by `simulate`, but what nodes forward for applications need not.
  */
-function adapt(drawn: Scenario, { faults, virtualSeconds }: ScenarioChoice, random: SeededRandom): Scenario {
-  const more: readonly FaultKind[] = PROGRAM_FAULTS.filter(() => random.next() < 0.5)
+function adapt(
+  drawn: Scenario,
+  { faults, virtualSeconds, workload }: WorkloadOptions,
+  random: SeededRandom,
+): Scenario {
+  const more: FaultKind[] = PROGRAM_FAULTS.filter(() => random.next() < 0.5)
   const isQuiet = drawn.faults.length === 0 && random.next() < 0.5
+  if (workload === 'queue' && drawn.nodes > 2 && random.next() < 0.4) more.push(PIECE_FAULT)
   return {
     ...drawn,
     faults: faults ?? (isQuiet ? [] : [...drawn.faults, ...more]),
@@ -125,9 +138,9 @@ function adapt(drawn: Scenario, { faults, virtualSeconds }: ScenarioChoice, rand
   }
 }
 
-/** All nodes but one, which is left as the nemesis left it; in a cluster without a spare node, all. */
-function coreOf({ nodes }: SimulatedCluster, random: SeededRandom): SimulatedCluster['nodes'] {
-  const spare = nodes.length < 3 ? undefined : nodes[random.below(nodes.length * 2)]
+/** All nodes but one, which is left as the nemesis left it; in a cluster without a spare node, all: also where one has damaged what the spare one may have. */
+function coreOf({ nodes, scenario }: SimulatedCluster, random: SeededRandom): SimulatedCluster['nodes'] {
+  const spare = nodes.length < 3 || scenario.faults.includes(PIECE_FAULT) ? undefined : nodes[random.below(nodes.length * 2)]
   return nodes.filter((node) => node !== spare)
 }
 
