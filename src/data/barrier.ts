@@ -3,6 +3,7 @@
 import { checkFunction, invalidArgument } from '../base/argument.ts'
 import { isTroupeError, TroupeError } from '../base/error.ts'
 import type { CallOptions } from '../driver/contract.ts'
+import { standing } from '../driver/contract-standing.ts'
 import { CALL_OPTIONS, checkCall, MOST_TIMEOUT_MS, NO_OPTIONS } from './call.ts'
 import { acquireLock, type LockParts, useHeld } from './lock.ts'
 import { defineMap, type TroupeMap } from './map.ts'
@@ -122,10 +123,8 @@ async function changedUntil<Value>(
   holds: (value: Value | undefined) => boolean,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const watch = map.watch({ range: { from: key, until: `${key}\0` }, signal })
-  const changes = watch[Symbol.asyncIterator]()
-  const changed = changes.next()
-  changed.catch(() => undefined)
+  const range = { from: key, until: `${key}\0` }
+  const { changes, first: changed } = await standing((onStanding) => map.watch({ range, signal, onStanding }))
   try {
     if (holds((await map.get(key, { signal }))?.value)) return true
     await changed

@@ -42,7 +42,7 @@ import { validate } from './schema.ts'
 import { endOf, mapStream } from './stream.ts'
 
 const SCAN_OPTIONS: ReadonlySet<string> = new Set([...READ_OPTIONS, 'prefix', 'from', 'until', 'reverse', 'limit'])
-const WATCH_OPTIONS: ReadonlySet<string> = new Set(['prefix', 'range', 'from', 'signal'])
+const WATCH_OPTIONS: ReadonlySet<string> = new Set(['prefix', 'range', 'from', 'signal', 'onStanding'])
 const RANGE_BOUNDS: ReadonlySet<string> = new Set(['from', 'until'])
 const EVERYTHING: KeyRange = { from: '', until: '' }
 
@@ -157,7 +157,8 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
     checkCall('map.watch', options, WATCH_OPTIONS)
     const { prefix, range, ...watch } = options
     if (range !== undefined) refuseUnknownOptions('range', range, RANGE_BOUNDS)
-    const { from: position } = watch
+    const { from: position, onStanding } = watch
+    if (onStanding !== undefined) checkFunction('onStanding', onStanding)
     if (position !== undefined && typeof position !== 'string' && !(typeof position === 'bigint' && position >= 0n)) {
       throw invalidArgument('from is a revision (a bigint) or the cursor of a change')
     }

@@ -125,6 +125,8 @@ export interface MapWatchOptions {
    * as far as the clocks agree. A cursor is exact for all of them.
    */
   readonly from?: Revision | string
+  /** Called once the watch stands: whatever changes from then on comes. It takes as long as a shard has no leader. */
+  readonly onStanding?: () => void
   /** Ends the watch: the consumer's loop throws the signal's reason, unless it is `troupe.signal` that ends in order. */
   readonly signal?: AbortSignal
 }
@@ -189,7 +191,8 @@ export interface TroupeMap<Value, Input = Value> {
 
   /**
    * Changes as they happen, without gaps, those of one key in order. A watch that falls too far behind ends with
-   * `COMPACTED`: scan again and watch from there. The watch stands once the first `next` was called. When
+   * `COMPACTED`: scan again and watch from there. The watch begins when `next` is first called, and stands when
+   * `onStanding` is: read then, and no change falls between what was read and what comes. When
    * the Troupe is closed or drained, the loop ends.
    *
    * @example

@@ -79,6 +79,8 @@ export interface WatchOptions {
   readonly signal?: AbortSignal
   /** Changes after this revision (in every shard) or right after this cursor; default: from now on. */
   readonly from?: Revision | string
+  /** Called once the watch stands: whatever changes from then on comes. Before `next` it is not begun, and it takes as long as a shard has no leader. */
+  readonly onStanding?: () => void
 }
 
 /**
@@ -93,7 +95,7 @@ export interface KeyValueFacet {
   delete(map: string, key: string, options: WriteOptions): Promise<Written & { readonly existed: boolean }>
   /** Entries in key order across all shards, fetched page by page while the consumer asks for more; each page is a read of its own. */
   scan(map: string, range: KeyRange, options: ScanOptions): AsyncIterable<ScannedEntry>
-  /** Every change of the range, in revision order within a shard, without gaps; ends with `COMPACTED` when it fell too far behind. The watch stands when `next` is first called. */
+  /** Every change of the range, in revision order within a shard, without gaps; ends with `COMPACTED` when it fell too far behind. The watch begins when `next` is first called. */
   watch(map: string, range: KeyRange, options: WatchOptions): AsyncIterable<Change>
 }
 

@@ -11,7 +11,7 @@ export const FAULTS = ['crash', 'power', 'pause', 'partition', 'clock', 'slow-di
 /** What happens to programs rather than to nodes. */
 export const PROGRAM_FAULTS = ['kill', 'stall'] as const
 /** What happens to the files of large payloads, on one node of at least three. */
-export const PIECE_FAULT = 'rot' as const
+export const PIECE_FAULT = 'rot'
 
 /**
  * `'crash'` a node dies with what it had not synced · `'power'` all nodes do at once · `'pause'` a node stands still ·
@@ -20,7 +20,7 @@ export const PIECE_FAULT = 'rot' as const
  * Of a workload with programs: `'kill'` one dies and is started again · `'stall'` one stands still. Of the queue: `'rot'` a bit of each large
  * payload is another one, always on the same node.
  */
-export type FaultKind = (typeof FAULTS)[number] | (typeof PROGRAM_FAULTS)[number] | typeof PIECE_FAULT
+export type FaultKind = (typeof FAULTS)[number] | (typeof PROGRAM_FAULTS)[number] | 'rot'
 
 export interface Scenario {
   readonly seed: number

@@ -122,11 +122,7 @@ export async function simulateWorkload(options: WorkloadOptions): Promise<Worklo
  * Most seeds have faults of programs, too. Frames keep their order and come once, as on any connection: that Raft bears more
  * is shown by `simulate`, but what nodes forward for applications need not.
  */
-function adapt(
-  drawn: Scenario,
-  { faults, virtualSeconds, workload }: WorkloadOptions,
-  random: SeededRandom,
-): Scenario {
+function adapt(drawn: Scenario, { faults, virtualSeconds, workload }: WorkloadOptions, random: SeededRandom): Scenario {
   const more: FaultKind[] = PROGRAM_FAULTS.filter(() => random.next() < 0.5)
   const isQuiet = drawn.faults.length === 0 && random.next() < 0.5
   if (workload === 'queue' && drawn.nodes > 2 && random.next() < 0.4) more.push(PIECE_FAULT)
@@ -140,7 +136,8 @@ function adapt(
 
 /** All nodes but one, which is left as the nemesis left it; in a cluster without a spare node, all: also where one has damaged what the spare one may have. */
 function coreOf({ nodes, scenario }: SimulatedCluster, random: SeededRandom): SimulatedCluster['nodes'] {
-  const spare = nodes.length < 3 || scenario.faults.includes(PIECE_FAULT) ? undefined : nodes[random.below(nodes.length * 2)]
+  const spare =
+    nodes.length < 3 || scenario.faults.includes(PIECE_FAULT) ? undefined : nodes[random.below(nodes.length * 2)]
   return nodes.filter((node) => node !== spare)
 }
 

@@ -1,6 +1,7 @@
 /** The promises about watches: nothing missed, nothing twice, and an end when it is asked for. */
 
 import type { Change, KeyRange, WatchOptions } from '../contract.ts'
+import { standing } from '../contract-standing.ts'
 import type { ConformanceCase, ConformanceContext } from './case.ts'
 import { bytes, check, checkEqual, checkRejects, rejection, take, WHOLE } from './case.ts'
 
@@ -16,6 +17,26 @@ export const WATCH_CASES: readonly ConformanceCase[] = [
       const { value } = await first
       checkEqual(factsOf(value), { type: 'set', key: 'a', value: bytes('after'), revision }, 'change')
       await watch.return?.()
+    },
+  },
+  {
+    name: 'a watch says once that it stands, and shows what changes from then on',
+    async run(context) {
+      const { driver, map } = context
+      let stands = 0
+      const { changes, first } = await standing((onStanding) =>
+        driver.keyValue.watch(map, WHOLE, {
+          onStanding() {
+            stands++
+            onStanding()
+          },
+        }),
+      )
+      const { revision } = await driver.keyValue.set(map, 'a', bytes('after'), {})
+      const { value } = await first
+      checkEqual(factsOf(value), { type: 'set', key: 'a', value: bytes('after'), revision }, 'change')
+      await changes.return?.()
+      checkEqual(stands, 1, 'how often it stood')
     },
   },
   {

@@ -120,7 +120,7 @@ export class MemoryKeyValue implements KeyValueFacet {
 
   watch(map: string, range: KeyRange, options: WatchOptions): AsyncIterable<Change> {
     const from = options.from === undefined ? undefined : revisionOf(options.from)
-    return { [Symbol.asyncIterator]: () => new MemoryWatch(this.#history, { map, ...range }, from, options.signal) }
+    return { [Symbol.asyncIterator]: () => new MemoryWatch(this.#history, { map, ...range }, from, options) }
   }
 
   #table(map: string): Table {
@@ -204,16 +204,18 @@ class MemoryWatch implements AsyncIterator<Change, undefined> {
   readonly #history: History
   readonly #selection: Selection
   readonly #signal: AbortSignal | undefined
+  readonly #onStanding: (() => void) | undefined
   readonly #waiting: Waiting[] = []
   readonly #aborted = (): void => this.serve()
   #position: Revision | undefined
   #state: 'new' | 'open' | 'ended' = 'new'
 
-  constructor(history: History, selection: Selection, from: Revision | undefined, signal: AbortSignal | undefined) {
+  constructor(history: History, selection: Selection, from: Revision | undefined, options: WatchOptions) {
     this.#history = history
     this.#selection = selection
     this.#position = from
-    this.#signal = signal
+    this.#signal = options.signal
+    this.#onStanding = options.onStanding
   }
 
   next(): Promise<IteratorResult<Change, undefined>> {
@@ -249,6 +251,7 @@ class MemoryWatch implements AsyncIterator<Change, undefined> {
     this.#position ??= this.#history.revision
     this.#history.enrol(this)
     this.#signal?.addEventListener('abort', this.#aborted, { once: true })
+    if (this.#onStanding !== undefined) queueMicrotask(this.#onStanding)
   }
 
   #read(): Change | undefined {

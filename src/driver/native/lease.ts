@@ -20,6 +20,7 @@ import {
   placeOfLock,
 } from '../../machine/lease/command.ts'
 import type { AcquireOptions, CallOptions, Hold, LeaseFacet, LeaseHold, LockStatus } from '../contract.ts'
+import { standing } from '../contract-standing.ts'
 import { ASK, Bodies, commandVerb } from './body.ts'
 import { changePart } from './effects.ts'
 import { tokenNumber } from './fence.ts'
@@ -207,10 +208,9 @@ export class NativeLeases implements LeaseFacet {
     const range = { map: LOCK_MAP, from: name, until: `${name}\0`, shard: this.#shardOf(name) }
     for (;;) {
       const signal = options.signal === undefined ? {} : { signal: options.signal }
-      const changes = watch(router, ports, range, signal)[Symbol.asyncIterator]()
-      // The watch stands before the state is asked for, so that nothing is missed in between.
-      let change = changes.next()
-      change.catch(() => {})
+      // Before the state is asked for, so that nothing is missed in between.
+      const { changes, first } = await standing((onStanding) => watch(router, ports, range, { ...signal, onStanding }))
+      let change = first
       try {
         yield await this.#ask(name, options)
         for (let next = await change; next.done !== true; next = await change) {

@@ -14,6 +14,7 @@ import {
   TOPIC_MAP,
 } from '../../machine/topic/command.ts'
 import type { CallOptions, RecordBatch, SubscribeOptions, TopicName } from '../contract.ts'
+import { standing } from '../contract-standing.ts'
 import { commandVerb } from './body.ts'
 import { Feed, type Spring } from './feed.ts'
 import { Operation } from './operation.ts'
@@ -130,12 +131,11 @@ export class Ephemeral implements Spring, BatchHandler {
     const { router, ports, topics } = this.#parts
     const { signal } = this.#over
     // Every shard is told of a topic before anything is published to it.
-    const changes = watch(router, ports, { map: TOPIC_MAP, from: '', until: '', shard: 0 }, { signal })
-    const iterator = changes[Symbol.asyncIterator]()
-    const first = iterator.next()
-    first.catch(() => {})
+    const { changes, first } = await standing((onStanding) =>
+      watch(router, ports, { map: TOPIC_MAP, from: '', until: '', shard: 0 }, { signal, onStanding }),
+    )
     await this.#follow(await topics(), from)
-    for (let next = await first; next.done !== true; next = await iterator.next()) {
+    for (let next = await first; next.done !== true; next = await changes.next()) {
       await this.#follow(await topics(), async () => 0)
     }
   }
@@ -257,23 +257,24 @@ export class Member implements Spring, BatchHandler {
     const lease = await SessionLease.grant(this.#parts, shard, MEMBER_TTL_MS, { timeout: MEMBER_TTL_MS })
     this.#lease = lease
     const signal = AbortSignal.any([this.#over.signal, lease.lost])
-    const changes = watch(router, ports, { map: GROUP_MAP, from: key, until: `${key}\0`, shard }, { signal })
-    const iterator = changes[Symbol.asyncIterator]()
-    // The watch stands before the join, so that no generation is missed.
-    const first = iterator.next()
-    // The join may fail before anybody waits for this: a lease whose grant took as long as it lives is lost at once.
-    first.catch(() => {})
-    const value = bodies.write((writer) => encodeJoin(writer, this.#me(lease), this.#partitions))
-    await router.submit(new Operation(JOIN, { shard, value }), { signal, timeout: MEMBER_TTL_MS })
-    let isMember = false
-    for (let next = await first; next.done !== true; next = await iterator.next()) {
-      if (next.value.type !== 'set') {
+    // Before the join, so that no generation is missed.
+    const { changes, first } = await standing((onStanding) =>
+      watch(router, ports, { map: GROUP_MAP, from: key, until: `${key}\0`, shard }, { signal, onStanding }),
+    )
+    try {
+      const value = bodies.write((writer) => encodeJoin(writer, this.#me(lease), this.#partitions))
+      await router.submit(new Operation(JOIN, { shard, value }), { signal, timeout: MEMBER_TTL_MS })
+      let isMember = false
+      for (let next = await first; next.done !== true; next = await changes.next()) {
+        if (next.value.type === 'set') {
+          isMember = true
+          await this.#assigned(decodeGroupState(new ByteReader(next.value.value)), lease)
+        }
         // Before there was an assignment it is the end of the group that was there before.
-        if (isMember) return
-        continue
+        else if (isMember) return
       }
-      isMember = true
-      await this.#assigned(decodeGroupState(new ByteReader(next.value.value)), lease)
+    } finally {
+      await changes.return?.()
     }
   }
 

@@ -73,6 +73,9 @@ class Watch implements AsyncIterator<Change, undefined>, ShardWatchHandler, Subs
   stands(from: ShardWatch): void {
     if (!this.#missing.delete(from.shard)) return
     this.#cursor.advance(from.shard, from.through)
+    const { onStanding } = this.#options
+    // What it throws is not the watch's.
+    if (this.#missing.size === 0 && onStanding !== undefined) queueMicrotask(onStanding)
     this.#serve()
   }
 
