@@ -2,6 +2,14 @@
 
 export const LARGE_CANARIES = [
   {
+    name: 'ask nobody for a damaged piece',
+    file: 'cluster/piece-repair.js',
+    find: 'candidates: [...this.#ports.peers()]',
+    replace: 'candidates: []',
+    seeds: 60,
+    options: ['--workload', 'queue', '--nodes', '3', '--faults', 'rot'],
+  },
+  {
     name: 'let a snapshot stand for pieces that are not synced',
     file: 'host/piece-files.js',
     find: 'const [upload] = dirty;',
