@@ -111,18 +111,20 @@ async function serve<Result>(office: Office, task: (office: Office) => Result | 
 class HeldOffice extends HeldLock implements Office {
   readonly #holder: Hold
   readonly #codec: LockParts['codec']
-
-  readonly #signal: AbortSignal
+  /** Of its loss, and of what else ends the task that runs in it. */
+  readonly #either: AbortSignal | undefined
 
   constructor(hold: Hold, { codec }: LockParts, ending?: AbortSignal) {
     super(hold)
     this.#holder = hold
     this.#codec = codec
-    this.#signal = ending === undefined ? hold.lost : AbortSignal.any([hold.lost, ending])
+    this.#either = ending && AbortSignal.any([hold.lost, ending])
   }
 
   override get signal(): AbortSignal {
-    return this.#signal
+    // Asked each time, because the lease compares the clock then: after a pause no timer has fired yet.
+    const { lost } = this.#holder
+    return this.#either ?? lost
   }
 
   resign(options: CallOptions = NO_OPTIONS): Promise<void> {

@@ -159,7 +159,9 @@ export async function openLease(
   const lease = await leaseFacet(driver).lease({ ...call, ttl })
   const end = (endOptions: CallOptions = NO_OPTIONS): Promise<void> => lease.end(endOptions)
   return {
-    signal: lease.lost,
+    get signal() {
+      return lease.lost
+    },
     set: async (map, key, value, setOptions = NO_OPTIONS) => {
       if (typeof map?.name !== 'string') throw invalidArgument('a lease sets keys of a map as defineMap made it')
       checkKey(key)
