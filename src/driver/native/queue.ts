@@ -78,6 +78,8 @@ const CONSUMERS = leaderVerb(OPERATION.consumers, (bytes): readonly ConsumerFact
 const PAGE_LIMIT = 1000
 /** Messages that one command purges or redrives. */
 const SLICE = 5000
+/** So many messages that are sent one after the other go to one shard, or fewer where that would be a good part of what it takes. */
+const MOST_ALONE = 64
 const FIRST_PAUSE_MS = 5
 const LONGEST_PAUSE_MS = 500
 /** What a sender that waits for room leaves to its last try. */
@@ -406,7 +408,7 @@ export class NativeQueues implements QueueFacet {
     if (queue.rules.single) return this.#router.shardOf(queue.name, '')
     if (message.key !== '') return this.#router.shardOf(queue.name, message.key)
     if (message.deduplication !== undefined) return this.#router.shardOf(queue.name, message.deduplication.id)
-    return this.#spread.among(this.#router.shards.length)
+    return this.#spread.among(this.#router.shards.length, Math.min(MOST_ALONE, queue.rules.limit / MOST_ALONE))
   }
 
   async #everywhere<Answer>(verb: Verb<Answer>, value: Uint8Array, options: CallOptions): Promise<Answer[]> {

@@ -8,27 +8,31 @@ const MOST_IN_A_ROW = 256
 export class Spread {
   readonly #scheduler: Scheduler
   #place = 0
-  /** What may still go to the place during this turn; 0 when a turn begins. */
-  #left = 0
-  #isEnding = false
+  #inARow = Number.POSITIVE_INFINITY
+  #inTurn = 0
   readonly #turnEnded = (): void => {
-    this.#left = 0
-    this.#isEnding = false
+    if (this.#inTurn > 1) this.#inARow = Number.POSITIVE_INFINITY
+    this.#inTurn = 0
   }
 
   constructor(scheduler: Scheduler) {
     this.#scheduler = scheduler
   }
 
-  /** One of so many places, counted from 0. */
-  among(places: number): number {
-    if (this.#left === 0) {
+  /**
+   * One of so many places, counted from 0.
+   *
+   * @param alone how many may go to one place that come one at a time, each in a turn of its own; what a place needs for the next
+   *   is then still in the processor's caches
+   */
+  among(places: number, alone = 1): number {
+    if (this.#inTurn === 0) this.#scheduler.defer(this.#turnEnded)
+    if (this.#inARow >= (this.#inTurn === 0 ? alone : MOST_IN_A_ROW)) {
       this.#place += 1
-      this.#left = MOST_IN_A_ROW
-      if (!this.#isEnding) this.#scheduler.defer(this.#turnEnded)
-      this.#isEnding = true
+      this.#inARow = 0
     }
-    this.#left -= 1
+    this.#inTurn += 1
+    this.#inARow += 1
     return this.#place % Math.max(1, places)
   }
 }

@@ -30,6 +30,24 @@ test('what comes in one turn shares a place, and the next turn has the next one'
   ])
 })
 
+test('what comes alone in its turn may stay where the last one was, for so many of them', () => {
+  const { spread, endTurn } = spreadWithTurns()
+  const turns = Array.from({ length: 8 }, () => {
+    const place = spread.among(3, 3)
+    endTurn()
+    return place
+  })
+  expect(turns).toEqual([1, 1, 1, 2, 2, 2, 0, 0])
+})
+
+test('after a turn with several the next one has the next place, however few they were', () => {
+  const { spread, endTurn } = spreadWithTurns()
+  const places = [spread.among(3, 64), spread.among(3, 64)]
+  endTurn()
+  places.push(spread.among(3, 64))
+  expect(places).toEqual([1, 1, 2])
+})
+
 test('very many of one turn use all places', () => {
   const { spread, endTurn } = spreadWithTurns()
   const counts = new Map<number, number>()
