@@ -30,29 +30,50 @@ export interface BatchHandler {
   commit(batch: Batch, options: CallOptions): Promise<void>
 }
 
-export class Batch implements RecordBatch {
-  readonly topic: string
-  readonly partition: number
-  readonly records: readonly ReadRecord[]
-  readonly lag: RecordBatch['lag']
-  readonly reader: PartitionReader
+/** What a batch says beside its records. */
+interface BatchEnd {
   /** Of the next record to read. */
   readonly next: number
   /** What may be sent once it has been taken. */
   readonly bytes: number
+  readonly lag: RecordBatch['lag']
+}
 
-  constructor(
-    reader: PartitionReader,
-    records: readonly ReadRecord[],
-    { next, bytes, lag }: { readonly next: number; readonly bytes: number; readonly lag: RecordBatch['lag'] },
-  ) {
+export class Batch implements RecordBatch {
+  readonly topic: string
+  readonly partition: number
+  readonly reader: PartitionReader
+  readonly #records: ReadRecord[]
+  #end: BatchEnd
+
+  constructor(reader: PartitionReader, records: ReadRecord[], end: BatchEnd) {
     this.reader = reader
     this.topic = reader.topic
     this.partition = reader.partition
-    this.records = records
-    this.next = next
-    this.bytes = bytes
-    this.lag = lag
+    this.#records = records
+    this.#end = end
+  }
+
+  get records(): readonly ReadRecord[] {
+    return this.#records
+  }
+
+  get next(): number {
+    return this.#end.next
+  }
+
+  get bytes(): number {
+    return this.#end.bytes
+  }
+
+  get lag(): RecordBatch['lag'] {
+    return this.#end.lag
+  }
+
+  /** Takes in what comes after it; only for as long as nobody has taken it. */
+  extend(records: readonly ReadRecord[], end: BatchEnd): void {
+    this.#records.push(...records)
+    this.#end = { ...end, bytes: this.bytes + end.bytes }
   }
 
   get lost(): AbortSignal {
@@ -74,6 +95,8 @@ export class PartitionReader implements StreamHandler {
   readonly #controller = new AbortController()
   #next: number
   #untaken = 0
+  /** The newest batch, while nobody has taken it: whoever is behind is given what waits together, and not as it came. */
+  #newest: Batch | undefined
 
   constructor(place: PartitionPlace, router: Router, ports: WatchPorts, handler: BatchHandler) {
     this.topic = place.topic
@@ -113,26 +136,39 @@ export class PartitionReader implements StreamHandler {
     const all = decodeRecords(records)
     this.#next = next
     this.#untaken += bytes.length
-    for (let from = 0; from < all.length; from += this.#place.batch) {
-      const part = all.slice(from, from + this.#place.batch)
+    for (let from = 0; from < all.length; ) {
+      const room = this.#place.batch - (this.#newest?.records.length ?? 0)
+      const part = all.slice(from, from + (room || this.#place.batch))
       const last = part.at(-1)
-      if (last === undefined) continue
-      const isLast = from + part.length === all.length
-      const through = isLast ? next : last.offset + 1
+      if (last === undefined) return
+      from += part.length
+      const following = all[from]
+      const through = following === undefined ? next : last.offset + 1
       const behind = end - through
       // What comes after this event is not known yet, and younger than the last that is.
-      const { time } = all[from + part.length] ?? last
+      const { time } = following ?? last
       const ms = behind === 0 ? 0 : Math.max(0, this.#ports.clock.wallTime() - time / 1000)
       const present = part.map((record) => this.#present(record))
-      const more = { next: through, bytes: isLast ? bytes.length : 0, lag: { records: behind, ms } }
-      this.#handler.received(new Batch(this, present, more))
+      const batchEnd = {
+        next: through,
+        bytes: following === undefined ? bytes.length : 0,
+        lag: { records: behind, ms },
+      }
+      if (room > 0 && this.#newest !== undefined) this.#newest.extend(present, batchEnd)
+      else this.#hand(new Batch(this, present, batchEnd))
     }
+  }
+
+  #hand(batch: Batch): void {
+    this.#newest = batch
+    this.#handler.received(batch)
   }
 
   /** What had arrived stays good: the stream goes on after it. */
   lost(): void {}
 
   taken(batch: Batch): void {
+    if (this.#newest === batch) this.#newest = undefined
     this.#untaken -= batch.bytes
     this.#stream.credit(batch.bytes)
   }
