@@ -6,6 +6,9 @@ export type Millis = number
 /** A point of the calendar in milliseconds since 1970 (UTC). It may step in either direction: never subtract two of them for a duration. */
 export type WallMillis = number
 
+/** How long a call may take that says nothing of it. */
+export const DEFAULT_TIMEOUT_MS: Millis = 10_000
+
 export interface Clock {
   /** Monotonic: never steps, knows no calendar. */
   now(): Millis

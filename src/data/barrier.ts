@@ -10,6 +10,7 @@ import { defineMap, type TroupeMap } from './map.ts'
 import { type HandleParts, MapHandle } from './map-handle.ts'
 import { endOfCall, within } from './patience.ts'
 
+/** A gate that opens for ever once all its steps are done. */
 export interface Latch {
   /** One step less to go; what remains. */
   countDown(options?: CallOptions): Promise<number>
@@ -17,6 +18,7 @@ export interface Latch {
   wait(options?: CallOptions): Promise<void>
 }
 
+/** A line that parties cross together, as often as they like. */
 export interface Barrier {
   /**
    * Resolves once as many have arrived as the barrier wants; then it is shut again for the next round. Who gives up waiting no

@@ -4,8 +4,6 @@ import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import type { Millis } from '../base/time.ts'
 import type { CallOptions, Fence, ReadLevel, ReadOptions, WriteOptions } from '../driver/contract.ts'
 
-export const DEFAULT_TIMEOUT_MS: Millis = 10_000
-
 /** The longest time that a timer can be set to. */
 export const MOST_TIMEOUT_MS: Millis = 2 ** 31 - 1
 

@@ -5,6 +5,7 @@ import { isTroupeError } from '../base/error.ts'
 import type { Millis } from '../base/time.ts'
 import type { CallOptions, Hold } from '../driver/contract.ts'
 import { CALL_OPTIONS, checkCall, MOST_TIMEOUT_MS, NO_OPTIONS } from './call.ts'
+import { facetOf } from './facet.ts'
 import { checkBound } from './key.ts'
 import {
   acquire,
@@ -13,7 +14,6 @@ import {
   type LockParts,
   type LockPlace,
   type LockState,
-  leaseFacet,
   lockName,
   lockState,
 } from './lock.ts'
@@ -22,7 +22,7 @@ import { within } from './patience.ts'
 import { endOf, mapStream } from './stream.ts'
 
 export interface CampaignOptions extends CallOptions {
-  /** How long this process may be out of touch before it loses the office, in milliseconds; default 10,000. */
+  /** How long this process may be out of touch before it loses the office, in milliseconds; default 10,000, at least 1,000. */
   readonly ttl?: Millis
   /** Names the candidate to observers, and to `handover`. */
   readonly candidate?: string
@@ -31,7 +31,9 @@ export interface CampaignOptions extends CallOptions {
 }
 
 export interface ObserveOptions {
+  /** Ends the loop, which throws the signal's reason. */
   readonly signal?: AbortSignal
+  /** The place of the lock or office, if it was given one. */
   readonly with?: LockPlace
 }
 
@@ -70,7 +72,7 @@ export function observe(
 ): AsyncIterable<LockState> {
   checkCall('troupe.observe', options, OBSERVE_OPTIONS)
   const { with: place, ...call } = options
-  const facet = leaseFacet(parts.driver)
+  const facet = facetOf(parts.driver, 'lease')
   const full = lockName(name, place)
   return mapStream(
     () => facet.observe(full, call),

@@ -2,10 +2,10 @@
 
 import { checkDuration, checkFlag, invalidArgument } from '../base/argument.ts'
 import type { ValueCodec } from '../base/codec.ts'
-import { TroupeError } from '../base/error.ts'
 import type { Millis } from '../base/time.ts'
-import type { CallOptions, Driver, Hold, LeaseFacet, LockStatus } from '../driver/contract.ts'
+import type { CallOptions, Driver, Hold, LockStatus } from '../driver/contract.ts'
 import { CALL_OPTIONS, checkCall, NO_OPTIONS } from './call.ts'
+import { facetOf } from './facet.ts'
 import { checkBound, checkKey } from './key.ts'
 import { sequencerOf } from './sequencer.ts'
 
@@ -54,14 +54,17 @@ export interface Lock extends AsyncDisposable {
 export interface LockState {
   readonly name: string
   readonly holders: readonly { readonly token: bigint; readonly value: unknown; readonly permits: number }[]
+  /** How many stand in line. */
   readonly waiting: number
 }
 
 /** A lease of its own: keys that live as long as it does. */
 export interface Lease extends AsyncDisposable {
+  /** Aborts with `LEASE_LOST`, by this process's own clock, before its keys go. */
   readonly signal: AbortSignal
   /** Sets a key of a map that is deleted when the lease ends, by `end` or by its process. */
   set(map: { readonly name: string }, key: string, value: unknown, options?: CallOptions): Promise<void>
+  /** Ends it and deletes its keys. Resolves also when it was lost already. */
   end(options?: CallOptions): Promise<void>
 }
 
@@ -109,7 +112,7 @@ export async function acquire(
   checkTtl(ttl)
   checkDuration('lockDelay', lockDelay)
   checkFlag('wait', wait)
-  return leaseFacet(driver).acquire(lockName(name, options.with), {
+  return facetOf(driver, 'lease').acquire(lockName(name, options.with), {
     ...share,
     ttl,
     lockDelay,
@@ -156,7 +159,7 @@ export async function openLease(
   checkCall('troupe.lease', options, LEASE_OPTIONS)
   const { ttl = TTL_MS, ...call } = options
   checkTtl(ttl)
-  const lease = await leaseFacet(driver).lease({ ...call, ttl })
+  const lease = await facetOf(driver, 'lease').lease({ ...call, ttl })
   const end = (endOptions: CallOptions = NO_OPTIONS): Promise<void> => lease.end(endOptions)
   return {
     get signal() {
@@ -175,13 +178,6 @@ export async function openLease(
 export function lockState({ codec }: LockParts, status: LockStatus): LockState {
   const holders = status.holders.map((holder) => ({ ...holder, value: codec.decode(holder.value) }))
   return { ...status, holders }
-}
-
-export function leaseFacet(driver: Driver): LeaseFacet {
-  if (driver.lease !== undefined) return driver.lease
-  throw new TroupeError('UNSUPPORTED', `the driver '${driver.name}' has no lease facet`, {
-    details: { driver: driver.name, facet: 'lease' },
-  })
 }
 
 export class HeldLock implements Lock {

@@ -1,9 +1,8 @@
 /** Patience is how long a call waits for what its user's own code has promised: a schema, a change, a task. */
 
 import { TroupeError } from '../base/error.ts'
-import type { Clock, Millis, Scheduler } from '../base/time.ts'
+import { type Clock, DEFAULT_TIMEOUT_MS, type Millis, type Scheduler } from '../base/time.ts'
 import type { CallOptions } from '../driver/contract.ts'
-import { DEFAULT_TIMEOUT_MS } from './call.ts'
 
 export interface PatienceParts {
   readonly clock: Clock

@@ -147,20 +147,28 @@ export interface ConsumeOptions {
   readonly draining?: AbortSignal
 }
 
+/** How a queue is, added up over its shards. */
 export interface QueueStats {
+  /** Due, and in nobody's hands. */
   readonly waiting: number
+  /** Not due yet, after a failure, too. */
   readonly delayed: number
+  /** In the hands of workers. */
   readonly leased: number
   readonly dead: number
   readonly isPaused: boolean
+  /** How long ago the oldest of those that wait was sent; 0 when none waits. */
   readonly oldestWaitingMs: Millis
   readonly consumers: readonly ConsumerStatus[]
 }
 
+/** A worker or receiver, as the leaders that it takes messages from see it. */
 export interface ConsumerStatus {
   readonly consumer: string
+  /** How long ago it last asked for more, settled a message or kept its lease. */
   readonly lastPollMs: Millis
   readonly unsettled: number
+  /** For how long it has had the oldest message that it has not settled; 0 when there is none. */
   readonly oldestUnsettledMs: Millis
 }
 
@@ -201,12 +209,16 @@ export interface ScheduleRule {
   readonly headers: Readonly<Record<string, string>>
 }
 
+/** A schedule with what has become of it. */
 export interface ScheduleStatus extends ScheduleRule {
   readonly id: string
   readonly queue: string
   readonly isPaused: boolean
+  /** Undefined when it fires no more. */
   readonly nextAt: WallMillis | undefined
+  /** The newest message's header `troupe-firing`; undefined before the first. */
   readonly lastFiring: string | undefined
+  /** Times that passed while nobody led, and were not made up for. */
   readonly missedCount: number
   /** The latest of them, ascending, at most 16. */
   readonly missedTimes: readonly WallMillis[]

@@ -11,7 +11,7 @@ import type { MessageParts } from './parts.ts'
 import type { QueueDefinition, SendOptions } from './queue.ts'
 import type { PublishOptions, TopicDefinition } from './topic.ts'
 
-/** Effects of a message; see `DESIGN` of the contract's `Effect` for what can happen together. */
+/** The effects of one message; the contract's `Effect` says which can happen together. */
 export class EffectBuffer {
   readonly #codec: MessageParts['codec']
   readonly #pending: (Effect | Promise<Effect>)[] = []

@@ -16,10 +16,15 @@ export type Handler<Value> = (message: QueueMessage<Value>, context: HandlerCont
 export interface HandlerContext {
   /** Aborts when the lease is lost (`LEASE_LOST`), and when the worker or the Troupe ends before the handler does. */
   readonly signal: AbortSignal
+  /** As the message's own. */
   readonly attempt: number
+  /** Sends a message. Its place and key are its own: in another shard it follows by outbox, once. */
   emit<Value, Input>(this: void, queue: QueueDefinition<Value, Input>, value: Input, options?: SendOptions): void
+  /** Sets a key of a map that has the queue's placement; the key is the message's own. Where it lies in another shard the attempt fails. */
   set<Value, Input>(this: void, map: MapDefinition<Value, Input>, key: string, value: Input): void
+  /** Removes a key of a map; as with `set`. */
   delete<Value, Input>(this: void, map: MapDefinition<Value, Input>, key: string): void
+  /** Publishes a record; as with `emit`. */
   publish<Value, Input>(this: void, topic: TopicDefinition<Value, Input>, value: Input, options?: PublishOptions): void
   /** Results of a flow's children, in the order in which they were sent; none for a message that is no flow. */
   children(this: void): Promise<readonly unknown[]>
@@ -66,6 +71,7 @@ export interface WorkOptions {
   readonly onFailure?: (failure: FailureRecord, message: { readonly id: string; readonly attempt: number }) => unknown
 }
 
+/** What became of the messages that a worker had when it was drained. */
 export interface DrainResult {
   /** Handlers that ended while draining. */
   readonly finished: number
@@ -75,6 +81,7 @@ export interface DrainResult {
   readonly abandoned: number
 }
 
+/** Handlers at work on a queue, until it is drained or closed, by itself or with its Troupe. */
 export interface Worker extends AsyncDisposable {
   /** Resolves when the worker has ended; rejects when the queue could not be read. */
   readonly ended: Promise<void>

@@ -1,7 +1,6 @@
 /** The parts that all handles of messages share. */
 
 import type { ValueCodec } from '../base/codec.ts'
-import { TroupeError } from '../base/error.ts'
 import type { Random } from '../base/random.ts'
 import type { Clock, Millis, Scheduler } from '../base/time.ts'
 import type { Driver } from '../driver/contract.ts'
@@ -17,18 +16,6 @@ export interface MessageParts {
   readonly ending: AbortSignal
   /** Those that have not ended: the Troupe drains them when it drains, and closes them when it closes. */
   readonly workers: Set<Pick<Worker, 'drain' | 'close'>>
-}
-
-/** The facet of a driver, or `UNSUPPORTED`. */
-export function facetOf<Name extends 'queue' | 'topic' | 'lease'>(
-  driver: Driver,
-  name: Name,
-): NonNullable<Driver[Name]> {
-  const facet = driver[name]
-  if (facet !== undefined) return facet
-  throw new TroupeError('UNSUPPORTED', `the driver '${driver.name}' has no ${name} facet`, {
-    details: { driver: driver.name, facet: name },
-  })
 }
 
 /** Resolves after a while, or rejects with the signal's reason. */

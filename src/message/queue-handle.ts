@@ -12,8 +12,9 @@ import {
 import { isTroupeError, TroupeError } from '../base/error.ts'
 import { PARENT_HEADER, REQUEST_HEADER } from '../base/headers.ts'
 import { PAYLOAD_LIMIT_BYTES } from '../base/limit.ts'
-import type { Millis, WallMillis } from '../base/time.ts'
+import { DEFAULT_TIMEOUT_MS, type Millis, type WallMillis } from '../base/time.ts'
 import { CALL_OPTIONS, checkCall, checkFence, checkSignal, NO_OPTIONS, plainFence } from '../data/call.ts'
+import { facetOf } from '../data/facet.ts'
 import { checkBound } from '../data/key.ts'
 import { afterwards, isPromise } from '../data/patience.ts'
 import { endOf, mapStream } from '../data/stream.ts'
@@ -30,7 +31,7 @@ import { decodeFailure, encodeFailure } from './failure-record.ts'
 import { ChildList, type FlowChildren, type FlowOptions } from './flow.ts'
 import type { BatchHandler, BatchWorkOptions, Handler, Worker, WorkOptions } from './handler.ts'
 import { outgoingMessage } from './outgoing.ts'
-import { facetOf, type MessageParts, pause } from './parts.ts'
+import { type MessageParts, pause } from './parts.ts'
 import { type QueueDefinition, rateOf, type SendOptions } from './queue.ts'
 import { decide } from './retry.ts'
 import type {
@@ -55,7 +56,6 @@ const SEND_OPTIONS: ReadonlySet<string> = new Set([
   'fence',
 ])
 const FLOW_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'name', 'key', 'ttl', 'priority', 'headers'])
-const REQUEST_TIMEOUT_MS: Millis = 10_000
 const RETRY_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'delay'])
 const RECEIVE_OPTIONS: ReadonlySet<string> = new Set(['signal', 'prefetch', 'consumer'])
 const PEEK_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'state', 'limit'])
@@ -126,7 +126,7 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
   async request(value: Input, options: SendOptions = NO_OPTIONS): Promise<unknown> {
     checkCall('queue.request', options, SEND_OPTIONS)
     const { clock } = this.#parts
-    const { timeout = REQUEST_TIMEOUT_MS, signal, headers } = options
+    const { timeout = DEFAULT_TIMEOUT_MS, signal, headers } = options
     const deadline = clock.now() + timeout
     const { id } = await this.send(value, { ...options, timeout, headers: { ...headers, [REQUEST_HEADER]: '1' } })
     try {

@@ -61,9 +61,11 @@ export interface QueueOptions {
   readonly keepRules?: boolean
 }
 
+/** Limits and shares of single keys. */
 export interface PerKeyOptions {
   /** Most messages of a key under way at once; with order `'key'` it is one. */
   readonly concurrency?: number
+  /** Most deliveries of a key. */
   readonly rate?: RateLimit
   /**
    * Shares of keys that compete, 1 (the default) to 1,000, of at most 1,000 keys. Keys take turns: one with a weight of 3 has
@@ -233,11 +235,14 @@ export interface DeduplicateOptions {
 
 /** A message as a worker gets it. */
 export interface QueueMessage<Value> {
+  /** The same at each delivery: an idempotency key for what a handler does elsewhere. */
   readonly id: string
+  /** `''` when it was sent without one. */
   readonly key: string
   readonly value: Value
   readonly headers: Readonly<Record<string, string>>
   /** 1 for the first; may lag by one for each change of leader in the middle of a delivery. */
   readonly attempt: number
+  /** By the time of its shard's leader. */
   readonly sentAt: WallMillis
 }

@@ -35,18 +35,36 @@ export interface ExponentialDelayOptions extends LinearDelayOptions {
 const JITTER_OPTIONS: ReadonlySet<string> = new Set(['jitter'])
 const HOUR_MS: Millis = 3_600_000
 
-/** Always the same delay. */
+/**
+ * Always the same delay, in milliseconds.
+ *
+ * @throws TroupeError `INVALID_ARGUMENT`
+ * @example
+ * defineQueue('mail', { retry: fixedDelay(5_000) })
+ */
 export function fixedDelay(delay: Millis, options: JitterOptions = {}): RetryPolicy {
   return policy(() => delay, options)
 }
 
-/** Delays that grow by `step` with every attempt. */
+/**
+ * Delays that grow by `step` milliseconds with every attempt.
+ *
+ * @throws TroupeError `INVALID_ARGUMENT`
+ * @example
+ * defineQueue('mail', { retry: linearDelay(5_000, { most: 60_000 }) })
+ */
 export function linearDelay(step: Millis, { most = HOUR_MS, ...options }: LinearDelayOptions = {}): RetryPolicy {
   checkDuration('most', most)
   return policy((attempt) => Math.min(most, step * attempt), options)
 }
 
-/** Delays that grow by a factor with every attempt. */
+/**
+ * Delays that grow by a factor with every attempt: 1, 2, 4 … seconds unless told otherwise.
+ *
+ * @throws TroupeError `INVALID_ARGUMENT`
+ * @example
+ * defineQueue('mail', { retry: exponentialDelay({ first: 500, most: 600_000, jitter: 0.2 }) })
+ */
 export function exponentialDelay({
   first = 1000,
   factor = 2,

@@ -3,9 +3,10 @@
 import { checkDuration, checkTime, invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import type { Millis, WallMillis } from '../base/time.ts'
 import { CALL_OPTIONS, checkCall } from '../data/call.ts'
+import { facetOf } from '../data/facet.ts'
 import type { CallOptions, ScheduleRule, ScheduleStatus } from '../driver/contract.ts'
 import { ownHeaders, whenValid } from './outgoing.ts'
-import { facetOf, type MessageParts } from './parts.ts'
+import type { MessageParts } from './parts.ts'
 import type { QueueDefinition } from './queue.ts'
 
 /** When a schedule fires. */

@@ -3,6 +3,7 @@
 import { checkFlag, checkIterable, checkTime, invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import { isTroupeError } from '../base/error.ts'
 import { CALL_OPTIONS, checkCall, checkFence, checkSignal, NO_OPTIONS, plainFence } from '../data/call.ts'
+import { facetOf } from '../data/facet.ts'
 import { checkBound } from '../data/key.ts'
 import { afterwards, within } from '../data/patience.ts'
 import { type StandardSchema, validate } from '../data/schema.ts'
@@ -19,7 +20,7 @@ import type {
   TopicName,
 } from '../driver/contract.ts'
 import { checkHeaders, NO_HEADERS, whenValid } from './outgoing.ts'
-import { facetOf, type MessageParts } from './parts.ts'
+import type { MessageParts } from './parts.ts'
 import { openTable } from './table-view.ts'
 import type {
   PublishOptions,

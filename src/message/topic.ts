@@ -15,6 +15,7 @@ import type {
   TopicRules,
 } from '../driver/contract.ts'
 
+/** Names a topic and says what it holds and keeps. Made by {@link defineTopic}. */
 export interface TopicDefinition<Value, Input = Value> {
   readonly kind: 'topic'
   /** With its placement, if it has one: `name@placement`. */
@@ -24,6 +25,7 @@ export interface TopicDefinition<Value, Input = Value> {
 }
 
 export interface TopicOptions {
+  /** What has the same placement has its equal keys in the same shard, so that one commit can change them together. */
   readonly placement?: string
   /** How many readers of a group can share the work; default 8, at most 1,024. Fixed with the first use of the topic. */
   readonly partitions?: number
@@ -34,6 +36,7 @@ export interface TopicOptions {
 }
 
 export interface TopicSchemaOptions<Schema> extends TopicOptions {
+  /** Checks values when they are published, and again when they are read. */
   readonly schema: Schema
 }
 
@@ -45,6 +48,7 @@ const MOST_PARTITIONS = 1024
 /**
  * Defines a topic. Nothing is created: a topic exists as soon as it holds something.
  *
+ * @param name 1 to 128 of `A–Z a–z 0–9 . _ : / -`; dots divide it into the parts that patterns match
  * @throws TroupeError `INVALID_ARGUMENT`
  * @example
  * const orders = defineTopic('orders', { schema: OrderEvent, partitions: 8, retention: { age: 30 * 86_400_000 } })
@@ -103,15 +107,19 @@ function limit(option: string, value: number): number {
 export interface PublishOptions extends CallOptions {
   /** Records of one key share a partition, and so keep their order; none spreads them. */
   readonly key?: string
+  /** Texts that travel along; `traceparent` and `tracestate` are W3C trace context. */
   readonly headers?: Readonly<Record<string, string>>
-  /** A lock, or its name and token: refused with `FENCED` once somebody else holds it. */
+  /** A lock or office that this relies on: refused with `FENCED` once a newer token has been seen. */
   readonly fence?: Fence
 }
 
+/** A record as a reader gets it. */
 export interface TopicRecord<Value> {
   readonly topic: string
   readonly partition: number
+  /** Its place in the partition: 0 for the first, and growing. */
   readonly offset: bigint
+  /** When it was published, by the time of its shard's leader. */
   readonly time: WallMillis
   readonly key: string
   readonly value: Value
@@ -132,6 +140,7 @@ export interface TopicBatch<Value> {
 }
 
 export interface SubscribeTopicOptions {
+  /** Ends the subscription: the loop throws the signal's reason, unless it is `troupe.signal` that ends in order. */
   readonly signal?: AbortSignal
   /** A durable group: its members share the partitions, and it goes on where it has committed. Without one, everybody reads everything. */
   readonly group?: string
@@ -148,7 +157,9 @@ export type SubscribePatternOptions = Pick<SubscribeTopicOptions, 'signal' | 'fr
 
 /** The newest value of each key of a compacted topic, kept up to date while it is open. */
 export interface TableView<Value> extends AsyncDisposable {
+  /** At once and without a promise: everything is in this process. */
   get(key: string): Value | undefined
+  /** How many keys there are. */
   readonly size: number
   entries(): IterableIterator<[string, Value]>
   /** Rejects when the view can no longer be kept up to date. */
@@ -156,11 +167,24 @@ export interface TableView<Value> extends AsyncDisposable {
   close(): Promise<void>
 }
 
-/** A handle on a topic: light, stateless, free to make. Every reader sees the records of a partition in the same order. */
+/**
+ * A handle on a topic: light, stateless, free to make. Every reader sees the records of a partition in the same order. Values are
+ * whatever structured clone can carry, up to 1 MiB.
+ *
+ * Calls reject with a `TroupeError`: `INVALID_ARGUMENT`, `VALIDATION`, `TOO_LARGE`, `UNSERIALIZABLE` before anything was sent;
+ * `FENCED`, `CONFLICT`, `UNSUPPORTED`, `NO_QUORUM`, `TIMEOUT`, `OVERLOADED`, `UNREACHABLE`, `CLOSED` when nothing has changed;
+ * `OUTCOME_UNKNOWN` when it may have happened.
+ */
 export interface TroupeTopic<Value, Input = Value> {
   readonly name: string
-  /** Resolves once a majority has the record on disk. */
+  /**
+   * Resolves once a majority has the record on disk.
+   *
+   * @example
+   * const { partition, offset } = await topic.publish({ id: 7 }, { key: 'customer-9' })
+   */
   publish(value: Input, options?: PublishOptions): Promise<Published>
+  /** Publishes them together, with the same options. Rejects with the first failure when all have ended; the others may be there. */
   publishAll(values: Iterable<Input>, options?: PublishOptions): Promise<readonly Published[]>
   /**
    * Batches as they come. The loop ends with the Troupe.
@@ -172,12 +196,24 @@ export interface TroupeTopic<Value, Input = Value> {
    * }
    */
   subscribe(options?: SubscribeTopicOptions): AsyncIterable<TopicBatch<Value>>
-  /** Resolves with a view that holds everything that had been published when it was asked for. */
+  /**
+   * Resolves with a view that holds everything that had been published when it was asked for.
+   *
+   * @example
+   * await using prices = await troupe.topic(defineTopic<number>('prices', { compact: true })).table()
+   * console.log(prices.get('tea'))
+   */
   table(options?: { readonly signal?: AbortSignal }): Promise<TableView<Value>>
+  /** How far each group is, who its members are, and how long the first record that it lacks has waited. */
   groups(options?: CallOptions): Promise<readonly GroupOffsets[]>
   /** What each partition keeps: after retention and compaction, `first` and `records` say what is left. */
   partitions(options?: CallOptions): Promise<readonly PartitionStatus[]>
-  /** Sets where a group goes on; `CONFLICT` while it has members. */
+  /**
+   * Sets where a group goes on; `CONFLICT` while it has members.
+   *
+   * @example
+   * await topic.reset('billing', { time: Date.now() - 3_600_000 })
+   */
   reset(group: string, to: Position, options?: CallOptions): Promise<void>
   /**
    * Deletes the topic: its records, its rules and where its groups are. `CONFLICT` while a group has members: end them first. Subscriptions without a group end

@@ -131,11 +131,19 @@ export interface TroupeQueue<Value, Input = Value> {
    * queue.workBatches(async (messages) => index(messages.map(({ value }) => value)), { size: 100, wait: 50 })
    */
   workBatches(handler: BatchHandler<Value>, options: BatchWorkOptions): Worker
-  /** Messages one by one, to be settled by hand. What is unsettled when the loop ends goes back. */
+  /**
+   * Messages one by one, to be settled by hand. What is unsettled when the loop ends goes back. Nothing extends their leases but
+   * `extend`.
+   *
+   * @example
+   * for await (const message of queue.receive({ prefetch: 8 })) await message.acknowledge()
+   */
   receive(options?: ReceiveOptions): AsyncIterable<ReceivedMessage<Value>>
+  /** How many wait, are under way or dead, and who works: counted on the leaders, shard by shard. */
   stats(options?: CallOptions): Promise<QueueStats>
   /** Messages in their order; nothing is changed by looking. */
   peek(options?: PeekOptions): AsyncIterable<InspectedQueueMessage>
+  /** One message with its attempts, errors, progress and result; undefined when nothing is known of it. */
   inspect(id: string, options?: CallOptions): Promise<InspectedQueueMessage | undefined>
   /** Gives a message another time. False when it is not there. */
   move(id: string, to: { readonly at: WallMillis }, options?: CallOptions): Promise<boolean>
@@ -151,7 +159,13 @@ export interface TroupeQueue<Value, Input = Value> {
    * has workers, other consumers or schedules: end them first. Whoever uses the queue afterwards makes it anew.
    */
   delete(options?: CallOptions): Promise<number>
+  /** As `peek` with `state: 'dead'`: each with its reason and its first and last error. */
   deadLetters(options?: CallOptions & { readonly limit?: number }): AsyncIterable<InspectedQueueMessage>
-  /** Dead letters back to the queue, oldest first, with their attempts at 0; says how many. */
+  /**
+   * Dead letters back to the queue, oldest first, with their attempts at 0; says how many.
+   *
+   * @example
+   * await queue.redrive({ reason: 'attempts', rate: { messages: 100, per: 1_000 } })
+   */
   redrive(options?: RedriveOptions): Promise<number>
 }

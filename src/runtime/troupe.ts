@@ -15,8 +15,9 @@ import {
   observe,
   runSingleton,
 } from '../data/election.ts'
+import { facetOf } from '../data/facet.ts'
 import type { Lease, Lock, LockOptions, LockState, ReadWriteLockOptions } from '../data/lock.ts'
-import { acquireLock, acquireSemaphore, leaseFacet, lockState, openLease, useHeld } from '../data/lock.ts'
+import { acquireLock, acquireSemaphore, lockState, openLease, useHeld } from '../data/lock.ts'
 import type { MapDefinition, TroupeMap } from '../data/map.ts'
 import type { HandleParts } from '../data/map-handle.ts'
 import { MapHandle } from '../data/map-handle.ts'
@@ -30,7 +31,7 @@ import type {
   ScheduleStatus,
   TopicName,
 } from '../driver/contract.ts'
-import { facetOf, type MessageParts, pause } from '../message/parts.ts'
+import { type MessageParts, pause } from '../message/parts.ts'
 import type { QueueDefinition } from '../message/queue.ts'
 import { QueueHandle } from '../message/queue-handle.ts'
 import {
@@ -69,6 +70,10 @@ export interface DrainOptions {
   readonly timeout?: Millis
 }
 
+/**
+ * One application's way to its cluster. Every call takes `{ signal, timeout }` last and gives up after 10,000 ms unless it says
+ * otherwise. Errors are `TroupeError`s with a code.
+ */
 export interface Troupe {
   /** A handle on the map of this definition; see {@link TroupeMap}. */
   map<Value, Input>(definition: MapDefinition<Value, Input>): TroupeMap<Value, Input>
@@ -108,32 +113,56 @@ export interface Troupe {
   ): Promise<void>
   /** Ends a schedule; false when there was none. */
   unschedule(queue: { readonly name: string }, id: string, options?: CallOptions): Promise<boolean>
+  /** All schedules: when each fires next, and what it has missed. */
   schedules(options?: CallOptions): Promise<readonly ScheduleStatus[]>
 
   /**
    * Waits in line for a lock and holds it until `release`. With `shared`, together with others that share it.
-   * Rejects with `LOCKED` (`wait: false`), `TIMEOUT`, or the signal's reason.
+   * Rejects with `LOCKED` (`wait: false`), with `TIMEOUT` after 10,000 ms unless `timeout` says otherwise, or with the signal's reason.
    *
    * @example
    * await using lock = await troupe.lock('nightly')
    * await troupe.map(reports).set('today', report, { fence: lock })
    */
   lock(name: string, options?: ReadWriteLockOptions): Promise<Lock>
-  /** Runs `use` while holding the lock, and releases it however that ends. */
+  /**
+   * Runs `use` while holding the lock, and releases it however that ends.
+   *
+   * @example
+   * await troupe.withLock('billing', async (lock) => troupe.map(bills).set('july', bill, { fence: lock }))
+   */
   withLock<Result>(
     name: string,
     use: (lock: Lock) => Result | Promise<Result>,
     options?: ReadWriteLockOptions,
   ): Promise<Result>
-  /** One of `permits` permits; everybody names the same number. */
+  /**
+   * Waits for one of `permits` permits; everybody names the same number. Rejects as `lock` does.
+   *
+   * @example
+   * await using permit = await troupe.semaphore('api', 4)
+   */
   semaphore(name: string, permits: number, options?: LockOptions): Promise<Lock>
-  /** Waits until this process is elected. There is one holder for each token, and tokens grow. */
+  /**
+   * Waits until this process is elected, without a `timeout` as long as that takes. There is one holder for each token, and tokens grow.
+   *
+   * @example
+   * await using office = await troupe.campaign('scheduler', { candidate: 'node-1', signal })
+   */
   campaign(name: string, options?: CampaignOptions): Promise<Office>
-  /** Who holds a lock or office, now and after each change; states in between may be left out. */
+  /**
+   * Who holds a lock or office, now and after each change; states in between may be left out.
+   *
+   * @example
+   * for await (const { holders } of troupe.observe('scheduler')) console.log(holders[0]?.value)
+   */
   observe(name: string, options?: ObserveOptions): AsyncIterable<LockState>
   /**
    * Runs `task` in one process of the cluster at a time: in another one after this was lost. Resolves when the task returns. With
    * `signal`, rejects with its reason as soon as it aborts; so does `office.signal`, and the office is held until the task ends.
+   *
+   * @example
+   * await troupe.singleton('planner', async (office) => plan(office.signal), { signal: troupe.signal })
    */
   singleton<Result>(
     name: string,
@@ -145,16 +174,38 @@ export interface Troupe {
    * highest that they have seen. It may be lost right after the answer.
    */
   verify(fence: Fence | string, options?: CallOptions): Promise<boolean>
+  /** All locks and offices that are held or waited for. */
   locks(options?: CallOptions): Promise<readonly LockState[]>
-  /** A lease that keys can be attached to. */
+  /**
+   * A lease that keys can be attached to: they go with it, by `end` or when its process has been out of touch for `ttl`
+   * milliseconds (default 10,000, at least 1,000).
+   *
+   * @example
+   * const lease = await troupe.lease({ ttl: 5_000 })
+   * await lease.set(online, 'node-1', { address })
+   */
   lease(options?: CallOptions & { readonly ttl?: Millis }): Promise<Lease>
-  /** Opens after `count` steps, for ever. */
+  /**
+   * Opens after `count` steps, for ever.
+   *
+   * @example
+   * await troupe.latch('migrated', 3).countDown()
+   */
   latch(name: string, count: number): Latch
-  /** Lets its `count` parties go on together, round by round. */
+  /**
+   * Lets its `count` parties go on together, round by round.
+   *
+   * @example
+   * await troupe.barrier('round', 3).arrive({ timeout: 60_000 })
+   */
   barrier(name: string, count: number): Barrier
   /**
    * Runs `task` once in the life of the cluster; everybody gets its result, and waits for it: without a `timeout` as long as it
    * takes. When it throws, the next caller tries again. `timeout` and `signal` end the wait, not the task: what it returns counts.
+   * The result is kept as a map's value is: whatever structured clone can carry, up to 1 MiB.
+   *
+   * @example
+   * await troupe.once('migration-7', () => migrate())
    */
   once<Result>(name: string, task: () => Result | Promise<Result>, options?: CallOptions): Promise<Result>
 
@@ -311,12 +362,12 @@ class OpenTroupe implements Troupe {
     const fence = typeof given === 'string' ? readSequencer(given) : given
     if (fence === undefined) throw invalidArgument('troupe.verify takes a fence or a sequencer')
     checkFence(fence)
-    return leaseFacet(this.#parts.driver).verify(fence.name, fence.token, options)
+    return facetOf(this.#parts.driver, 'lease').verify(fence.name, fence.token, options)
   }
 
   async locks(options: CallOptions = NO_OPTIONS): Promise<readonly LockState[]> {
     checkCall('troupe.locks', options, CALL_OPTIONS)
-    const statuses = await leaseFacet(this.#parts.driver).locks(options)
+    const statuses = await facetOf(this.#parts.driver, 'lease').locks(options)
     return statuses.map((status) => lockState(this.#handleParts, status))
   }
 

@@ -1,7 +1,7 @@
 /** The leases of the memory driver: locks with their lines, and keys that live as long as their lease. */
 
 import { TroupeError } from '../../base/error.ts'
-import type { Clock, Scheduler, Timer } from '../../base/time.ts'
+import { type Clock, DEFAULT_TIMEOUT_MS, type Scheduler, type Timer } from '../../base/time.ts'
 import type { AcquireOptions, CallOptions, Fence, Hold, LeaseFacet, LeaseHold, LockStatus } from '../contract.ts'
 import { closed, type MemoryDoor } from './door.ts'
 import { Inbox } from './inbox.ts'
@@ -26,8 +26,6 @@ interface Lock {
   readonly line: Place[]
   readonly observers: Set<Inbox<LockStatus>>
 }
-
-const DEFAULT_TIMEOUT_MS = 10_000
 
 /** Holders are in this process and as alive as the driver: leases end only by their owner or with the driver. */
 export class MemoryLeases implements LeaseFacet {

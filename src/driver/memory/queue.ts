@@ -3,7 +3,7 @@
 import { invalidArgument } from '../../base/argument.ts'
 import { TroupeError } from '../../base/error.ts'
 import { PARENT_HEADER } from '../../base/headers.ts'
-import type { Clock, Scheduler, WallMillis } from '../../base/time.ts'
+import { type Clock, DEFAULT_TIMEOUT_MS, type Scheduler, type WallMillis } from '../../base/time.ts'
 import { DEFAULT_SETTINGS } from '../../machine/queue/state.ts'
 import type {
   CallOptions,
@@ -44,7 +44,6 @@ export interface MemoryQueueNeighbours {
 /** Of a queue that nobody has configured: the same on every driver. */
 const DEFAULT_RULES: QueueRules = DEFAULT_SETTINGS
 
-const DEFAULT_TIMEOUT_MS = 10_000
 const PARENT = /^\[\d+,"(?:[^"\\]|\\.)*","(?:[^"\\]|\\.)*"\]$/
 
 /** How long somebody waits, and what is said to who has waited in vain. */

@@ -2,7 +2,7 @@
 
 import { invalidArgument } from '../../base/argument.ts'
 import { isTroupeError, TroupeError } from '../../base/error.ts'
-import type { Millis } from '../../base/time.ts'
+import { DEFAULT_TIMEOUT_MS, type Millis } from '../../base/time.ts'
 import { COMMAND, decodeCommandReply, NO_SESSION } from '../../machine/command.ts'
 import {
   type AcquireCommand,
@@ -41,7 +41,6 @@ const REPLY_BYTES = 9
 const PAGE_LIMIT = 1000
 const LEAST_TTL_MS: Millis = 1000
 const CLEAN_UP_MS: Millis = 5000
-const DEFAULT_TIMEOUT_MS: Millis = 10_000
 
 export class NativeLeases implements LeaseFacet {
   readonly #parts: LeaseParts

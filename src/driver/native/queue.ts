@@ -4,6 +4,7 @@ import { invalidArgument } from '../../base/argument.ts'
 import type { ByteWriter } from '../../base/bytes.ts'
 import { isTroupeError, TroupeError } from '../../base/error.ts'
 import { decodeHeaders, encodeHeaders } from '../../base/headers.ts'
+import { DEFAULT_TIMEOUT_MS } from '../../base/time.ts'
 import { checkCron } from '../../cluster/duty/cron.ts'
 import { COMMAND } from '../../machine/command.ts'
 import { QUEUE_COMMAND, QUEUE_QUERY } from '../../machine/queue/command.ts'
@@ -428,7 +429,6 @@ export class NativeQueues implements QueueFacet {
 }
 
 const MESSAGE_ID = /^(\d{1,5})\.(\d{1,16})$/
-const DEFAULT_TIMEOUT_MS = 10_000
 
 function sendVerb(command: Verb<Done>): Verb<Sent> {
   const { operation, isWrite } = command

@@ -1,7 +1,7 @@
 /** Results are waited for on one watch for each queue and shard; who is woken asks what there is. */
 
 import { TroupeError } from '../../base/error.ts'
-import type { Millis, Timer } from '../../base/time.ts'
+import { DEFAULT_TIMEOUT_MS, type Millis, type Timer } from '../../base/time.ts'
 import { RESULT_MAP, resultKey } from '../../machine/queue/command.ts'
 import type { CallOptions, InspectedMessage } from '../contract.ts'
 import { deadLetter } from '../dead-letter.ts'
@@ -9,7 +9,6 @@ import type { Router } from './router.ts'
 import type { WatchPorts } from './shard-watch.ts'
 import { watch } from './watch.ts'
 
-const DEFAULT_TIMEOUT_MS: Millis = 10_000
 /** Ends without a result are announced nowhere, so they are looked for. */
 const LOOK_MS: Millis = 1000
 

@@ -4,7 +4,7 @@ import { invalidArgument } from '../../base/argument.ts'
 import { ByteReader } from '../../base/bytes.ts'
 import { isTroupeError, type TroupeError } from '../../base/error.ts'
 import type { Random } from '../../base/random.ts'
-import type { Clock, Millis, Scheduler } from '../../base/time.ts'
+import { type Clock, DEFAULT_TIMEOUT_MS, type Millis, type Scheduler } from '../../base/time.ts'
 import { HashSharding } from '../../sharding/hash.ts'
 import type { ShardingStrategy } from '../../sharding/strategy.ts'
 import { REPLY, type Reply } from '../../wire/request.ts'
@@ -26,7 +26,6 @@ import type { Link, LinkHandler } from './link.ts'
 import { type Connect, Links } from './links.ts'
 import { ANY_NODE, NotYet, Operation, type Verb } from './operation.ts'
 
-const DEFAULT_TIMEOUT_MS: Millis = 10_000
 /** How many operations may be under way, and how many bytes they may occupy. */
 const OPERATIONS_LIMIT = 65_536
 const BYTES_LIMIT = 64 * 1024 * 1024

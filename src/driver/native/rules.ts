@@ -1,7 +1,7 @@
 /** Rules of queues and topics are made known to every shard before anything that relies on them is sent. */
 
 import { isTroupeError, TroupeError } from '../../base/error.ts'
-import type { Millis } from '../../base/time.ts'
+import { DEFAULT_TIMEOUT_MS, type Millis } from '../../base/time.ts'
 import type { CallOptions } from '../contract.ts'
 import type { Bodies, Done } from './body.ts'
 import { overloadedError } from './failure.ts'
@@ -24,7 +24,6 @@ interface Known {
 const NAMES_LIMIT = 10_000
 /** As many as may be under way afterwards. */
 const WAITING_LIMIT = 65_536
-const DEFAULT_TIMEOUT_MS: Millis = 10_000
 /** An answer that has not come by then may have been lost. */
 const ATTEMPT_MS: Millis = 3000
 const NOT_YET = ['TIMEOUT', 'OUTCOME_UNKNOWN', 'NO_QUORUM', 'UNREACHABLE'] as const
