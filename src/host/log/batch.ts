@@ -62,7 +62,7 @@ export class Batch {
       visit(head, at)
       at += RECORD_HEAD + head.length
     }
-    writeBatchHeader(this.#bytes, { ...header, length: this.#end - BATCH_HEADER }, checksum)
+    writeBatchHeader(this.#bytes, header, this.#end - BATCH_HEADER, checksum)
     const size = this.size
     this.#bytes.fill(0, this.#end, size)
     return this.#bytes.subarray(0, size)

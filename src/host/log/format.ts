@@ -66,7 +66,13 @@ export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
-export function writeBatchHeader(bytes: Uint8Array, header: BatchHeader, checksum: Checksum): void {
+/** @param length bytes of records after the header */
+export function writeBatchHeader(
+  bytes: Uint8Array,
+  header: Omit<BatchHeader, 'length'>,
+  length: number,
+  checksum: Checksum,
+): void {
   const view = viewOf(bytes)
   bytes.fill(0, 0, BATCH_HEADER)
   view.setUint32(0, MAGIC, true)
@@ -75,7 +81,7 @@ export function writeBatchHeader(bytes: Uint8Array, header: BatchHeader, checksu
   setU53(view, 16, header.sequence)
   setU53(view, 24, header.segmentFirst)
   setU53(view, 32, header.synced)
-  view.setUint32(40, header.length, true)
+  view.setUint32(40, length, true)
   view.setUint32(4, checksum(bytes.subarray(8, BATCH_HEADER)), true)
 }
 

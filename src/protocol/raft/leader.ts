@@ -95,7 +95,7 @@ export function leaderWakes(replica: Replica, leadership: Leadership): void {
   expireTransfer(replica, leadership)
   if (now >= leadership.heartbeatAt) {
     const busy = repeatUnconfirmed(replica, leadership)
-    leadership.heartbeatAt = busy ? now + timing.heartbeatMs : Infinity
+    leadership.heartbeatAt = busy ? nextBeat(replica) : Infinity
   }
 }
 
@@ -114,11 +114,16 @@ export function leaderFlushes(replica: Replica, leadership: Leadership): void {
   }
   feedPeers(replica, leadership)
   if (!owesAnybody(replica, leadership)) leadership.heartbeatAt = Infinity
-  else if (leadership.heartbeatAt === Infinity) leadership.heartbeatAt = replica.now + replica.timing.heartbeatMs
+  else if (leadership.heartbeatAt === Infinity) leadership.heartbeatAt = nextBeat(replica)
 }
 
 export function leaderWakeAt(leadership: Leadership): Millis {
   return Math.min(leadership.heartbeatAt, leadership.quorumAt, leadership.transfer?.deadline ?? Infinity)
+}
+
+/** All groups that a node leads beat together, so that one frame carries what they say to a peer. */
+function nextBeat({ now, timing }: Replica): Millis {
+  return (Math.floor(now / timing.heartbeatMs) + 1) * timing.heartbeatMs
 }
 
 function propose(replica: Replica, leadership: Leadership, request: Proposal): void {

@@ -108,6 +108,19 @@ describe('Raft', () => {
     expect(raft.takeReady()).toBeUndefined()
   })
 
+  test('beats, as a leader, when every other group of the node does, however unlike their proposals come', () => {
+    const beatOf = (at: number): number => {
+      const cluster = leading()
+      const raft = cluster.core('a')
+      cluster.advance(at, () => settle(cluster))
+      raft.submit({ type: 'propose', id: 1, kind: 'command', payload: payload(1) }, cluster.now)
+      raft.takeReady()
+      return raft.wakeAt - cluster.now + at
+    }
+    const heartbeats = [100, 101, 123.5, 149].map(beatOf)
+    expect(new Set(heartbeats).size).toBe(1)
+  })
+
   test('hands over arrays that it never touches again', () => {
     const cluster = leading()
     const raft = cluster.core('a')
