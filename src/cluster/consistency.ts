@@ -1,12 +1,6 @@
-/** Consistency: the choice between consistent and available answers, and what each level waits for, refuses and returns. */
-
-import type { NodeId } from '../base/identity.ts'
-import type { Millis } from '../base/time.ts'
-import type { Liveness } from '../protocol/core.ts'
-import type { Configuration, Role } from '../protocol/raft/message.ts'
-
 /**
- * A strong dataset answers from its group's log only.
+ * Consistency is the choice between consistent and available answers: what each level waits for, refuses and returns. A strong
+ * dataset answers from its group's log only.
  *
  * | call | waits for | without a majority | returns |
  * | --- | --- | --- | --- |
@@ -15,6 +9,13 @@ import type { Configuration, Role } from '../protocol/raft/message.ts'
  * | read `local` | nothing | answered | this replica's value and its age |
  * | read `maxStalenessMs` | nothing | answered while young enough, then refused | this replica's value and its age |
  */
+
+import type { NodeId } from '../base/identity.ts'
+import type { Millis } from '../base/time.ts'
+import type { Liveness } from '../protocol/core.ts'
+import type { Configuration, Role } from '../protocol/raft/message.ts'
+
+/** What a replica knows of its own place in its group. */
 export interface ReplicaView {
   readonly self: NodeId
   readonly role: Role

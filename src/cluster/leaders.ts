@@ -6,7 +6,7 @@ import type { Group } from './group.ts'
 import type { Groups } from './groups.ts'
 import type { NodeLiveness } from './liveness.ts'
 
-/** A leader that is not the preferred one keeps its office until that one has been there for this long: who has started reads its snapshots and executes its log before it is of use. */
+/** A leader that is not the preferred one goes on leading until that one has been there for this long: who has started reads its snapshots and executes its log before it is of use. */
 const SETTLED_MS: Millis = 5000
 /** A transfer that has not come about is tried again after this long. */
 const TRANSFER_AGAIN_MS: Millis = 500
@@ -20,7 +20,7 @@ export class Leaders {
   readonly #settledSince = new Map<GroupId, Millis>()
   readonly #transferredAt = new Map<GroupId, Millis>()
   #turn = 0
-  /** This node is about to stop and takes no office. */
+  /** This node is about to stop: `handOver` alone moves what it leads. */
   isDraining = false
 
   constructor(groups: Groups, liveness: NodeLiveness, self: NodeId) {
@@ -74,7 +74,7 @@ export class Leaders {
     let isUnsettled = false
     for (const group of this.#groups.all.values()) {
       const preferred = this.#groups.placed(group.id)?.leader
-      if (group.isLeader) this.#returnOffice(group, preferred, now)
+      if (group.isLeader) this.#returnLeadership(group, preferred, now)
       else this.#settledSince.delete(group.id)
       const isNew = group.leader === undefined && group.core.last.index === 0
       isUnsettled ||= isNew
@@ -96,7 +96,7 @@ export class Leaders {
     return isAnyLeft
   }
 
-  #returnOffice(group: Group, preferred: NodeId | undefined, now: Millis): void {
+  #returnLeadership(group: Group, preferred: NodeId | undefined, now: Millis): void {
     if (this.isDraining || preferred === undefined || preferred === this.#self) return
     const isThere = this.#liveness.isConnected(preferred)
     const since = (isThere ? this.#settledSince.get(group.id) : undefined) ?? now

@@ -3,6 +3,7 @@
 import { required } from '../base/assert.ts'
 import type { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
+import { facetOf } from '../data/facet.ts'
 import type { Delivered, OutgoingMessage, QueueFacet, QueueName, QueueRules } from '../driver/contract.ts'
 import { defineQueue } from '../message/queue.ts'
 import { attempt } from './attempt.ts'
@@ -137,7 +138,7 @@ async function send(content: string, context: ProgramContext, { shape, log }: Pa
     isDuplicate: false,
   }
   log.events.push(record)
-  const sent = await attempt(facetOf(context).send(queue, message, { timeout: CALL_MS }), 'FULL')
+  const sent = await attempt(facetOf(context.driver, 'queue').send(queue, message, { timeout: CALL_MS }), 'FULL')
   record.returnedAt = now()
   if (sent.outcome !== 'ok') {
     record.outcome = sent.code === 'FULL' ? 'full' : sent.outcome
@@ -170,7 +171,7 @@ async function consumeSome(count: number, context: ProgramContext, parts: Parts)
   const options = { consumer: context.name, credit: 1 + random.below(4), signal: ending }
   let left = count
   try {
-    for await (const message of facetOf(context).consume(parts.shape.queue, options)) {
+    for await (const message of facetOf(context.driver, 'queue').consume(parts.shape.queue, options)) {
       void handle(message, context, parts)
       if (--left === 0) return
     }
@@ -235,7 +236,7 @@ function auditorOf(shape: Shape, log: LifeLog): Program {
 
 /** Notes how many live; whether none does, and none is dead but those that made room. */
 async function isOver({ kind, queue }: Shape, context: ProgramContext, log: LifeLog): Promise<boolean> {
-  const found = await attempt(facetOf(context).stats(queue.name, { timeout: CALL_MS }))
+  const found = await attempt(facetOf(context.driver, 'queue').stats(queue.name, { timeout: CALL_MS }))
   if (found.outcome !== 'ok') return false
   const { waiting, delayed, leased, dead } = found.value
   log.events.push({ type: 'stats', living: waiting + delayed + leased })
@@ -245,7 +246,7 @@ async function isOver({ kind, queue }: Shape, context: ProgramContext, log: Life
 /** Brings back some of what it has seen dead. */
 async function redrive(limit: number, context: ProgramContext, { shape, log }: Parts): Promise<void> {
   const { now, random } = context
-  const facet = facetOf(context)
+  const facet = facetOf(context.driver, 'queue')
   const { name } = shape.queue
   const found = await attempt(noteDead(facet, name, context, log))
   const [first] = found.outcome === 'ok' ? found.value : []
@@ -278,9 +279,4 @@ async function noteDead(
   }
   log.events.push(...deaths)
   return deaths
-}
-
-function facetOf({ driver }: ProgramContext): QueueFacet {
-  if (driver.queue === undefined) throw new TypeError('the native driver has queues')
-  return driver.queue
 }

@@ -4,6 +4,7 @@ import { required } from '../base/assert.ts'
 import { isTroupeError } from '../base/error.ts'
 import type { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
+import { facetOf } from '../data/facet.ts'
 import type { Delivered, OutgoingMessage, QueueFacet, QueueName, QueueRules } from '../driver/contract.ts'
 import { DeliveredMessage } from '../driver/native/delivered.ts'
 import { defineQueue } from '../message/queue.ts'
@@ -174,7 +175,7 @@ async function sendOne(context: ProgramContext, number: number, { queue }: Shape
     deduplication,
   }
   const record = log.sent({ content, key, deduplication: name && `${key}/${name}`, delayMs: delay, invokedAt: now() })
-  const sent = await attempt(facetOf(context).send(queue, message, { timeout: CALL_MS }))
+  const sent = await attempt(facetOf(context.driver, 'queue').send(queue, message, { timeout: CALL_MS }))
   record.returnedAt = now()
   if (sent.outcome === 'ok') log.accepted(record, sent.value.id, sent.value.isDuplicate)
   else record.outcome = sent.outcome
@@ -197,7 +198,11 @@ function consumerOf(name: string, shape: Shape, log: QueueLog): Program {
 async function consumeSome(count: number, context: ProgramContext, shape: Shape, log: QueueLog): Promise<void> {
   const { random, ending, now } = context
   const credit = 1 + random.below(shape.credit)
-  const deliveries = facetOf(context).consume(shape.queue, { consumer: context.name, credit, signal: ending })
+  const deliveries = facetOf(context.driver, 'queue').consume(shape.queue, {
+    consumer: context.name,
+    credit,
+    signal: ending,
+  })
   const over = new AbortController()
   const abandoned: DeliveryRecord[] = []
   const parts = { context, shape, log, over: over.signal, abandoned }
@@ -304,7 +309,7 @@ function settle(message: Delivered, how: keyof typeof ENDS, delay: Millis): Prom
 function auditorOf({ queue }: Shape, log: QueueLog): Program {
   return auditor(log, async (_, context) => {
     const { sleep, now } = context
-    const facet = facetOf(context)
+    const facet = facetOf(context.driver, 'queue')
     const plain = { key: '', headers: {}, delay: 0, ttl: Number.POSITIVE_INFINITY, priority: 0 }
     for (let number = 0, isSent = false; !isSent; number++) {
       const content = `probe.${number}`
@@ -333,9 +338,4 @@ async function findDead(facet: QueueFacet, { name }: QueueName, log: QueueLog): 
     found.push({ type: 'death', id, content: contentOf(message), reason: death ?? 'nothing', attempts })
   }
   for (const death of found) log.dead(death)
-}
-
-function facetOf({ driver }: ProgramContext): QueueFacet {
-  if (driver.queue === undefined) throw new TypeError('the native driver has queues')
-  return driver.queue
 }

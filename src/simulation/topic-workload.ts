@@ -4,7 +4,8 @@ import { ByteReader } from '../base/bytes.ts'
 import { isTroupeError } from '../base/error.ts'
 import type { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
-import type { RecordBatch, TopicFacet, TopicName } from '../driver/contract.ts'
+import { facetOf } from '../data/facet.ts'
+import type { RecordBatch, TopicName } from '../driver/contract.ts'
 import { decodeGroupState, GROUP_MAP } from '../machine/topic/command.ts'
 import { defineTopic } from '../message/topic.ts'
 import { attempt } from './attempt.ts'
@@ -91,7 +92,9 @@ async function publish(content: string, key: string, context: ProgramContext, pa
   }
   parts.log.events.push(record)
   const message = { key, headers: {}, payload: TEXT.encode(content) }
-  const published = await attempt(facetOf(context).publish(parts.shape.topic, message, { timeout: CALL_MS }))
+  const published = await attempt(
+    facetOf(context.driver, 'topic').publish(parts.shape.topic, message, { timeout: CALL_MS }),
+  )
   record.returnedAt = now()
   record.outcome = published.outcome
   if (published.outcome !== 'ok') return false
@@ -140,7 +143,7 @@ async function readSome({ name, group, count }: Reading, context: ProgramContext
   const options = { ...from, batch: parts.shape.batch, signal: ending }
   let left = count
   try {
-    for await (const batch of facetOf(context).subscribe(parts.shape.topic, options)) {
+    for await (const batch of facetOf(context.driver, 'topic').subscribe(parts.shape.topic, options)) {
       const reader = readers.get(batch.lost) ?? `${name}.${readers.size}`
       readers.set(batch.lost, reader)
       note(batch, { reader, isMember: group !== undefined, at: now() }, parts.log)
@@ -218,16 +221,11 @@ async function follow({ topic }: Shape, log: TopicLog, { driver, ending }: Progr
 
 /** Whether the group has no lag; then notes where it stands. */
 async function isCommitted({ topic }: Shape, log: TopicLog, context: ProgramContext): Promise<boolean> {
-  const found = await attempt(facetOf(context).groups(topic.name, { timeout: CALL_MS }))
+  const found = await attempt(facetOf(context.driver, 'topic').groups(topic.name, { timeout: CALL_MS }))
   const group = found.outcome === 'ok' ? found.value.find((each) => each.group === GROUP) : undefined
   if (group === undefined || group.partitions.some(({ committed, end }) => committed < end)) return false
   for (const { partition, committed, end } of group.partitions) {
     log.events.push({ type: 'end', partition, committed: Number(committed), end: Number(end) })
   }
   return true
-}
-
-function facetOf({ driver }: ProgramContext): TopicFacet {
-  if (driver.topic === undefined) throw new TypeError('the native driver has topics')
-  return driver.topic
 }

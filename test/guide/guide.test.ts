@@ -147,6 +147,7 @@ function words(line: string): readonly string[] {
 
 const PLACES = [
   'README.md',
+  'docs/guide/first-cluster.md',
   'docs/guide/queue.md',
   'docs/guide/schedule.md',
   'docs/guide/topic.md',
