@@ -1,6 +1,7 @@
 /** The charter is what a node must remember of its cluster to start again by itself: the founders, and who owned what when last heard. */
 
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
+import { TroupeError } from '../base/error.ts'
 import { FIRST_LEVEL, type Level } from '../machine/level.ts'
 import { decodeShardMap, encodeShardMap, type ShardMap } from '../sharding/shard-map.ts'
 import type { Member } from '../wire/introduction.ts'
@@ -18,6 +19,16 @@ export interface Charter {
 export interface CharterStore {
   read(): Uint8Array | undefined
   replace(bytes: Uint8Array, done: (error: Error | undefined) => void): void
+}
+
+/** A node that knows of no other can't be told what it has forgotten, and must not take itself for the whole cluster. */
+export function charterMissing(): TroupeError {
+  return new TroupeError(
+    'DATA_DAMAGED',
+    'the data directory has lost its file `charter`, which names the members of the cluster. Put it back from a copy; or name the ' +
+      'other members in `join`, and they tell.',
+    { details: { file: 'charter', offset: 0 } },
+  )
 }
 
 export const NO_CHARTER: Charter = {

@@ -12,6 +12,8 @@ export interface Membership {
   readonly founded: boolean
 }
 
+const NOTHING_AGREED: Membership = { founders: [], founded: false }
+
 export type Verdict =
   /** Nothing new follows from this introduction. */
   | { readonly type: 'wait' }
@@ -23,7 +25,8 @@ export type Verdict =
 /**
  * A node agrees to a list of founders only once: when it has met as many new nodes as it expects. It takes part in the
  * cluster only when every founder has agreed to the same list, which one that has seen it may attest. A node is known by its name and its data directory, so one
- * that comes back with an empty directory is a stranger and never votes as who it was.
+ * that comes back with an empty directory is a stranger and never votes as who it was. One that has only forgotten what it agreed to
+ * founds nothing again: somebody has to attest it.
  *
  * Invariant: two founded nodes that share a founder have equal lists.
  */
@@ -32,13 +35,19 @@ export class Founding {
   readonly #expected: number
   readonly #shards: number
   readonly #met = new Map<string, Introduction>()
+  readonly #isForgetful: boolean
   #membership: Membership
 
-  constructor(self: Member, expected: { readonly nodes: number; readonly shards: number }, stored: Membership) {
+  constructor(
+    self: Member,
+    expected: { readonly nodes: number; readonly shards: number },
+    stored: Membership | 'forgotten',
+  ) {
     this.#self = self
     this.#expected = expected.nodes
     this.#shards = expected.shards
-    this.#membership = stored
+    this.#isForgetful = stored === 'forgotten'
+    this.#membership = stored === 'forgotten' ? NOTHING_AGREED : stored
   }
 
   get membership(): Membership {
@@ -70,13 +79,17 @@ export class Founding {
     const { founders, founded } = this.#membership
     if (founded) return { type: 'wait' }
     if (founders.length === 0) {
-      if (this.#met.size + 1 < this.#expected) return { type: 'wait' }
+      const attested = [...this.#met.values()].find((other) => other.founded)
+      if (attested !== undefined) return this.#agreeTo(attested.founders, true)
+      if (this.#isForgetful || this.#met.size + 1 < this.#expected) return { type: 'wait' }
       const members = [this.#self, ...[...this.#met.values()].map(({ self }) => self)].sort(byNode)
-      this.#membership = { founders: members, founded: this.#expected === 1 }
-      return { type: 'agreed', membership: this.#membership }
+      return this.#agreeTo(members, this.#expected === 1)
     }
-    if (!this.#haveAllAgreed(founders)) return { type: 'wait' }
-    this.#membership = { founders, founded: true }
+    return this.#haveAllAgreed(founders) ? this.#agreeTo(founders, true) : { type: 'wait' }
+  }
+
+  #agreeTo(founders: readonly Member[], founded: boolean): Verdict {
+    this.#membership = { founders, founded }
     return { type: 'agreed', membership: this.#membership }
   }
 

@@ -1,7 +1,6 @@
 /** The groups of a node: a replica of the meta group, and of each group that the shard map gives this node a part in. */
 
-import { required } from '../base/assert.ts'
-import { TroupeError } from '../base/error.ts'
+import { assert, required } from '../base/assert.ts'
 import { type GroupId, META_GROUP, type NodeId } from '../base/identity.ts'
 import type { Random } from '../base/random.ts'
 import type { Host } from '../host/host.ts'
@@ -188,13 +187,13 @@ export class Groups {
   #newCore(id: GroupId, replicas: readonly NodeId[]): Raft {
     const snapshot = this.#resources.snapshots.newest(id)
     snapshot?.close()
-    // Its log brings again what is beyond its snapshot, and without one everything.
-    if (snapshot === undefined) this.#resources.pieces.of(id).retain(new Set())
     const { log, random, liveness, clock } = this.#resources
     const { node, timing, limits } = this.#settings
     const recovered = log.recovered.get(id) ?? EMPTY
     const { position: applied, chain } = snapshot?.header ?? NO_SNAPSHOT
-    if (applied.index < recovered.start.index) throw snapshotMissing(id, recovered.start, applied)
+    assert(applied.index >= recovered.start.index, 'a log begins where a snapshot ends')
+    // Its log brings again what is beyond its snapshot, and without one everything.
+    if (snapshot === undefined) this.#resources.pieces.of(id).retain(new Set())
     const isReplaced = !reaches(recovered, applied)
     if (isReplaced) log.stage(id, { type: 'snapshot', position: applied, chain })
     // Made of entries that this node's own disk had not yet, a snapshot may even be of a later term than the log.
@@ -226,13 +225,4 @@ export class Groups {
 function reaches({ start, log }: RecoveredGroup, applied: LogPosition): boolean {
   if (applied.index === start.index) return true
   return log[applied.index - start.index - 1]?.term === applied.term
-}
-
-function snapshotMissing(group: GroupId, start: LogPosition, applied: LogPosition): TroupeError {
-  const message = `the log of group ${group} begins after entry ${start.index}, but its newest snapshot ends at ${applied.index}`
-  return new TroupeError(
-    'DATA_DAMAGED',
-    `${message}: a file \`snapshot-${group}-…\` is missing. Put it back from a copy, or move the data directory away and let the node join anew.`,
-    { details: { group } },
-  )
 }

@@ -12,7 +12,7 @@ import type { RaftEvent, RaftMessage, RaftOutput, RaftRequest, RaftWrite } from 
 import type { Channel } from '../wire/channel.ts'
 import type { Introduction } from '../wire/introduction.ts'
 import { FRAME } from '../wire/request.ts'
-import { type Charter, type CharterStore, decodeCharter, encodeCharter, NO_CHARTER } from './charter.ts'
+import { type Charter, type CharterStore, charterMissing, decodeCharter, encodeCharter, NO_CHARTER } from './charter.ts'
 import { Founding } from './founding.ts'
 import type { Group } from './group.ts'
 import { Groups } from './groups.ts'
@@ -103,7 +103,10 @@ export class ClusterNode {
     const self = { node: settings.node, directory: settings.directory, address: settings.address }
     const others = settings.join.filter((address) => address !== settings.address)
     const expected = { nodes: others.length + 1, shards: settings.shards }
-    this.#founding = new Founding(self, expected, this.#charter.membership)
+    // Nothing is in the log before the charter is on disk.
+    const isForgotten = stored === undefined && ports.log.recovered.size > 0
+    if (isForgotten && others.length === 0) throw charterMissing()
+    this.#founding = new Founding(self, expected, isForgotten ? 'forgotten' : this.#charter.membership)
     this.#introduction = this.#introductionNow()
   }
 

@@ -3,6 +3,7 @@
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
 import { TroupeError } from '../base/error.ts'
 import { isNodeId, type NodeId } from '../base/identity.ts'
+import { LogHead } from './log/head.ts'
 import { segmentNumbers } from './log/segments.ts'
 import type { Disk } from './port.ts'
 import { SealedFile } from './sealed-file.ts'
@@ -24,14 +25,13 @@ export interface Identity {
 /** The identity in a directory, as of the last start; undefined in an empty one. Throws `DATA_DAMAGED`, `VERSION_SKEW`. */
 export function readIdentity(disk: Disk): Identity | undefined {
   const content = identityFile(disk).read()
-  if (content !== undefined) return decode(content)
-  if (segmentNumbers(disk.list()).length === 0) return
-  throw new TroupeError(
-    'DATA_DAMAGED',
-    'the data directory holds a log but no identity. Nothing was changed. Put the file `identity` back from a copy, ' +
-      'or move the directory away and let the node join anew.',
-    { details: { file: 'identity' } },
-  )
+  if (content === undefined) {
+    if (segmentNumbers(disk.list()).length > 0) throw missing('identity')
+    return
+  }
+  // Without it, nobody would miss the end of the log.
+  if (!LogHead.isIn(disk)) throw missing('head')
+  return decode(content)
 }
 
 /**
@@ -43,11 +43,26 @@ export function readIdentity(disk: Disk): Identity | undefined {
 export async function claimDirectory(disk: Disk, owner: Omit<Identity, 'generation'>): Promise<Identity> {
   const previous = readIdentity(disk)
   if (previous !== undefined) checkOwner(previous, owner)
+  else await written((done) => new LogHead(disk).begin(done))
   const identity = { cluster: owner.cluster, node: owner.node, generation: (previous?.generation ?? 0) + 1 }
-  await new Promise<void>((resolve, reject) => {
-    identityFile(disk).replace(encode(identity), (error) => (error === undefined ? resolve() : reject(error)))
-  })
+  await written((done) => identityFile(disk).replace(encode(identity), done))
   return identity
+}
+
+function written(write: (done: (error: Error | undefined) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    write((error) => (error === undefined ? resolve() : reject(error)))
+  })
+}
+
+/** Every claimed directory has this file. */
+function missing(file: string): TroupeError {
+  return new TroupeError(
+    'DATA_DAMAGED',
+    `the data directory has lost its file \`${file}\`. Nothing was changed. Put it back from a copy, or move the directory away ` +
+      'and let the node join anew.',
+    { details: { file, offset: 0 } },
+  )
 }
 
 function checkOwner(found: Identity, owner: Omit<Identity, 'generation'>): void {

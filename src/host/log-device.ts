@@ -14,6 +14,12 @@ export interface RecoveredGroup {
   readonly log: readonly { readonly term: Term; readonly size: number }[]
 }
 
+/** Where the log of a group begins, as it was found. */
+export interface GroupStart {
+  readonly id: GroupId
+  readonly start: LogPosition
+}
+
 export interface LogDevice {
   /** The groups that the log knows, as they were when it was opened. */
   readonly recovered: ReadonlyMap<GroupId, RecoveredGroup>

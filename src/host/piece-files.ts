@@ -20,6 +20,11 @@ export interface PieceStores {
 }
 
 const NAME = /^pieces-(\d+)-(\d+)$/
+
+function nameOf(group: number, upload: number): string {
+  return `pieces-${group}-${upload}`
+}
+
 /** Files that are kept open, because more of the same is likely to follow. */
 const OPEN_LIMIT = 8
 
@@ -30,8 +35,9 @@ export class PieceFiles implements PieceStores {
   constructor(disk: Disk) {
     this.#files = new OpenFiles(disk)
     for (const name of disk.list()) {
-      const [, group, upload] = NAME.exec(name) ?? []
-      if (upload !== undefined) this.#pieces(Number(group) as GroupId).adopt(Number(upload))
+      const [group, upload] = NAME.exec(name)?.slice(1).map(Number) ?? []
+      if (group === undefined || upload === undefined || nameOf(group, upload) !== name) continue
+      this.#pieces(group as GroupId).adopt(upload)
     }
   }
 
@@ -112,7 +118,7 @@ class GroupPieces implements PieceStore {
   }
 
   #name(upload: number): string {
-    return `pieces-${this.#group}-${upload}`
+    return nameOf(this.#group, upload)
   }
 }
 

@@ -94,6 +94,7 @@ async function diskStorage(
   const log = await openLog({
     disk,
     durability,
+    check: (groups) => snapshots.check(groups),
     breathe: () => new Promise((resolve) => setImmediate(resolve)),
     dropped: ({ file, offset, bytes }) =>
       settings.notice?.(

@@ -8,7 +8,7 @@ import type { CharterStore } from '../cluster/charter.ts'
 import { CharterFile } from '../host/charter-file.ts'
 import { claimDirectory } from '../host/data-directory.ts'
 import { openLog } from '../host/log/write-ahead-log.ts'
-import type { SnapshotStore } from '../host/log-device.ts'
+import type { GroupStart, SnapshotStore } from '../host/log-device.ts'
 import { PieceFiles, type PieceStores } from '../host/piece-files.ts'
 import { SnapshotFiles } from '../host/snapshot/snapshot-files.ts'
 import type { Computer } from './computer.ts'
@@ -52,7 +52,8 @@ export class Storage {
     const { generation } = await claimDirectory(disk, { cluster: CLUSTER, node })
     const snapshots = new SnapshotFiles(disk)
     const pieces = new PieceFiles(disk)
-    const log = await openLog({ disk, durability: 'disk', segmentBytes, limitBytes: logBytes })
+    const check = (groups: Iterable<GroupStart>): void => snapshots.check(groups)
+    const log = await openLog({ disk, durability: 'disk', check, segmentBytes, limitBytes: logBytes })
     return { generation, log: new WatchedLog(log), snapshots, pieces, charter }
   }
 

@@ -6,13 +6,25 @@ import { SealedFile } from '../sealed-file.ts'
 
 type Done = (error: Error | undefined) => void
 
+const NAME = 'head'
+
 export class LogHead {
   readonly #file: SealedFile
   #noted = 0
   #isNoting = false
 
   constructor(disk: Disk) {
-    this.#file = new SealedFile(disk, { name: 'head', format: 1 })
+    this.#file = new SealedFile(disk, { name: NAME, format: 1 })
+  }
+
+  /** Whether a directory has one: since before it was claimed. */
+  static isIn(disk: Disk): boolean {
+    return disk.list().includes(NAME)
+  }
+
+  /** Notes that there is no log yet. */
+  begin(done: Done): void {
+    this.#replace(0, done)
   }
 
   /** The number of the segment; 0 where none was noted. Throws `DATA_DAMAGED`, `VERSION_SKEW`. */
@@ -26,12 +38,16 @@ export class LogHead {
   note(segment: number, done: Done): void {
     if (segment <= this.#noted || this.#isNoting) return
     this.#isNoting = true
-    const writer = new ByteWriter(8)
-    writer.u53(segment)
-    this.#file.replace(writer.take(), (error) => {
+    this.#replace(segment, (error) => {
       this.#isNoting = false
       if (error === undefined) this.#noted = segment
       done(error)
     })
+  }
+
+  #replace(segment: number, done: Done): void {
+    const writer = new ByteWriter(8)
+    writer.u53(segment)
+    this.#file.replace(writer.take(), done)
   }
 }

@@ -15,6 +15,8 @@ interface Spare {
 }
 
 const NAME = /^log-(\d{8,})$/
+/** A segment's number is the seed of checksums. */
+const LARGEST_NUMBER = 2 ** 32 - 1
 /** The segment that a start creates is small, because the start waits for it. */
 const FIRST_BYTES = 4 * 1024 * 1024
 
@@ -22,10 +24,12 @@ export function segmentName(number: number): string {
   return `log-${String(number).padStart(8, '0')}`
 }
 
-/** Numbers of the segments among these file names, ascending. */
+/** Numbers of the segments among these file names, ascending. Names that no segment has are of other files. */
 export function segmentNumbers(names: readonly string[]): number[] {
-  const numbers = names.map((name) => NAME.exec(name)?.[1]).filter((digits) => digits !== undefined)
-  return numbers.map(Number).sort((a, b) => a - b)
+  const numbers = names.map((name) => Number(NAME.exec(name)?.[1] ?? 0))
+  const isSegment = (number: number, at: number): boolean =>
+    number > 0 && number <= LARGEST_NUMBER && segmentName(number) === names[at]
+  return numbers.filter(isSegment).sort((a, b) => a - b)
 }
 
 export interface SegmentOptions {

@@ -4,7 +4,7 @@ import { assert } from '../../base/assert.ts'
 import type { GroupId } from '../../base/identity.ts'
 import type { LogIndex, LogPosition } from '../../protocol/core.ts'
 import type { Entry, RaftWrite } from '../../protocol/raft/message.ts'
-import type { LogDevice, RecoveredGroup } from '../log-device.ts'
+import type { GroupStart, LogDevice, RecoveredGroup } from '../log-device.ts'
 import type { Disk } from '../port.ts'
 import { refusalOf } from '../refusal.ts'
 import { Batch } from './batch.ts'
@@ -23,6 +23,8 @@ export interface LogOptions {
   readonly disk: Disk
   /** Lets others work, when a segment has been read: one of 64 MiB takes a tenth of a second. Default: everything is read at once. */
   readonly breathe?: () => Promise<void>
+  /** Looks at what was found before anything is changed; what it throws is why the log is not opened. */
+  readonly check?: (groups: Iterable<GroupStart>) => void
   /** `'os'` leaves the moment of writing to the operating system: a power cut loses what was acknowledged last. */
   readonly durability: 'disk' | 'os'
   /** Bytes of a segment, at least 4 KiB; default 64 MiB. */
@@ -46,6 +48,7 @@ const MEBIBYTE = 1024 * 1024
 export async function openLog(options: LogOptions): Promise<LogDevice> {
   const cacheBytes = options.cacheBytes ?? 16 * MEBIBYTE
   const recovered = await recoverLog(options.disk, cacheBytes, options.breathe)
+  options.check?.(recovered.content.groups.values())
   if (recovered.torn !== undefined) options.dropped?.(recovered.torn)
   const log = new WriteAheadLog(options, recovered)
   await log.begin(recovered)

@@ -25,9 +25,12 @@ export function snapshotName(group: GroupId, index: LogIndex): string {
   return `snapshot-${group}-${String(index).padStart(16, '0')}`
 }
 
+/** Undefined for the name of any other file. */
 export function parseName(name: string): { readonly group: GroupId; readonly index: LogIndex } | undefined {
   const match = NAME.exec(name)
-  return match === null ? undefined : { group: Number(match[1]) as GroupId, index: Number(match[2]) }
+  if (match === null) return
+  const [group, index] = [Number(match[1]) as GroupId, Number(match[2])]
+  return snapshotName(group, index) === name ? { group, index } : undefined
 }
 
 /** The padded header; its size depends on the configuration alone. */
@@ -97,6 +100,17 @@ function tooNew(file: string, format: number): TroupeError {
     `${file} is of snapshot format ${format}, and this version knows up to ${FORMAT_VERSION}. ` +
       'Start the version of Troupe that wrote it, or a newer one.',
     { details: { file, format } },
+  )
+}
+
+/** The log of a group begins after an entry up to which there is no snapshot. */
+export function missingSnapshot(group: GroupId, start: LogIndex, end: LogIndex): TroupeError {
+  const file = snapshotName(group, start)
+  return new TroupeError(
+    'DATA_DAMAGED',
+    `${file}, or a newer snapshot of group ${group}, is missing: its log begins after entry ${start}, and its newest snapshot ends at ` +
+      `${end}. Nothing was changed. Put the file back from a copy, or move the data directory away and let the node join anew.`,
+    { details: { file, offset: 0, group } },
   )
 }
 

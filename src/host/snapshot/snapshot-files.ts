@@ -3,7 +3,7 @@
 import { assert, required } from '../../base/assert.ts'
 import type { GroupId } from '../../base/identity.ts'
 import type { LogIndex } from '../../protocol/core.ts'
-import type { SnapshotHeader, SnapshotStore, SnapshotWriter, StoredSnapshot } from '../log-device.ts'
+import type { GroupStart, SnapshotHeader, SnapshotStore, SnapshotWriter, StoredSnapshot } from '../log-device.ts'
 import type { Disk, DiskFile } from '../port.ts'
 import { refusalOf } from '../refusal.ts'
 import {
@@ -14,6 +14,7 @@ import {
   encodeHeader,
   fileBytes,
   headerBytes,
+  missingSnapshot,
   PARTIAL,
   PREFIX_BYTES,
   parseName,
@@ -27,13 +28,22 @@ export class SnapshotFiles implements SnapshotStore {
   readonly #newest = new Map<GroupId, LogIndex>()
   #writers = 0
 
-  /** Removes what a crash left unfinished or not yet removed. */
+  /** Removes what a crash left unfinished or not yet removed. Throws `DATA_DAMAGED` and `VERSION_SKEW`, and then has removed nothing. */
   constructor(disk: Disk) {
     this.#disk = disk
-    for (const name of disk.list()) {
-      const found = parseName(name)
-      if (found !== undefined) this.#adopt(found.group, found.index)
-      else if (name.startsWith('snapshot-') && name.endsWith(PARTIAL)) disk.remove(name)
+    const names = disk.list()
+    const found = names.map(parseName).filter((name) => name !== undefined)
+    for (const { group, index } of found) this.#newest.set(group, Math.max(index, this.#newest.get(group) ?? 0))
+    for (const group of this.#newest.keys()) this.newest(group)?.close()
+    for (const { group, index } of found) if (index !== this.#newest.get(group)) disk.remove(snapshotName(group, index))
+    for (const name of names) if (name.startsWith('snapshot-') && name.endsWith(PARTIAL)) disk.remove(name)
+  }
+
+  /** Throws `DATA_DAMAGED` when the log of a group begins where no snapshot ends. */
+  check(groups: Iterable<GroupStart>): void {
+    for (const { id, start } of groups) {
+      const end = this.#newest.get(id) ?? 0
+      if (end < start.index) throw missingSnapshot(id, start.index, end)
     }
   }
 
@@ -43,7 +53,7 @@ export class SnapshotFiles implements SnapshotStore {
     const name = snapshotName(group, index)
     const file = this.#disk.open(name)
     try {
-      return openSnapshot(this.#disk, group, name, file)
+      return openSnapshot(this.#disk, { group, index, name }, file)
     } catch (error) {
       file.close()
       throw error
@@ -70,11 +80,18 @@ export class SnapshotFiles implements SnapshotStore {
   }
 }
 
-function openSnapshot(disk: Disk, group: GroupId, name: string, file: DiskFile): StoredSnapshot {
+interface Named {
+  readonly group: GroupId
+  readonly index: LogIndex
+  readonly name: string
+}
+
+function openSnapshot(disk: Disk, { group, index, name }: Named, file: DiskFile): StoredSnapshot {
   const size = headerBytes(file.read(0, PREFIX_BYTES))
   const bytes = size === undefined || size > file.size ? undefined : file.read(0, size)
   const found = bytes && decodeHeader(name, bytes, (part) => disk.crc32(part))
-  if (bytes === undefined || found?.group !== group) throw damagedSnapshot(name, 0)
+  const isItsOwn = found?.group === group && found.header.position.index === index
+  if (bytes === undefined || found === undefined || !isItsOwn) throw damagedSnapshot(name, 0)
   if (file.size !== fileBytes(bytes.length, found.bodyBytes))
     throw damagedSnapshot(name, Math.min(file.size, bytes.length))
   const block = blockReader(disk, { name, file, headerBytes: bytes.length })

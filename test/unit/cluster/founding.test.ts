@@ -49,6 +49,15 @@ describe('founding', () => {
     expect(a.membership).toEqual({ founders, founded: true })
   })
 
+  test('a founder that has forgotten all learns it from one that saw it, and founds nothing again', () => {
+    const founders = [member('a'), member('b'), member('c')]
+    const forgetful = (node: string) => new Founding(member(node), { nodes: 3, shards: 16 }, 'forgotten')
+    const [a, b, c] = [forgetful('a'), forgetful('b'), forgetful('c')] as const
+    expect(talk([a, b, c]).every(({ type }) => type === 'wait')).toBe(true)
+    a.meet(founding('b', 3, { founders, founded: true }).introduction)
+    expect(a.membership).toEqual({ founders, founded: true })
+  })
+
   test('a founder that comes back without its directory is a stranger to those who knew it', () => {
     const nodes = [founding('a', 3), founding('b', 3), founding('c', 3)] as const
     talk(nodes)

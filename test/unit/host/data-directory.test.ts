@@ -51,6 +51,33 @@ describe('a data directory', () => {
     expect(isTroupeError(await refusal(claimDirectory(disk, owner)), 'DATA_DAMAGED')).toBe(true)
   })
 
+  test('refuses to have lost the note of how far its log reaches', async () => {
+    const disk = virtualDisk()
+    await claimDirectory(disk, owner)
+    disk.remove('head')
+    expect(await refusal(claimDirectory(disk, owner))).toMatchObject({
+      code: 'DATA_DAMAGED',
+      details: { file: 'head' },
+    })
+  })
+
+  test('is claimed or not after a power cut at every operation, and never taken for damaged', async () => {
+    class PowerCut extends Error {}
+    for (let at = 1, finished = false; !finished; at++) {
+      const before = (_: string, count: number) => {
+        if (count === at) throw new PowerCut()
+      }
+      const disk = virtualDisk({ random: new SeededRandom(at), before })
+      finished = await claimDirectory(disk, owner).then(
+        () => true,
+        () => false,
+      )
+      disk.crash()
+      const { generation } = await claimDirectory(disk.reopen({ random: new SeededRandom(at) }), owner)
+      expect(generation).toBe(finished ? 2 : 1)
+    }
+  })
+
   test.each([
     ['newer', 3],
     ['older', 1],

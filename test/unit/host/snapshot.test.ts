@@ -118,6 +118,37 @@ describe('snapshot files', () => {
     }
   })
 
+  test('under a name that is not theirs are refused, and what they would replace stays', () => {
+    const disk = virtualDisk()
+    save(new SnapshotFiles(disk), 9, body(10))
+    const content = disk.open('snapshot-1-0000000000000009').read(0, 100_000)
+    for (const name of ['snapshot-1-0000000000000010', 'snapshot-2-0000000000000009', 'snapshot-1-9000000000000009']) {
+      const copy = disk.clone()
+      copy.open(name, content.length).write(0, content)
+      const error = caught(() => new SnapshotFiles(copy))
+      expect([isTroupeError(error, 'DATA_DAMAGED') && error.details.file, name]).toEqual([name, name])
+      expect(copy.list()).toEqual(['snapshot-1-0000000000000009', name])
+    }
+  })
+
+  test('do not count with names that no snapshot has', () => {
+    const disk = virtualDisk()
+    save(new SnapshotFiles(disk), 9, body(10))
+    for (const name of ['snapshot-', 'snapshot-1-10', 'snapshot-x-1', 'snapshot-1-99999999999999999999'])
+      disk.open(name, 3)
+    expect(load(new SnapshotFiles(disk))).toEqual(body(10))
+  })
+
+  test('that a log begins after are missed by name', () => {
+    const disk = virtualDisk()
+    const files = new SnapshotFiles(disk)
+    save(files, 9, body(10))
+    const begin = (index: number) => [{ id: group(1), start: { index, term: 3 } }]
+    files.check(begin(9))
+    const error = caught(() => files.check(begin(10)))
+    expect(error).toMatchObject({ code: 'DATA_DAMAGED', details: { file: 'snapshot-1-0000000000000010' } })
+  })
+
   test('of a newer format are refused as such, when they are whole', () => {
     const disk = virtualDisk()
     save(new SnapshotFiles(disk), 9, body(10))

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { META_GROUP, type NodeId } from '../../../src/base/identity.ts'
+import type { NodeId } from '../../../src/base/identity.ts'
 import { defineMap } from '../../../src/data/map.ts'
 import { open } from '../../../src/platform/open.ts'
 import { openStorage, type StorageSettings } from '../../../src/platform/storage.ts'
@@ -108,13 +108,15 @@ describe('a node with a data directory', () => {
   })
 
   test('that cannot start on it lets go of the directory', async () => {
-    await (await open({ engine: 'inline', dataDir })).close()
-    const storage = await openStorage(settings({ cluster: 'troupe' }))
-    storage.log.stage(META_GROUP, { type: 'snapshot', position: { index: 1000, term: 9 }, chain: 1 })
-    await new Promise((done) => storage.log.commit(done))
-    await storage.close()
+    const first = await open({ engine: 'inline', dataDir })
+    await first.map(users).set('ann', { at: 1 })
+    await first.close()
+    rmSync(join(dataDir, 'charter'))
     for (const engine of ['inline', 'thread'] as const) {
-      await expect(open({ engine, dataDir })).rejects.toMatchObject({ code: 'DATA_DAMAGED', details: { group: 0 } })
+      await expect(open({ engine, dataDir })).rejects.toMatchObject({
+        code: 'DATA_DAMAGED',
+        details: { file: 'charter' },
+      })
     }
     await (await openStorage(settings({ cluster: 'troupe' }))).close()
   })

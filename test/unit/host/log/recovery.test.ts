@@ -267,6 +267,25 @@ describe('damage below the marker', () => {
     }
   })
 
+  test('is not seen in files whose names no segment has', async () => {
+    const disk = virtualDisk()
+    const log = await open(disk)
+    append(log, 1, entry(1, 1))
+    disk.kill()
+    const next = disk.reopen()
+    for (const name of [
+      'log-',
+      'log-1',
+      'log-00000000',
+      'log-000000007',
+      'log-4294967296',
+      'log-99999999999999999999',
+    ]) {
+      next.open(name, 3)
+    }
+    expect(contents(await open(next), 1)).toEqual(['1@1'])
+  })
+
   test('is not seen in segments that a log left to the operating system, and that a power cut took', async () => {
     const disk = virtualDisk()
     const log = await open(disk, { segmentBytes: 4096, durability: 'os' })
