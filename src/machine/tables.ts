@@ -18,10 +18,17 @@ import { TopicTable } from './topic/topic.ts'
 
 const TYPES = 8
 
+/** Kinds that level 2 has brought. */
+const SECOND: ReadonlySet<number> = new Set([
+  QUEUE_COMMAND.queueDelete,
+  QUEUE_COMMAND.confirm,
+  TOPIC_COMMAND.topicDelete,
+  TOPIC_COMMAND.topicConfirm,
+])
 /** By its number, the level that brought each kind of command. */
-const BROUGHT_BY: Readonly<Uint8Array> = Uint8Array.from({ length: 256 }, (_, kind) => {
-  return kind === QUEUE_COMMAND.queueDelete || kind === TOPIC_COMMAND.topicDelete ? 2 : FIRST_LEVEL
-})
+const BROUGHT_BY: Readonly<Uint8Array> = Uint8Array.from({ length: 256 }, (_, kind) =>
+  SECOND.has(kind) ? 2 : FIRST_LEVEL,
+)
 
 export class Tables implements LeaderView {
   readonly outbox: OutboxTable = new OutboxTable()

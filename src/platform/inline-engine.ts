@@ -14,6 +14,7 @@ import type { Engine, EngineSettings } from './engine.ts'
 import { randomSecret, randomSeed } from './random.ts'
 import { openStorage, type Storage } from './storage.ts'
 import { TcpNetwork } from './tcp-network.ts'
+import { warn } from './warning.ts'
 
 /** The name of a cluster that was given none. */
 const DEFAULT_CLUSTER = 'troupe'
@@ -123,11 +124,6 @@ export class InlineEngine implements Engine {
     this.#closed ??= this.#storage.close()
     return this.#closed
   }
-}
-
-/** Tells the people who run the process, in the way of the platform: on stderr, unless it listens to `'warning'`. */
-function warn(message: string, code: string): void {
-  process.emitWarning(message, { type: 'TroupeWarning', code })
 }
 
 function nodeSettings(settings: EngineSettings, { identity }: Storage, address: string): NodeSettings {

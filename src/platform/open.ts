@@ -14,6 +14,7 @@ import { startInlineEngine } from './inline-engine.ts'
 import { randomSeed } from './random.ts'
 import { type Connected, connectChannel } from './tcp-channel.ts'
 import { startThreadedEngine } from './threaded-engine.ts'
+import { warn } from './warning.ts'
 
 export interface OpenHooks {
   /**
@@ -91,9 +92,17 @@ async function openClient(settings: Settings): Promise<Troupe> {
   return createTroupe({ driver, ...ports, close: async () => clearInterval(alive) })
 }
 
-function driverPorts(): { clock: RealClock; scheduler: RealScheduler; random: SeededRandom } {
+interface DriverPorts {
+  readonly clock: RealClock
+  readonly scheduler: RealScheduler
+  readonly random: SeededRandom
+  readonly warn: (message: string) => void
+}
+
+function driverPorts(): DriverPorts {
   const clock = new RealClock()
-  return { clock, scheduler: new RealScheduler(clock), random: new SeededRandom(randomSeed()) }
+  const warnOf = (message: string): void => warn(message, 'RULES_REPLACED')
+  return { clock, scheduler: new RealScheduler(clock), random: new SeededRandom(randomSeed()), warn: warnOf }
 }
 
 async function firstOf(

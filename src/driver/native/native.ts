@@ -48,6 +48,8 @@ export interface NativeDriverOptions {
   readonly seeds: readonly string[]
   /** Whether to learn the other nodes from the cluster and talk to each leader directly; otherwise the seeds forward. */
   readonly direct: boolean
+  /** Tells people what is worth knowing and no error, such as rules that replace others. */
+  readonly warn?: ((message: string) => void) | undefined
   /** How large payloads are cut; for tests. */
   readonly sizes?: PieceSizes
 }

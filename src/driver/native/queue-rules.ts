@@ -1,13 +1,13 @@
 /** The rules of queues, as this driver makes them known to the cluster or learns them from it. */
 
 import type { Millis } from '../../base/time.ts'
-import { QUEUE_COMMAND, QUEUE_QUERY } from '../../machine/queue/command.ts'
+import { QUEUE_COMMAND, QUEUE_QUERY, QUEUE_SETTINGS } from '../../machine/queue/command.ts'
 import { decodeSettingsAnswer, encodeConfigure, encodeQueueQuery } from '../../machine/queue/encode.ts'
 import type { CallOptions, QueueName, QueueRules } from '../contract.ts'
 import { ASK, type Bodies, commandVerb } from './body.ts'
 import { Operation } from './operation.ts'
 import type { Router } from './router.ts'
-import { RuleBook } from './rules.ts'
+import { RuleBook, type RuleKind, type RulePorts } from './rules.ts'
 import type { WatchPorts } from './shard-watch.ts'
 
 /** A queue whose rules all shards have. */
@@ -15,6 +15,12 @@ export interface RuledQueue extends QueueName {
   readonly rules: QueueRules
 }
 
+const KIND: RuleKind = {
+  noun: 'queue',
+  configure: commandVerb(QUEUE_COMMAND.configure),
+  confirm: commandVerb(QUEUE_COMMAND.confirm),
+  fields: QUEUE_SETTINGS,
+}
 /** What was learnt is asked for again after this: others may have changed it. */
 const LEARNT_MS: Millis = 5000
 /** Queues whose rules are remembered. */
@@ -27,11 +33,11 @@ export class QueueRuleBook {
   readonly #book: RuleBook
   readonly #learnt = new Map<string, { readonly rules: QueueRules; readonly at: Millis }>()
 
-  constructor(router: Router, ports: WatchPorts, bodies: Bodies) {
+  constructor(router: Router, ports: RulePorts, bodies: Bodies) {
     this.#router = router
     this.#ports = ports
     this.#bodies = bodies
-    this.#book = new RuleBook(router, ports, bodies, commandVerb(QUEUE_COMMAND.configure))
+    this.#book = new RuleBook(router, ports, bodies, KIND)
   }
 
   /** Whether all shards have the rules that come with this name. */
@@ -39,9 +45,14 @@ export class QueueRuleBook {
     return queue.rules !== undefined && this.#book.has(queue.name, queue.rules)
   }
 
-  /** The queue was deleted, or may have been. */
+  /** The queue was deleted. */
   forget(name: string): void {
     this.#book.forget(name)
+  }
+
+  /** The queue may have been deleted by others. */
+  renew(name: string): void {
+    this.#book.renew(name)
   }
 
   /** Makes sure that all shards know the queue's rules; learns them when the caller has none. */

@@ -60,6 +60,7 @@ import { Operation, type Verb } from './operation.ts'
 import { QueueRuleBook, type RuledQueue } from './queue-rules.ts'
 import { Results } from './results.ts'
 import type { Router } from './router.ts'
+import type { RulePorts } from './rules.ts'
 import { NativeSchedules } from './schedule.ts'
 import type { WatchPorts } from './shard-watch.ts'
 import { Spread } from './spread.ts'
@@ -117,7 +118,7 @@ export class NativeQueues implements QueueFacet {
   /** Where messages without a key go. */
   readonly #spread: Spread
 
-  constructor(router: Router, ports: WatchPorts & LargePorts, prepareTopic: EffectPorts['prepareTopic']) {
+  constructor(router: Router, ports: RulePorts & LargePorts, prepareTopic: EffectPorts['prepareTopic']) {
     const bodies = new Bodies()
     this.#schedules = new NativeSchedules(router, bodies)
     this.#router = router
@@ -125,7 +126,7 @@ export class NativeQueues implements QueueFacet {
     this.#bodies = bodies
     this.#spread = new Spread(ports.scheduler)
     this.#rules = new QueueRuleBook(router, ports, bodies)
-    const unruled = (name: string): void => this.#rules.forget(name)
+    const unruled = (name: string): void => this.#rules.renew(name)
     this.#sendVerb = sendVerb(ruledVerb(QUEUE_COMMAND.send, unruled))
     this.#sendLargeVerb = sendVerb(ruledVerb(QUEUE_COMMAND.sendLarge, unruled))
     this.#effects = new EffectParts({
@@ -177,7 +178,7 @@ export class NativeQueues implements QueueFacet {
       large: this.#large,
       // Whether it was deleted since, nobody who only receives would hear.
       prepare: () => {
-        this.#rules.forget(queue.name)
+        this.#rules.renew(queue.name)
         return this.#rules.prepare(queue, { timeout: Number.POSITIVE_INFINITY })
       },
     }

@@ -21,6 +21,7 @@ import {
   type PartitionOffsets,
   TOPIC_COMMAND,
   TOPIC_QUERY,
+  TOPIC_SETTINGS,
 } from '../../machine/topic/command.ts'
 import type {
   CallOptions,
@@ -41,7 +42,7 @@ import { partitionOf } from './effects.ts'
 import { fenceOf } from './fence.ts'
 import { Operation, type Verb } from './operation.ts'
 import type { Router } from './router.ts'
-import { RuleBook } from './rules.ts'
+import { RuleBook, type RuleKind, type RulePorts } from './rules.ts'
 import type { WatchPorts } from './shard-watch.ts'
 import { Spread } from './spread.ts'
 import { batches, Ephemeral, Member, type SubscriptionParts } from './subscription.ts'
@@ -49,6 +50,12 @@ import { batches, Ephemeral, Member, type SubscriptionParts } from './subscripti
 const DELETE = commandVerb(TOPIC_COMMAND.topicDelete)
 const TRANSACTION = commandVerb(COMMAND.transaction)
 const COMMIT = commandVerb(TOPIC_COMMAND.commit)
+const KIND: RuleKind = {
+  noun: 'topic',
+  configure: commandVerb(TOPIC_COMMAND.topicConfigure),
+  confirm: commandVerb(TOPIC_COMMAND.topicConfirm),
+  fields: TOPIC_SETTINGS,
+}
 const PAGE_LIMIT = 1000
 /** `[status u8, number u53]` */
 const REPLY_BYTES = 9
@@ -63,13 +70,13 @@ export class NativeTopics implements TopicFacet {
   /** The partitions of records without a key. */
   readonly #spread: Spread
 
-  constructor(router: Router, ports: WatchPorts) {
+  constructor(router: Router, ports: RulePorts) {
     this.#router = router
     this.#ports = ports
     this.#spread = new Spread(ports.scheduler)
     const home = (name: string): number => router.shardOf(name, '')
-    this.#rules = new RuleBook(router, { ...ports, home }, this.#bodies, commandVerb(TOPIC_COMMAND.topicConfigure))
-    this.#publishVerb = ruledVerb(TOPIC_COMMAND.publish, (name) => this.#rules.forget(name))
+    this.#rules = new RuleBook(router, { ...ports, home }, this.#bodies, KIND)
+    this.#publishVerb = ruledVerb(TOPIC_COMMAND.publish, (name) => this.#rules.renew(name))
   }
 
   publish(
@@ -91,7 +98,7 @@ export class NativeTopics implements TopicFacet {
       isPattern,
       prepare: () => {
         // Whether it was deleted since, nobody who only reads would hear.
-        this.#rules.forget(topic.name)
+        this.#rules.renew(topic.name)
         return isPattern ? this.#router.whenReady(ENDLESS) : this.prepare(topic, ENDLESS)
       },
       beginning: (name, partition) => this.#resolve(name, partition, from, ENDLESS),

@@ -10,7 +10,8 @@
  *   message dies with reason `'attempts'` when that was the last attempt.
  * - `reject` `[queue, id u53, reason text, error blob]`: dies at once. `release` `[queue, id u53]`: back with nothing counted.
  * - `lapse` `[queue, id u53, attempts u32]`: by the leader when a lease ran out: a `retry` without a delay, only while the attempts are these.
- * - `configure` `[queue, settings]` (see {@link QueueSettings}); `pause` `[queue, paused u8]`.
+ * - `configure` `[queue, settings]` (see {@link QueueSettings}). Number (from level 2 on): the settings that were others before, a bit for each in their order;
+ *   0 when nobody had said any. `confirm` `[queue, settings]`: the same where nobody has said any, and else nothing. `pause` `[queue, paused u8]`.
  * - `purge` `[queue, what u8, limit u32]` (0 waiting, 1 dead, 2 all), oldest first: number: how many. `move` `[queue, id u53, key text, due u53]` changes time (0: now) and key (`''`: keeps it).
  * - `redrive` `[queue, limit u32, reason text]` (`''`: any): dead letters back to waiting, oldest first, attempts 0, and they no longer expire. Number: how many. `revive` `[queue, id u53]`: the same of one.
  * - `remove` `[queue, id u53]` cancels a message, waiting or dead. `progress` `[queue, id u53, blob]`.
@@ -49,6 +50,7 @@ export const QUEUE_COMMAND = {
   upload: 81,
   sendLarge: 82,
   queueDelete: 83,
+  confirm: 84,
 } as const
 
 /**
@@ -123,6 +125,24 @@ export interface QueueSettings {
   /** How many deliveries a key has in each of its turns, from 1; a key that is not among them has one. */
   readonly keyWeights: Readonly<Record<string, number>>
 }
+
+/** In the order of their bits in the number of `configure`. */
+export const QUEUE_SETTINGS: readonly (keyof QueueSettings)[] = [
+  'order',
+  'maxAttempts',
+  'leaseMs',
+  'limit',
+  'overflow',
+  'concurrency',
+  'keyConcurrency',
+  'rate',
+  'ratePeriodMs',
+  'keyRate',
+  'keyRatePeriodMs',
+  'deadKeepMs',
+  'single',
+  'keyWeights',
+]
 
 /** Most keys of a queue with a weight of their own, and the highest of weights. */
 export const KEY_WEIGHTS_LIMIT = 1000

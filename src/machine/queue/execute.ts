@@ -322,12 +322,10 @@ function readQueueCommand(
   time: LeaderMicros,
 ): (() => number) | undefined {
   switch (kind) {
-    case QUEUE_COMMAND.configure: {
+    case QUEUE_COMMAND.configure:
+    case QUEUE_COMMAND.confirm: {
       const settings = decodeSettings(reader)
-      return () => {
-        state.configure(settings)
-        return 0
-      }
+      return () => (kind === QUEUE_COMMAND.confirm && state.isRuled ? 0 : state.configure(settings))
     }
     case QUEUE_COMMAND.pause: {
       const isPaused = reader.u8()

@@ -240,6 +240,7 @@ export class QueueTable implements Table, QueueView {
     execution.end = end
     execution.hasRoom = kept !== undefined || this.#queues.size < QUEUES_LIMIT
     if (!executeCommand(kind, state, reader, execution)) return
+    if (kind === QUEUE_COMMAND.configure && level < RULED_LEVEL) outcome.revision = 0
     this.#reschedule(kept ?? this.#keep(state))
     this.#news.version++
     if (outcome.status === STATUS.ok && !state.isRuled && SENDS.has(kind)) outcome.status = STATUS.unruled

@@ -1,8 +1,9 @@
 /** One queue: its messages from when they are sent until they are settled or dead. */
 
 import type { LeaderMicros } from '../batch.ts'
+import { differing } from '../differing.ts'
 import type { BodyStore } from './bodies.ts'
-import { DEATHS, type QueueSettings } from './command.ts'
+import { DEATHS, QUEUE_SETTINGS, type QueueSettings } from './command.ts'
 import { Windows } from './deduplication.ts'
 import { arrived, type Flow, WAITING_FOR_CHILDREN } from './flow.ts'
 import { IdList } from './ids.ts'
@@ -87,8 +88,10 @@ export class QueueState {
     return Math.min(this.messages.dueHeap.dueAt, this.windows.dueAt, this.results.dueAt)
   }
 
-  configure(settings: QueueSettings): void {
+  /** Returns which settings were others, a bit for each; none when nobody had said any. */
+  configure(settings: QueueSettings): number {
     const { order, keyConcurrency, keyRate, deadKeepMs } = this.settings
+    const changed = this.isRuled ? differing(this.settings, settings, QUEUE_SETTINGS) : 0
     this.settings = settings
     this.isRuled = true
     if (deadKeepMs !== settings.deadKeepMs) for (const slot of this.dead.slots()) this.#keepDead(slot)
@@ -96,6 +99,7 @@ export class QueueState {
       order === settings.order && keyConcurrency === settings.keyConcurrency && keyRate === settings.keyRate
     if (isSame) this.order.adopt(settings)
     else this.order.reorder(settings, order === settings.order ? NOBODY : this.live.slots())
+    return changed
   }
 
   /** Stores a message, whatever the limit. Returns its id. */

@@ -10,7 +10,8 @@ import type { LeaderMicros } from '../batch.ts'
  * the name of a group has no `/`. Bodies:
  * - `publish` `[topic text, partition u32, key text, headers blob, payload blob]`: number: the record's offset; offsets begin at 0 without gaps, but for
  *   compaction. A topic that was never configured keeps everything. `conflict` with the number of partitions when it has no such partition.
- * - `topicConfigure` `[topic text, settings]` in every shard; see {@link TopicSettings}. Number: partitions. `conflict` with the present ones rather than
+ * - `topicConfigure` `[topic text, settings]` in every shard; see {@link TopicSettings}. Number: as of a queue's `configure` (below level 2: partitions), and
+ *   `topicConfirm` is as its `confirm`. `conflict` with the present ones rather than
  *   others (below level 2: than fewer): keys would move, and the order of their records would end. A topic can only be deleted and made anew.
  * - `truncate` `[topic text, partition u32, before u53]`: number: the first offset that is left.
  * - `join` `[topic text, group text, partitions u32, lease u53]`: number: the generation. A member lives by its lease: `fenced` without such a lease; `full`
@@ -37,6 +38,7 @@ export const TOPIC_COMMAND = {
   yield: 101,
   commit: 102,
   topicDelete: 103,
+  topicConfirm: 104,
 } as const
 
 /**
@@ -138,6 +140,15 @@ export function encodePublish(writer: ByteWriter, command: PublishCommand): void
   writer.blob(command.headers)
   writer.blob(command.payload)
 }
+
+/** In the order of their bits in the number of `topicConfigure`. */
+export const TOPIC_SETTINGS: readonly (keyof TopicSettings)[] = [
+  'partitions',
+  'keepMs',
+  'keepBytes',
+  'keepCount',
+  'compact',
+]
 
 export function encodeTopicConfigure(writer: ByteWriter, topic: string, settings: TopicSettings): void {
   writer.text(topic)

@@ -5,6 +5,7 @@ import { HEADERS_LIMIT_BYTES } from '../../base/headers.ts'
 import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../../base/limit.ts'
 import type { LeaderMicros } from '../batch.ts'
 import { STATUS } from '../command.ts'
+import { differing } from '../differing.ts'
 import { compareKeys } from '../key-order.ts'
 import type { TopicView } from '../leader-view.ts'
 import type { Level } from '../level.ts'
@@ -17,6 +18,7 @@ import {
   TOPIC_COMMAND,
   TOPIC_MAP,
   TOPIC_QUERY,
+  TOPIC_SETTINGS,
   TOPICS_LIMIT,
   type TopicSettings,
 } from './command.ts'
@@ -78,7 +80,8 @@ export class TopicTable implements Table, TopicView {
     else if (task.kind === TOPIC_COMMAND.yield) this.#groups.yield(task)
     else if (task.kind === TOPIC_COMMAND.join) this.#groups.join(task)
     else if (task.kind === TOPIC_COMMAND.leave) this.#groups.leave(task)
-    else if (task.kind === TOPIC_COMMAND.topicConfigure) this.#configure(task)
+    else if (task.kind === TOPIC_COMMAND.topicConfigure || task.kind === TOPIC_COMMAND.topicConfirm)
+      this.#configure(task)
     else if (task.kind === TOPIC_COMMAND.truncate) this.#truncate(task, 'run')
     else if (task.kind === TOPIC_COMMAND.topicDelete) this.#delete(task)
     else refuse(task)
@@ -198,7 +201,7 @@ export class TopicTable implements Table, TopicView {
     if (level >= RULED_LEVEL && !this.#topic(name).isConfigured) outcome.status = STATUS.unruled
   }
 
-  #configure({ reader, end, outcome, time, level }: Task): void {
+  #configure({ kind, reader, end, outcome, time, level }: Task): void {
     const name = readName(reader)
     const settings = decodeTopicSettings(reader)
     finish(reader, end)
@@ -208,6 +211,9 @@ export class TopicTable implements Table, TopicView {
     outcome.status = isOther ? STATUS.conflict : this.#hasRoom(name) ? STATUS.ok : STATUS.full
     outcome.revision = isOther ? present : settings.partitions
     if (outcome.status !== STATUS.ok) return
+    if (level >= RULED_LEVEL)
+      outcome.revision = known?.isConfigured ? differing(known.settings, settings, TOPIC_SETTINGS) : 0
+    if (kind === TOPIC_COMMAND.topicConfirm && known?.isConfigured) return
     const topic = this.#topic(name)
     if (!topic.isConfigured) this.#announce(name, settings, time)
     topic.settings = settings

@@ -25,5 +25,5 @@ test('partitions become more in entries of level 1, and are for good from level 
   expect(partitions(shard, 1, 2)).toEqual({ status: 'conflict', revision: 3 })
   expect(partitions(shard, 2, 4)).toEqual({ status: 'conflict', revision: 3 })
   expect(partitions(shard, 2, 2)).toEqual({ status: 'conflict', revision: 3 })
-  expect(partitions(shard, 2, 3)).toEqual({ status: 'ok', revision: 3 })
+  expect(partitions(shard, 2, 3)).toEqual({ status: 'ok', revision: 0 })
 })

@@ -6,6 +6,7 @@ import type { Clock, Millis, Scheduler, Timer } from '../../../../src/base/time.
 import type { Driver } from '../../../../src/driver/contract.ts'
 import { nativeDriver } from '../../../../src/driver/native/native.ts'
 import { BatchWriter } from '../../../../src/machine/batch.ts'
+import { LEVEL } from '../../../../src/machine/level.ts'
 import { Shard } from '../../../../src/machine/shard.ts'
 import type { Channel } from '../../../../src/wire/channel.ts'
 import {
@@ -194,7 +195,7 @@ export class World {
     this.leaders = this.shards.map((_, at) => `n${(at % nodes) + 1}`)
   }
 
-  driver(): Driver {
+  driver(warn?: (message: string) => void): Driver {
     const { time, direct } = this
     const seeds = direct ? this.engines.map(({ address }) => address) : ['']
     const connect = async (address: string): Promise<Channel> => {
@@ -202,7 +203,7 @@ export class World {
       if (engine?.isUp !== true) throw new Error(`connection refused by ${address}`)
       return engine.accept()
     }
-    return nativeDriver({ clock: time, scheduler: time, random: this.random.fork(), connect, seeds, direct })
+    return nativeDriver({ clock: time, scheduler: time, random: this.random.fork(), connect, seeds, direct, warn })
   }
 
   /** Groups have the numbers of their shards and one more, as 0 is the meta group. */
@@ -231,7 +232,7 @@ export class World {
     batch.add(command)
     let answer: Uint8Array = new Uint8Array(0)
     this.executed++
-    this.machine(group).apply(batch.finish(this.time.wallTime() * 1000), (_, reply) => {
+    this.machine(group).apply(batch.finish(this.time.wallTime() * 1000, LEVEL), (_, reply) => {
       answer = reply.slice()
     })
     for (const watch of this.watches) if (watch.group === group) watch.engine.serve(watch)
