@@ -31,6 +31,8 @@ export const STATES = {
   'message-expired': 'a message became a dead letter because its time was over',
   'message-redriven': 'a dead letter was brought back',
   'queue-full': 'a message was refused for want of room',
+  'queue-deleted': 'a queue was deleted with messages in it',
+  'topic-deleted': 'a topic was deleted',
   'group-rebalanced': 'the members of a group shared its partitions anew',
   'commit-fenced': 'a member committed what another one owned by then, and was refused',
   'handler-failed': 'a handler failed after it had emitted',

@@ -4,6 +4,7 @@ import { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
 import { SimulatedCluster } from './cluster.ts'
 import type { RareState } from './coverage.ts'
+import { deletionWorkload } from './deletion-workload.ts'
 import { describeFailure, Violation } from './ledger.ts'
 import { lifetimeWorkload } from './lifetime-workload.ts'
 import { lockWorkload } from './lock-workload.ts'
@@ -27,7 +28,7 @@ import { transactionWorkload } from './transaction-workload.ts'
 import type { Workload, WorkloadPorts } from './workload.ts'
 
 /** The workloads besides the registers of `simulate`. */
-export const WORKLOADS = ['queue', 'lifetime', 'topic', 'lock', 'share', 'schedule', 'transaction'] as const
+export const WORKLOADS = ['queue', 'lifetime', 'topic', 'lock', 'share', 'schedule', 'transaction', 'deletion'] as const
 export type WorkloadName = (typeof WORKLOADS)[number]
 
 const MAKERS: Readonly<Record<WorkloadName, (ports: WorkloadPorts) => Workload>> = {
@@ -38,6 +39,7 @@ const MAKERS: Readonly<Record<WorkloadName, (ports: WorkloadPorts) => Workload>>
   share: shareWorkload,
   schedule: scheduleWorkload,
   transaction: transactionWorkload,
+  deletion: deletionWorkload,
 }
 
 export interface WorkloadOptions extends ScenarioChoice {

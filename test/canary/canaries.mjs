@@ -7,6 +7,7 @@
 
 import { CONSENSUS_CANARIES } from './consensus-canaries.mjs'
 import { COORDINATION_CANARIES } from './coordination-canaries.mjs'
+import { DELETION_CANARIES } from './deletion-canaries.mjs'
 import { LARGE_CANARIES } from './large-canaries.mjs'
 import { LIFETIME_CANARIES } from './lifetime-canaries.mjs'
 import { QUEUE_CANARIES } from './queue-canaries.mjs'
@@ -20,6 +21,7 @@ export const CANARIES = [
   ...QUEUE_CANARIES,
   ...LARGE_CANARIES,
   ...LIFETIME_CANARIES,
+  ...DELETION_CANARIES,
   ...COORDINATION_CANARIES,
   ...SHARE_CANARIES,
   ...TOPIC_CANARIES,
