@@ -285,6 +285,7 @@ class NativeLeaseHold implements LeaseHold {
     const { router, bodies } = this.#parts
     const shard = router.shardOf(map, key)
     const lease = await this.#leaseOf(shard, options)
+    lease.lost.throwIfAborted()
     const body = bodies.transaction([changePart({ type: 'set', map, key, value }), attachPart(map, key, lease.id)])
     await router.submit(new Operation(TRANSACTION, { shard, value: body }), options)
   }
@@ -301,7 +302,11 @@ class NativeLeaseHold implements LeaseHold {
     const granted = SessionLease.grant(this.#parts, shard, this.#ttl, options)
     this.#leases.set(shard, granted)
     granted.then(
-      ({ lost }) => lost.addEventListener('abort', () => this.#lose(lost.reason), { once: true }),
+      ({ lost }) => {
+        // A grant that took as long as the lease lives has brought one that is over.
+        if (lost.aborted) this.#lose(lost.reason)
+        else lost.addEventListener('abort', () => this.#lose(lost.reason), { once: true })
+      },
       () => this.#leases.delete(shard),
     )
     return granted

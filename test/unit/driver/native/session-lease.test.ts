@@ -2,6 +2,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { SeededRandom } from '../../../../src/base/random.ts'
 import type { Millis } from '../../../../src/base/time.ts'
 import { Bodies } from '../../../../src/driver/native/body.ts'
+import { NativeLeases } from '../../../../src/driver/native/lease.ts'
 import type { Router } from '../../../../src/driver/native/router.ts'
 import { type LeaseParts, SessionLease } from '../../../../src/driver/native/session-lease.ts'
 import { VirtualTime } from './world.ts'
@@ -13,7 +14,7 @@ function partsOf(time: VirtualTime, delay: Millis, exists = true): LeaseParts {
       if (delay <= timeout) time.at(time.now() + delay, () => resolve(exists))
       else time.at(time.now() + timeout, () => reject(new Error('too late')))
     })
-  const router = { submit, subscribers: new Set() } as unknown as Router
+  const router = { submit, subscribers: new Set(), whenReady: async () => {}, shardOf: () => 0 } as unknown as Router
   return { router, bodies: new Bodies(), ports: { clock: time, scheduler: time, random: new SeededRandom(1) } }
 }
 
@@ -59,5 +60,16 @@ describe('a session lease', () => {
     const submit = vi.spyOn(parts.router, 'submit')
     await time.until(lease.end({}))
     expect(submit).not.toHaveBeenCalled()
+  })
+})
+
+describe('a lease with keys', () => {
+  test('whose grant took as long as it lives is lost, and sets no key', async () => {
+    const time = new VirtualTime()
+    const { router, ports } = partsOf(time, 1100)
+    const hold = await new NativeLeases(router, ports).lease({ ttl: 1000 })
+    const lost = { code: 'LEASE_LOST' }
+    await expect(time.until(hold.set('m', 'k', new Uint8Array(1), {}))).rejects.toMatchObject(lost)
+    expect(hold.lost.reason).toMatchObject(lost)
   })
 })
