@@ -4,6 +4,8 @@
 const SLOT_BYTES = 8_192
 /** The bytes begin on a cache line of their own. */
 const HEAD_BYTES = 64
+/** Linux makes some 60 µs of it. */
+const SHORTEST_MS = 0.001
 /** Words of the head. */
 const LENGTH = 0
 const WATCHED = 1
@@ -47,6 +49,11 @@ export class FrameSlot {
     this.#bytes.set(frame)
     Atomics.store(this.#head, LENGTH, frame.length)
     return true
+  }
+
+  /** Sleeps for as short as the system can, unless there is a frame: another thread that waits for this processor gets it. */
+  giveWay(): void {
+    Atomics.wait(this.#head, LENGTH, 0, SHORTEST_MS)
   }
 
   take(): Uint8Array | undefined {

@@ -59,6 +59,8 @@ export class PortChannel implements Channel {
   #isLooking = false
   /** A look is due in this or the next round of the event loop. */
   #isLookDue = false
+  /** The other thread was woken: perhaps on the processor on which this one would look, and keep it waiting for half a millisecond. */
+  #hasWoken = false
   /** Modulo 2^32. */
   #sent = 0
   /** What had been sent when a frame went through the port last. */
@@ -86,8 +88,11 @@ export class PortChannel implements Channel {
     if (this.#closed || ((this.#sent - read) >>> 0) + frame.length > this.#budgetBytes) return false
     const isPortIdle = ((read - this.#posted) | 0) >= 0
     this.#sent = (this.#sent + frame.length) >>> 0
-    if (!(isPortIdle && this.#hand(frame))) this.#post(frame)
-    if (this.#vigil.begin(performance.now())) this.#startLooking()
+    const isHanded = isPortIdle && this.#hand(frame)
+    if (!isHanded) this.#post(frame)
+    if (!this.#vigil.begin(performance.now())) return true
+    this.#hasWoken = !isHanded
+    this.#startLooking()
     return true
   }
 
@@ -146,6 +151,8 @@ export class PortChannel implements Channel {
   #lookIn(): void {
     this.#isLookDue = false
     if (!this.#isLooking) return
+    if (this.#hasWoken) this.#inward.giveWay()
+    this.#hasWoken = false
     for (let at = 0; at < LOOKS; at++) if (this.#takeFromSlot()) return
     if (!this.#vigil.isOver(performance.now())) {
       this.#lookAgain()

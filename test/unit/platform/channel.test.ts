@@ -143,6 +143,21 @@ describe('a port channel on which both ends stay awake', () => {
     expect(posted.length).toBe(1)
   })
 
+  test('gives way once to a thread that it has woken, and never to one that was awake', async () => {
+    const wait = vi.spyOn(Atomics, 'wait')
+    cleanups.push(() => wait.mockRestore())
+    const { one, other } = ends()
+    let answers = 0
+    other.onFrame((frame) => other.send(frame))
+    one.onFrame((frame) => {
+      answers++
+      if (answers < 50) one.send(frame)
+    })
+    one.send(numbered(1))
+    await until(() => expect(answers).toBe(50))
+    expect(wait).toHaveBeenCalledTimes(1)
+  })
+
   test('sends what the slot has no room for through the port, and keeps the order', async () => {
     const { one, other, posted } = ends()
     const heard: number[] = []
