@@ -1,6 +1,6 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { endAll, main, OsProcess, root, troupe, until } from './os-process.ts'
 
@@ -81,10 +81,43 @@ test('Ctrl-C ends every node, and the data is there the next time', async () => 
   await second.dev.end('SIGTERM')
 })
 
-test('nodes whose dev is killed end by themselves', async () => {
+/** Files that a running node has, and none that has ended well. */
+function locks(): string[] {
+  const files = readdirSync(join(directory, 'data'), { recursive: true, encoding: 'utf8' })
+  return files.filter((file) => basename(file).startsWith('lock'))
+}
+
+test.each(['SIGKILL', 'SIGHUP'] as const)('nodes whose dev is ended by %s end, and leave no lock', async (signal) => {
   const { dev, nodes } = await startDev()
-  await dev.end('SIGKILL')
+  expect(locks()).toHaveLength(3)
+  await dev.end(signal)
   await expect.poll(() => nodes.filter(({ pid }) => isAlive(pid)), { timeout: 30_000 }).toEqual([])
+  expect(locks()).toEqual([])
+})
+
+test.each(['SIGTERM', 'SIGKILL', 'SIGHUP'] as const)(
+  'an npm start whose npm alone is ended by %s ends, and leaves no lock',
+  async (signal) => {
+    const npm = new OsProcess('npm', ['start', '--', '--data-dir', join(directory, 'data')], {}, { terminal: true })
+    await npm.says('Try in a second terminal', 60_000)
+    const pids = [...npm.stdout.matchAll(/pid (\d+)/g)].map(([, pid]) => Number(pid))
+    expect(pids.length).toBe(3)
+    process.kill(npm.pid, signal)
+    await expect.poll(() => pids.filter(isAlive), { timeout: 30_000 }).toEqual([])
+    // What holds npm's output has ended, too.
+    await npm.ended
+    expect(locks()).toEqual([])
+  },
+  100_000,
+)
+
+test('a node that loses its terminal drains, and leaves no lock', async () => {
+  const words = ['start', '--listen', '127.0.0.1:0', '--data-dir', join(directory, 'data')]
+  const node = new OsProcess(process.execPath, [main, ...words])
+  await node.says('listens on')
+  expect(locks()).toHaveLength(1)
+  expect(await node.end('SIGHUP')).toMatchObject({ code: 0 })
+  expect(locks()).toEqual([])
 })
 
 test('a second dev in the same directory says that one is running', async () => {

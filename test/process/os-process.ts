@@ -10,7 +10,7 @@ export const root: string = fileURLToPath(new URL('../..', import.meta.url))
 export const main: string = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 if (!existsSync(main)) throw new Error('these tests run the built package: npm run build')
 
-export type Signal = 'SIGKILL' | 'SIGTERM' | 'SIGINT' | 'SIGSTOP' | 'SIGCONT'
+export type Signal = 'SIGKILL' | 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGSTOP' | 'SIGCONT'
 
 export interface Ended {
   readonly code: number | null
