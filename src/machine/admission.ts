@@ -2,14 +2,12 @@
 
 import { ByteReader } from '../base/bytes.ts'
 import { isTroupeError } from '../base/error.ts'
-import { COMMAND } from './command.ts'
+import { COMMAND, COMMAND_HEAD_BYTES } from './command.ts'
 import { LEASE_COMMAND } from './lease/command.ts'
 import { QUEUE_COMMAND } from './queue/command.ts'
 import { SCHEDULE_COMMAND } from './schedule/command.ts'
 import { forEachPart } from './transaction.ts'
 
-/** `[kind u8, session u53, sequence u53, acknowledged u53]` */
-const HEAD_BYTES = 25
 /** `[target shard u32]` */
 const TARGET_BYTES = 4
 
@@ -36,7 +34,7 @@ export function engineKind(command: Uint8Array): number | undefined {
 }
 
 function engineKindOfParts(command: Uint8Array): number | undefined {
-  const reader = new ByteReader(command, HEAD_BYTES)
+  const reader = new ByteReader(command, COMMAND_HEAD_BYTES)
   let found: number | undefined
   forEachPart(reader, command.length, (part) => {
     const inner = part === COMMAND.emit ? (command[reader.at + TARGET_BYTES] ?? 0) : part

@@ -268,11 +268,25 @@ export interface Outcome {
   revision: number
 }
 
+/** `[kind u8, session u53, sequence u53, acknowledged u53]`, with which every command begins. */
+export const COMMAND_HEAD_BYTES = 25
+
+/** `[status u8, revision u53]`, with which every answer begins; the revision may be any other number. */
+export const ANSWER_HEAD_BYTES = 9
+
 export function readHead(reader: ByteReader, head: CommandHead): void {
   head.kind = reader.u8()
   head.session = reader.u53()
   head.sequence = reader.u53()
   head.acknowledged = reader.u53()
+}
+
+export function expectEnd(reader: ByteReader, end: number): void {
+  if (reader.at !== end) throw malformed('a command is longer than its content')
+}
+
+export function expectQueryEnd(reader: ByteReader): void {
+  if (reader.remaining > 0) throw malformed('a query is longer than its content')
 }
 
 /** The revision that a write demands; -1 for none. */

@@ -8,6 +8,9 @@ export type Level = number
 /** What every version executes. */
 export const FIRST_LEVEL: Level = 1
 
+/** From this level on whoever sends or publishes is told when nobody has said the rules of the queue or topic. */
+export const RULED_LEVEL: Level = 2
+
 /** What this version executes. Whoever adds a kind of command, or changes what one does, raises it: see decision 17. */
 export const LEVEL: Level = 2
 

@@ -4,7 +4,7 @@ import { type ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
 import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../base/limit.ts'
 import { Ring } from '../base/ring.ts'
 import type { LeaderMicros } from './batch.ts'
-import { COMMAND, type Envelope, encodeHead, NO_SESSION, STATUS } from './command.ts'
+import { COMMAND, type Envelope, encodeHead, expectEnd, NO_SESSION, STATUS } from './command.ts'
 import type { Lane, OutboxView } from './leader-view.ts'
 import { QUEUE_COMMAND } from './queue/command.ts'
 import { type FrozenTable, TABLE, type Table, type Task, tableOf } from './table.ts'
@@ -108,7 +108,7 @@ export class OutboxTable implements Table, OutboxView {
     if (kind !== COMMAND.relayed) return
     const lane = { shard: reader.u32(), name: reader.text(KEY_LIMIT_BYTES) }
     const sequence = reader.u53()
-    if (reader.at !== end) throw malformed('a command is longer than its content')
+    expectEnd(reader, end)
     outcome.status = this.#drop(this.#lanes.get(keyOf(lane)), sequence) ? STATUS.ok : STATUS.absent
     outcome.revision = sequence
   }

@@ -1,13 +1,15 @@
 /** A shard's machine executes the commands of its log on tables of every type, each command once. */
 
-import { ByteReader, ByteWriter, malformed } from '../base/bytes.ts'
+import { ByteReader, ByteWriter } from '../base/bytes.ts'
 import { crc32 } from '../base/crc.ts'
 import { isTroupeError } from '../base/error.ts'
 import { hashBytes } from '../base/hash.ts'
 import { BatchReader, type LeaderMicros } from './batch.ts'
 import {
+  ANSWER_HEAD_BYTES,
   COMMAND,
   type CommandHead,
+  expectEnd,
   isCommitted,
   isSettled,
   type Outcome,
@@ -41,8 +43,6 @@ export interface ShardLimits {
 const NO_SECRET: KeyHash = new KeyHash({ low: 0, high: 0 })
 export const SHARD_LIMITS: ShardLimits = { changes: CHANGE_LIMITS, sessions: SESSION_LIMITS, level: LEVEL }
 
-/** `[status u8, revision u53]` */
-const REPLY_BYTES = 9
 const ANSWERS_BYTES = 65_536
 const NOTHING: Uint8Array = new Uint8Array(0)
 
@@ -68,7 +68,7 @@ export class Shard implements Machine {
     outcome: this.#outcome,
     level: 0,
   }
-  readonly #reply: ByteWriter = new ByteWriter(REPLY_BYTES)
+  readonly #reply: ByteWriter = new ByteWriter(ANSWER_HEAD_BYTES)
   /** Answers are views of it, many to one buffer: allocating bytes costs more than answering. */
   readonly #answers: ByteWriter = new ByteWriter(ANSWERS_BYTES)
 
@@ -315,7 +315,7 @@ export class Shard implements Machine {
   #resolve(reader: ByteReader, end: number): void {
     const session = reader.u53()
     const sequence = reader.u53()
-    if (reader.at !== end) throw malformed('a command is longer than its content')
+    expectEnd(reader, end)
     const resolution = this.#sessions.resolve(session, sequence, this.#time)
     this.#outcome.status = STATUS.ok
     this.#outcome.revision = RESOLUTIONS.indexOf(resolution)

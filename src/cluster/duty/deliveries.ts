@@ -5,6 +5,7 @@ import { Heap } from '../../base/heap.ts'
 import type { Clock, Millis, Scheduler, Timer } from '../../base/time.ts'
 import {
   COMMAND,
+  COMMAND_HEAD_BYTES,
   type CommandHead,
   encodeHead,
   isCommitted,
@@ -41,8 +42,6 @@ export interface DeliveryPorts {
   propose(target: ReplyTarget, id: number, command: Uint8Array): void
 }
 
-/** `[kind u8, session u53, sequence u53, acknowledged u53]` */
-const HEAD_BYTES = 25
 const LEASE_LIMIT_MS: Millis = 86_400_000
 /** A lapse that could not be proposed is tried again after this. */
 const LAPSE_AGAIN_MS: Millis = 100
@@ -132,7 +131,7 @@ export class Deliveries {
    */
   settle(source: Source, id: number, bytes: Uint8Array): void {
     const { tokens, command } = readSettleRequest(new ByteReader(bytes))
-    if (command.length < HEAD_BYTES) throw malformed('a settlement has a command')
+    if (command.length < COMMAND_HEAD_BYTES) throw malformed('a settlement has a command')
     const head = this.#head
     readHead(new ByteReader(command), head)
     const leases: Lease[] = []
@@ -416,7 +415,7 @@ function wantsMore(line: Line): boolean {
 
 /** The same head, so that a session answers it as it would answer the command, or settles it as refused. */
 function refuse(command: Uint8Array): Uint8Array {
-  const refused = command.slice(0, HEAD_BYTES)
+  const refused = command.slice(0, COMMAND_HEAD_BYTES)
   refused[0] = COMMAND.refuse
   return refused
 }

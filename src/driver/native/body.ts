@@ -1,7 +1,14 @@
 /** A body is what a command or query says after its head; bodies of many operations share a buffer until they are answered. */
 
 import { ByteReader, ByteWriter } from '../../base/bytes.ts'
-import { type CommandReply, decodeCommandReply, encodeHead, isCommitted, NO_SESSION } from '../../machine/command.ts'
+import {
+  COMMAND_HEAD_BYTES,
+  type CommandReply,
+  decodeCommandReply,
+  encodeHead,
+  isCommitted,
+  NO_SESSION,
+} from '../../machine/command.ts'
 import { encodeTransaction, type Part } from '../../machine/transaction.ts'
 import { OPERATION } from '../../wire/request.ts'
 import type { Receipt } from '../contract.ts'
@@ -9,8 +16,6 @@ import type { Operation, Verb } from './operation.ts'
 import { refusal } from './record.ts'
 
 const BUFFER_BYTES = 65_536
-/** `[kind u8, session u53, sequence u53, acknowledged u53]` */
-const HEAD_BYTES = 25
 
 export class Bodies {
   readonly #writer = new ByteWriter(BUFFER_BYTES)
@@ -34,7 +39,7 @@ export class Bodies {
 
   transaction(parts: readonly Part[]): Uint8Array {
     encodeTransaction(this.begin(), { session: NO_SESSION, sequence: 0, acknowledged: 0 }, parts)
-    return this.end().subarray(HEAD_BYTES)
+    return this.end().subarray(COMMAND_HEAD_BYTES)
   }
 }
 

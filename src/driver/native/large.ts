@@ -7,7 +7,7 @@ import { encodeHeaders, HEADERS_LIMIT_BYTES, type Headers, LARGE_HEADER } from '
 import { PAYLOAD_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../../base/limit.ts'
 import type { Random } from '../../base/random.ts'
 import type { Clock } from '../../base/time.ts'
-import { decodeCommandReply, encodeHead, NO_SESSION } from '../../machine/command.ts'
+import { ANSWER_HEAD_BYTES, decodeCommandReply, encodeHead, NO_SESSION } from '../../machine/command.ts'
 import { QUEUE_COMMAND, QUEUE_QUERY } from '../../machine/queue/command.ts'
 import { encodePieceName } from '../../machine/queue/encode.ts'
 import { OPERATION } from '../../wire/request.ts'
@@ -175,8 +175,6 @@ export function largeOf(headers: Readonly<Record<string, string>>): LargeName | 
 }
 
 const LARGE_NAME = /^(\d{1,9})\.(\d{1,16})$/
-/** `[status u8, revision u53]` */
-const ANSWER_HEAD_BYTES = 9
 
 function uploadVerb(queue: string, upload: number, offset: number): Verb<void> {
   return {

@@ -3,7 +3,13 @@
 import { invalidArgument } from '../../base/argument.ts'
 import { isTroupeError, TroupeError } from '../../base/error.ts'
 import { DEFAULT_TIMEOUT_MS, type Millis } from '../../base/time.ts'
-import { COMMAND, decodeCommandReply, NO_SESSION } from '../../machine/command.ts'
+import {
+  ANSWER_HEAD_BYTES,
+  COMMAND,
+  COMMAND_HEAD_BYTES,
+  decodeCommandReply,
+  NO_SESSION,
+} from '../../machine/command.ts'
 import {
   type AcquireCommand,
   attachPart,
@@ -34,10 +40,6 @@ const ACQUIRE = commandVerb(LEASE_COMMAND.acquire)
 const LET_GO = commandVerb(LEASE_COMMAND.letGo)
 const TRANSACTION = commandVerb(COMMAND.transaction)
 const ENVELOPE = { session: NO_SESSION, sequence: 0, acknowledged: 0 }
-/** `[kind u8, session u53, sequence u53, acknowledged u53]` */
-const HEAD_BYTES = 25
-/** `[status u8, number u53]` */
-const REPLY_BYTES = 9
 const PAGE_LIMIT = 1000
 const LEAST_TTL_MS: Millis = 1000
 const CLEAN_UP_MS: Millis = 5000
@@ -154,7 +156,9 @@ export class NativeLeases implements LeaseFacet {
     // The newest of its places: a candidate that lost its lease and came back has an older one until that lease is over.
     const next = state?.waiters.findLast(({ value }) => isEqual(value, to))?.lease ?? 0
     const command = { lock: name, lease: lease.id, to: next }
-    const value = this.#parts.bodies.write((writer) => encodeLetGo(writer, ENVELOPE, command)).subarray(HEAD_BYTES)
+    const value = this.#parts.bodies
+      .write((writer) => encodeLetGo(writer, ENVELOPE, command))
+      .subarray(COMMAND_HEAD_BYTES)
     await this.#parts.router.submit(new Operation(LET_GO, { ...placeOfLock(name), value }), options)
   }
 
@@ -186,7 +190,7 @@ export class NativeLeases implements LeaseFacet {
   /** The token, or undefined when it waits. */
   async #claim(asked: AcquireCommand, options: CallOptions): Promise<bigint | undefined> {
     const { bodies, router } = this.#parts
-    const value = bodies.write((writer) => encodeAcquire(writer, ENVELOPE, asked)).subarray(HEAD_BYTES)
+    const value = bodies.write((writer) => encodeAcquire(writer, ENVELOPE, asked)).subarray(COMMAND_HEAD_BYTES)
     try {
       const done = await router.submit(new Operation(ACQUIRE, { ...placeOfLock(asked.lock), value }), options)
       return done.status === 'waiting' ? undefined : BigInt(done.revision)
@@ -236,7 +240,7 @@ export class NativeLeases implements LeaseFacet {
     const { bodies, router } = this.#parts
     const value = bodies.write((writer) => encodeLockQuery(writer, name))
     const answer = await router.submit(new Operation(ASK, { ...placeOfLock(name), value }), options)
-    return decodeCommandReply(answer).status === 'ok' ? decodeLockState(answer.subarray(REPLY_BYTES)) : undefined
+    return decodeCommandReply(answer).status === 'ok' ? decodeLockState(answer.subarray(ANSWER_HEAD_BYTES)) : undefined
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { ByteReader } from '../../base/bytes.ts'
 import { decodeHeaders, encodeHeaders } from '../../base/headers.ts'
+import { ANSWER_HEAD_BYTES } from '../../machine/command.ts'
 import {
   decodeScheduleStatus,
   encodeScheduleName,
@@ -23,8 +24,6 @@ import type { Router } from './router.ts'
 const SET = commandVerb(SCHEDULE_COMMAND.scheduleSet)
 const REMOVE = commandVerb(SCHEDULE_COMMAND.scheduleRemove)
 const PAGE_LIMIT = 1000
-/** `[status u8, number u53]` */
-const ANSWER_HEAD_BYTES = 9
 
 export class NativeSchedules {
   readonly #router: Router

@@ -3,7 +3,7 @@
 import { ByteReader, type ByteWriter } from '../../base/bytes.ts'
 import { isTroupeError, TroupeError } from '../../base/error.ts'
 import { encodeHeaders } from '../../base/headers.ts'
-import { COMMAND, decodeCommandReply } from '../../machine/command.ts'
+import { ANSWER_HEAD_BYTES, COMMAND, decodeCommandReply } from '../../machine/command.ts'
 import {
   decodeGroupState,
   decodePartitionOffsets,
@@ -57,8 +57,6 @@ const KIND: RuleKind = {
   fields: TOPIC_SETTINGS,
 }
 const PAGE_LIMIT = 1000
-/** `[status u8, number u53]` */
-const REPLY_BYTES = 9
 const ENDLESS: CallOptions = { timeout: Number.POSITIVE_INFINITY }
 
 export class NativeTopics implements TopicFacet {
@@ -245,7 +243,7 @@ export class NativeTopics implements TopicFacet {
       encodeFetch(writer, { ...place, limitBytes: 1 })
     })
     const asked = new Operation(ASK, { map: place.topic, key: String(place.partition), value })
-    const reader = new ByteReader(await this.#router.submit(asked, options), REPLY_BYTES)
+    const reader = new ByteReader(await this.#router.submit(asked, options), ANSWER_HEAD_BYTES)
     if (reader.u32() === 0) return undefined
     const [record] = decodeRecords(reader.raw(reader.remaining))
     return record?.time
@@ -259,7 +257,7 @@ export class NativeTopics implements TopicFacet {
     const asked = new Operation(ASK, { map: GROUP_MAP, key: `${topic}/${group}`, value })
     const answer = await this.#router.submit(asked, options)
     if (decodeCommandReply(answer).status !== 'ok') return undefined
-    return decodeGroupState(new ByteReader(answer, REPLY_BYTES))
+    return decodeGroupState(new ByteReader(answer, ANSWER_HEAD_BYTES))
   }
 
   async #groupOffsets(topic: string, group: string, options: CallOptions): Promise<GroupOffsets> {
@@ -295,7 +293,7 @@ export class NativeTopics implements TopicFacet {
           encodePage(writer, from, PAGE_LIMIT)
         })
         const answer = await this.#router.submit(new Operation(ASK, { shard, value }), options)
-        const reader = new ByteReader(answer, REPLY_BYTES)
+        const reader = new ByteReader(answer, ANSWER_HEAD_BYTES)
         const hasMore = reader.u8() === 1
         const keys: string[] = []
         for (let left = reader.u32(); left > 0; left--) keys.push(read(reader))

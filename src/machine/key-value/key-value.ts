@@ -1,11 +1,11 @@
 /** The key-value tables of a shard: maps from keys to values, each change of which has a revision. */
 
 import { assert } from '../../base/assert.ts'
-import { type ByteReader, ByteWriter, malformed } from '../../base/bytes.ts'
+import { type ByteReader, ByteWriter } from '../../base/bytes.ts'
 import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../../base/limit.ts'
 import { isEqualSpan, type Span, spanOf } from '../../base/span.ts'
 import type { LeaderMicros } from '../batch.ts'
-import { COMMAND, type Outcome, readCondition, STATUS } from '../command.ts'
+import { COMMAND, expectEnd, type Outcome, readCondition, STATUS } from '../command.ts'
 import { compareKeys } from '../key-order.ts'
 import type { Announcement, Task } from '../table.ts'
 import type { ChangeLog, NewChange } from './changes.ts'
@@ -86,7 +86,7 @@ export class KeyValue {
     const map = this.#readMap(reader)
     const start = reader.at
     readKey(reader, this.#key, this.#hash)
-    if (reader.at !== end) throw malformed('a command is longer than its content')
+    expectEnd(reader, end)
     const present = revisionIn(map, this.#key)
     if (present === 0 || (demanded >= 0 && present !== demanded)) {
       const isConflict = demanded >= 0 && present !== demanded
@@ -108,7 +108,7 @@ export class KeyValue {
     const map = this.#readMap(reader)
     if (kind === COMMAND.set) this.#readKeyAndValue(reader, end)
     else readKey(reader, this.#key, this.#hash)
-    if (reader.at !== end) throw malformed('a command is longer than its content')
+    expectEnd(reader, end)
     const present = demanded < 0 ? demanded : revisionIn(map, this.#key)
     outcome.status = present === demanded ? STATUS.ok : STATUS.conflict
     outcome.revision = present === demanded ? 0 : present
@@ -253,7 +253,7 @@ export class KeyValue {
     value.bytes = reader.bytes
     value.start = reader.skipBlob(VALUE_LIMIT_BYTES)
     value.end = reader.at
-    if (reader.at !== end) throw malformed('a command is longer than its content')
+    expectEnd(reader, end)
   }
 
   #note(kind: number, map: string, revision: number, { bytes, start, end }: Span): void {

@@ -1,11 +1,8 @@
 /** The commands and queries of leases, locks and fences: driver and machine agree here on their bytes. */
 
 import { ByteReader, type ByteWriter } from '../../base/bytes.ts'
-import { type Envelope, encodeHead } from '../command.ts'
+import { ANSWER_HEAD_BYTES, type Envelope, encodeHead } from '../command.ts'
 import type { Part } from '../transaction.ts'
-
-/** `[status u8, revision u53]`, with which every answer begins. */
-const REPLY_BYTES = 9
 
 /**
  * Bodies:
@@ -190,7 +187,7 @@ export interface LocksPage {
 
 /** The reply to a `locks` query that is `ok`. */
 export function decodeLocks(reply: Uint8Array): LocksPage {
-  const reader = new ByteReader(reply, REPLY_BYTES)
+  const reader = new ByteReader(reply, ANSWER_HEAD_BYTES)
   const hasMore = reader.u8() === 1
   const locks: { name: string; state: LockState }[] = []
   for (let left = reader.u32(); left > 0; left--) {

@@ -4,7 +4,7 @@ import { required } from '../../base/assert.ts'
 import { type ByteReader, ByteWriter, malformed } from '../../base/bytes.ts'
 import { KEY_LIMIT_BYTES } from '../../base/limit.ts'
 import type { LeaderMicros } from '../batch.ts'
-import { type Outcome, STATUS } from '../command.ts'
+import { expectEnd, expectQueryEnd, type Outcome, STATUS } from '../command.ts'
 import { compareKeys } from '../key-order.ts'
 import type { LeaseView } from '../leader-view.ts'
 import { type FrozenTable, type Neighbours, TABLE, type Table, type Task } from '../table.ts'
@@ -106,7 +106,7 @@ export class LeaseTable implements Table, LeaseView {
       settle(outcome, STATUS.unsupported, 0)
       return
     }
-    readEnd(task)
+    expectEnd(reader, task.end)
   }
 
   apply(task: Task): void {
@@ -158,7 +158,7 @@ export class LeaseTable implements Table, LeaseView {
     const { reader, outcome, time } = task
     const id = readLease(reader)
     const ttlMs = reader.u53()
-    readEnd(task)
+    expectEnd(reader, task.end)
     if (ttlMs === 0) throw malformed('a lease lives for some time')
     if (this.#leases.has(id)) return settle(outcome, STATUS.duplicate, 0)
     if (this.#leases.size >= this.#limits.leases) return settle(outcome, STATUS.full, 0)
@@ -170,7 +170,7 @@ export class LeaseTable implements Table, LeaseView {
   #end(task: Task, expired: boolean): Outcome {
     const { reader, outcome, time } = task
     const id = readLease(reader)
-    readEnd(task)
+    expectEnd(reader, task.end)
     const lease = this.#leases.get(id)
     if (lease === undefined) return settle(outcome, STATUS.absent, 0)
     this.#leases.delete(id)
@@ -197,7 +197,7 @@ export class LeaseTable implements Table, LeaseView {
     const flags = reader.u8()
     const delayMs = reader.u53()
     const value = reader.blob(LOCK_VALUE_LIMIT_BYTES)
-    readEnd(task)
+    expectEnd(reader, task.end)
     if (permits === 0 || permits > of || flags > 1 || delayMs > LONGEST_DELAY_MS) throw malformed('no such acquire')
     const lease = this.#leases.get(id)
     if (lease === undefined) return settle(outcome, STATUS.fenced, 0)
@@ -231,7 +231,7 @@ export class LeaseTable implements Table, LeaseView {
   #letGo(task: Task): Outcome {
     const { reader, outcome, time } = task
     const { name, lease: id, to } = readLetGo(reader)
-    readEnd(task)
+    expectEnd(reader, task.end)
     const lease = this.#leases.get(id)
     const lock = this.#locks.get(name)
     const removed = lease && lock && this.#remove(lock, lease)
@@ -339,7 +339,7 @@ export class LeaseTable implements Table, LeaseView {
 
   #queryLock(reader: ByteReader, reply: ByteWriter): void {
     const lock = this.#locks.get(reader.text(KEY_LIMIT_BYTES))
-    if (reader.remaining > 0) throw malformed('a query is longer than its content')
+    expectQueryEnd(reader)
     reply.u8(lock === undefined ? STATUS.absent : STATUS.ok)
     reply.u53(lock?.revision ?? 0)
     if (lock !== undefined) reply.raw(lock.encode())
@@ -348,7 +348,7 @@ export class LeaseTable implements Table, LeaseView {
   #verify(reader: ByteReader, reply: ByteWriter): void {
     const lock = this.#locks.get(reader.text(KEY_LIMIT_BYTES))
     const token = reader.u53()
-    if (reader.remaining > 0) throw malformed('a query is longer than its content')
+    expectQueryEnd(reader)
     const isHeld = lock?.isHeldBy(token) === true
     reply.u8(isHeld ? STATUS.ok : STATUS.fenced)
     reply.u53(isHeld ? token : (lock?.newestToken ?? 0))
@@ -357,7 +357,7 @@ export class LeaseTable implements Table, LeaseView {
   #queryLocks(reader: ByteReader, reply: ByteWriter): void {
     const after = reader.text(KEY_LIMIT_BYTES)
     const limit = reader.u32()
-    if (reader.remaining > 0) throw malformed('a query is longer than its content')
+    expectQueryEnd(reader)
     const later = [...this.#locks.values()].filter(({ name }) => compareKeys(name, after) > 0)
     const page = new ByteWriter()
     let count = 0
@@ -430,10 +430,6 @@ function readFence(reader: ByteReader): { readonly name: string; readonly token:
 
 function readAttach(reader: ByteReader): { readonly map: string; readonly key: string; readonly lease: number } {
   return { map: reader.text(KEY_LIMIT_BYTES), key: reader.text(KEY_LIMIT_BYTES), lease: readLease(reader) }
-}
-
-function readEnd({ reader, end }: Task): void {
-  if (reader.at !== end) throw malformed('a command is longer than its content')
 }
 
 function settle(outcome: Outcome, status: number, number: number): Outcome {

@@ -2,7 +2,7 @@
 
 import { type ByteReader, type ByteWriter, malformed } from '../../base/bytes.ts'
 import { KEY_LIMIT_BYTES } from '../../base/limit.ts'
-import { STATUS } from '../command.ts'
+import { expectQueryEnd, STATUS } from '../command.ts'
 import { QUEUE_QUERY } from './command.ts'
 import { encodeSettings, MESSAGE_STATES, writeOptional } from './encode.ts'
 import { FLAG, PLACE } from './messages.ts'
@@ -19,7 +19,7 @@ export function answerQuery(kind: number, state: QueueState, reader: ByteReader,
   else if (kind === QUEUE_QUERY.inspect) answerInspect(state, reader, reply)
   else if (kind === QUEUE_QUERY.children) answerChildren(state, reader, reply)
   else if (kind === QUEUE_QUERY.settings) {
-    expectEnd(reader)
+    expectQueryEnd(reader)
     begin(reply, STATUS.ok)
     encodeSettings(reply, state.settings)
   } else return false
@@ -29,7 +29,7 @@ export function answerQuery(kind: number, state: QueueState, reader: ByteReader,
 /** The bytes of a piece; `absent` when it is not there. */
 export function answerPiece(uploads: Uploads, reader: ByteReader, reply: ByteWriter): void {
   const piece = uploads.find(reader.u53(), reader.u53())
-  expectEnd(reader)
+  expectQueryEnd(reader)
   const bytes = piece === undefined ? undefined : uploads.read(piece)
   begin(reply, bytes === undefined ? STATUS.absent : STATUS.ok)
   if (bytes !== undefined) reply.raw(bytes)
@@ -39,7 +39,7 @@ export function answerPiece(uploads: Uploads, reader: ByteReader, reply: ByteWri
 export function answerQueues(names: readonly string[], reader: ByteReader, reply: ByteWriter): void {
   const after = reader.text(KEY_LIMIT_BYTES)
   const limit = Math.min(reader.u32(), MOST_PAGE_ENTRIES)
-  expectEnd(reader)
+  expectQueryEnd(reader)
   const page = names.filter((name) => name > after).slice(0, limit)
   begin(reply, STATUS.ok)
   reply.u32(page.length)
@@ -47,7 +47,7 @@ export function answerQueues(names: readonly string[], reader: ByteReader, reply
 }
 
 function answerStats(state: QueueState, reader: ByteReader, reply: ByteWriter): void {
-  expectEnd(reader)
+  expectQueryEnd(reader)
   const { messages, live, delayed, order } = state
   let oldest = 0
   if (live.size > delayed) {
@@ -72,7 +72,7 @@ function answerPeek(state: QueueState, reader: ByteReader, reply: ByteWriter): v
   const what = reader.u8()
   const after = reader.u53()
   const limit = Math.min(reader.u32(), MOST_PAGE_ENTRIES)
-  expectEnd(reader)
+  expectQueryEnd(reader)
   if (what > 2) throw malformed('a peek is at waiting, delayed or dead messages')
   begin(reply, STATUS.ok)
   const start = reply.length
@@ -91,7 +91,7 @@ function answerPeek(state: QueueState, reader: ByteReader, reply: ByteWriter): v
 
 function answerInspect(state: QueueState, reader: ByteReader, reply: ByteWriter): void {
   const id = reader.u53()
-  expectEnd(reader)
+  expectQueryEnd(reader)
   const living = state.live.find(id)
   const slot = living === -1 ? state.dead.find(id) : living
   const result = state.results.get(id)?.value
@@ -104,7 +104,7 @@ function answerInspect(state: QueueState, reader: ByteReader, reply: ByteWriter)
 function answerChildren(state: QueueState, reader: ByteReader, reply: ByteWriter): void {
   const id = reader.u53()
   const from = reader.u16()
-  expectEnd(reader)
+  expectQueryEnd(reader)
   const living = state.live.find(id)
   const flow = state.messages.details.get(living === -1 ? state.dead.find(id) : living)?.flow
   begin(reply, flow === undefined ? STATUS.absent : STATUS.ok)
@@ -161,8 +161,4 @@ function encodeDone(reply: ByteWriter, id: number, result: Uint8Array): void {
 function begin(reply: ByteWriter, status: number): void {
   reply.u8(status)
   reply.u53(0)
-}
-
-function expectEnd(reader: ByteReader): void {
-  if (reader.remaining > 0) throw malformed('a query is longer than its content')
 }

@@ -4,7 +4,7 @@ import { type ByteReader, malformed } from '../../base/bytes.ts'
 import { HEADERS_LIMIT_BYTES } from '../../base/headers.ts'
 import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../../base/limit.ts'
 import type { LeaderMicros } from '../batch.ts'
-import { type Outcome, STATUS } from '../command.ts'
+import { expectEnd, type Outcome, STATUS } from '../command.ts'
 import { DEATHS, DEDUPLICATION_MODES, QUEUE_COMMAND } from './command.ts'
 import { decodeSettings, oneOf } from './encode.ts'
 import { beginFlow, CHILD_RESULT_LIMIT_BYTES, CHILDREN_LIMIT, type Flow, WAITING_FOR_CHILDREN } from './flow.ts'
@@ -382,10 +382,6 @@ function redrive(state: QueueState, limit: number, death: number, time: LeaderMi
   })
   for (const slot of slots) state.redrive(slot, time)
   return slots.length
-}
-
-function expectEnd(reader: ByteReader, end: number): void {
-  if (reader.at !== end) throw malformed('a command is longer than its content')
 }
 
 function capped(time: LeaderMicros): LeaderMicros {

@@ -4,9 +4,9 @@ import { type ByteReader, ByteWriter, malformed } from '../../base/bytes.ts'
 import { Heap, type HeapEntry } from '../../base/heap.ts'
 import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../../base/limit.ts'
 import type { LeaderMicros } from '../batch.ts'
-import { STATUS } from '../command.ts'
+import { expectEnd, STATUS } from '../command.ts'
 import type { HeldMessage, QueueView } from '../leader-view.ts'
-import type { Level } from '../level.ts'
+import { RULED_LEVEL } from '../level.ts'
 import type { Piece, PieceStore } from '../pieces.ts'
 import { type Enqueued, type FrozenTable, type Neighbours, TABLE, type Table, type Task } from '../table.ts'
 import { answerPiece, answerQuery, answerQueues } from './answer.ts'
@@ -30,8 +30,6 @@ const QUEUES_LIMIT = 10_000
 /** How long a deduplication id of `enqueue` is remembered. */
 const ENQUEUE_WINDOW: LeaderMicros = 3_600_000_000
 const NOTHING: Uint8Array = new Uint8Array(0)
-/** From this level on it is told when nobody has said a queue's rules. */
-const RULED_LEVEL: Level = 2
 /** What a purge is of: the living and the dead. */
 const ALL = 2
 const SENDS: ReadonlySet<number> = new Set([QUEUE_COMMAND.send, QUEUE_COMMAND.sendFlow, QUEUE_COMMAND.sendLarge])
@@ -226,7 +224,7 @@ export class QueueTable implements Table, QueueView {
     const kept = this.#queues.get(name)
     if (kind === QUEUE_COMMAND.queueDelete) {
       const limit = reader.u32()
-      if (reader.at !== end) throw malformed('a command is longer than its content')
+      expectEnd(reader, end)
       outcome.status = mode !== 'run' ? STATUS.unsupported : kept === undefined ? STATUS.absent : STATUS.ok
       if (mode === 'run' && kept !== undefined) outcome.revision = this.#delete(kept, limit, time)
       return

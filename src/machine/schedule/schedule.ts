@@ -5,7 +5,7 @@ import { decodeHeaders, encodeHeaders } from '../../base/headers.ts'
 import { Heap } from '../../base/heap.ts'
 import { KEY_LIMIT_BYTES } from '../../base/limit.ts'
 import type { LeaderMicros } from '../batch.ts'
-import { STATUS } from '../command.ts'
+import { expectEnd, STATUS } from '../command.ts'
 import { compareKeys } from '../key-order.ts'
 import type { ScheduleView, UnplannedSchedule } from '../leader-view.ts'
 import { type FrozenTable, type Neighbours, TABLE, type Table, type Task } from '../table.ts'
@@ -135,7 +135,7 @@ export class ScheduleTable implements Table, ScheduleView {
     const queue = readQueue(reader)
     const id = reader.text(KEY_LIMIT_BYTES)
     const definition = decodeDefinition(reader)
-    finish(reader, end)
+    expectEnd(reader, end)
     const present = this.#schedules.get(scheduleKey(queue, id))
     outcome.status = STATUS.ok
     outcome.revision = present?.generation ?? 0
@@ -158,7 +158,7 @@ export class ScheduleTable implements Table, ScheduleView {
     if (count > PLAN_LIMIT) throw malformed('a plan has at most 64 times')
     const times: LeaderMicros[] = []
     while (times.length < count) times.push(reader.u53())
-    finish(reader, end)
+    expectEnd(reader, end)
     if (times.some((planned, at) => planned <= (times[at - 1] ?? 0))) throw malformed('times of a plan ascend')
     const isPresent = schedule !== undefined && schedule.generation === generation && schedule.ended === 0
     outcome.status = isPresent ? STATUS.ok : STATUS.absent
@@ -171,7 +171,7 @@ export class ScheduleTable implements Table, ScheduleView {
   #pause({ reader, end, time, outcome }: Task): void {
     const schedule = this.#schedules.get(readKey(reader))
     const paused = reader.u8()
-    finish(reader, end)
+    expectEnd(reader, end)
     if (paused > 1) throw malformed('a schedule is paused or not')
     outcome.status = schedule === undefined ? STATUS.absent : STATUS.ok
     outcome.revision = schedule?.generation ?? 0
@@ -182,7 +182,7 @@ export class ScheduleTable implements Table, ScheduleView {
 
   #remove({ reader, end, outcome }: Task): void {
     const schedule = this.#schedules.get(readKey(reader))
-    finish(reader, end)
+    expectEnd(reader, end)
     outcome.status = schedule === undefined ? STATUS.absent : STATUS.ok
     outcome.revision = schedule?.generation ?? 0
     if (schedule !== undefined) this.#forget(schedule)
@@ -275,8 +275,4 @@ function readQueue(reader: ByteReader): string {
 
 function readKey(reader: ByteReader): string {
   return scheduleKey(readQueue(reader), reader.text(KEY_LIMIT_BYTES))
-}
-
-function finish(reader: ByteReader, end: number): void {
-  if (reader.at !== end) throw malformed('a command is longer than its content')
 }

@@ -3,7 +3,7 @@
 import { type ByteReader, ByteWriter, malformed } from '../../base/bytes.ts'
 import { KEY_LIMIT_BYTES } from '../../base/limit.ts'
 import type { LeaderMicros } from '../batch.ts'
-import { STATUS } from '../command.ts'
+import { expectEnd, STATUS } from '../command.ts'
 import { compareKeys } from '../key-order.ts'
 import type { Neighbours, Task } from '../table.ts'
 import { encodeGroupState, GROUP_MAP, GROUPS_LIMIT, MEMBERS_LIMIT, PARTITIONS_LIMIT } from './command.ts'
@@ -23,7 +23,7 @@ export class Groups {
     const key = readGroupKey(reader)
     const partitions = reader.u32()
     const lease = reader.u53()
-    finish(reader, end)
+    expectEnd(reader, end)
     if (partitions === 0 || partitions > PARTITIONS_LIMIT) throw malformed('a topic has 1 to 1024 partitions')
     const present = this.#groups.get(key)
     outcome.revision = present?.generation ?? 0
@@ -43,7 +43,7 @@ export class Groups {
   leave({ reader, end, time, outcome }: Task): void {
     const group = this.#groups.get(readGroupKey(reader))
     const lease = reader.u53()
-    finish(reader, end)
+    expectEnd(reader, end)
     const isMember = group?.has(lease) === true
     if (isMember) {
       this.#unrelate(lease, group)
@@ -57,7 +57,7 @@ export class Groups {
     const group = this.#groups.get(readGroupKey(reader))
     const lease = reader.u53()
     const upTo = reader.u53()
-    finish(reader, end)
+    expectEnd(reader, end)
     const isMember = group?.has(lease) === true
     if (isMember && group.canYield(lease, upTo)) {
       group.yield(lease, upTo, this.#neighbours.revise(time))
@@ -75,7 +75,7 @@ export class Groups {
     const offset = reader.u53()
     const lease = reader.u53()
     const generation = reader.u53()
-    finish(reader, end)
+    expectEnd(reader, end)
     if (partition >= PARTITIONS_LIMIT) throw malformed('a topic has at most 1024 partitions')
     const present = this.#groups.get(key)
     outcome.revision = present?.generation ?? 0
@@ -193,8 +193,4 @@ function topicOf({ key }: Group): string {
 
 function byKey(a: Group, b: Group): number {
   return compareKeys(a.key, b.key)
-}
-
-function finish(reader: ByteReader, end: number): void {
-  if (reader.at !== end) throw malformed('a command is longer than its content')
 }

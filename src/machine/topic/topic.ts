@@ -4,11 +4,11 @@ import { type ByteReader, ByteWriter, malformed } from '../../base/bytes.ts'
 import { HEADERS_LIMIT_BYTES } from '../../base/headers.ts'
 import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../../base/limit.ts'
 import type { LeaderMicros } from '../batch.ts'
-import { STATUS } from '../command.ts'
+import { expectEnd, STATUS } from '../command.ts'
 import { differing } from '../differing.ts'
 import { compareKeys } from '../key-order.ts'
 import type { TopicView } from '../leader-view.ts'
-import type { Level } from '../level.ts'
+import { type Level, RULED_LEVEL } from '../level.ts'
 import { type FrozenTable, type Neighbours, TABLE, type Table, type Task } from '../table.ts'
 import { expectVersion } from '../version.ts'
 import {
@@ -30,9 +30,6 @@ const VERSION = 1
 const SECTION = { topic: 1, partition: 2, records: 3, group: 4 } as const
 const MOST_PAGE_ENTRIES = 1000
 const MOST_FETCH_BYTES = 1024 * 1024
-
-/** From this level on it is told when nobody has said a topic's rules. */
-const RULED_LEVEL: Level = 2
 
 /** From this level on a topic's partitions do not become more: keys would move, and their records lose their order. */
 const FIXED_LEVEL: Level = 2
@@ -188,7 +185,7 @@ export class TopicTable implements Table, TopicView {
     const key = reader.text(KEY_LIMIT_BYTES)
     reader.blob(HEADERS_LIMIT_BYTES)
     reader.blob(VALUE_LIMIT_BYTES)
-    finish(reader, end)
+    expectEnd(reader, end)
     const partitions = this.#topics.get(name)?.settings.partitions ?? PARTITIONS_LIMIT
     outcome.status = number >= partitions ? STATUS.conflict : this.#hasRoom(name) ? STATUS.ok : STATUS.full
     outcome.revision = partitions
@@ -204,7 +201,7 @@ export class TopicTable implements Table, TopicView {
   #configure({ kind, reader, end, outcome, time, level }: Task): void {
     const name = readName(reader)
     const settings = decodeTopicSettings(reader)
-    finish(reader, end)
+    expectEnd(reader, end)
     const known = this.#topics.get(name)
     const present = known?.isConfigured ? known.settings.partitions : 0
     const isOther = level < FIXED_LEVEL ? settings.partitions < present : present > 0 && settings.partitions !== present
@@ -226,7 +223,7 @@ export class TopicTable implements Table, TopicView {
 
   #delete({ reader, end, outcome }: Task): void {
     const name = readName(reader)
-    finish(reader, end)
+    expectEnd(reader, end)
     const topic = this.#topics.get(name)
     outcome.status = topic === undefined ? STATUS.absent : STATUS.ok
     outcome.revision = 0
@@ -250,7 +247,7 @@ export class TopicTable implements Table, TopicView {
   #truncate({ reader, end, outcome }: Task, step: 'check' | 'apply' | 'run'): void {
     const partition = this.#find(readName(reader), readPartition(reader))
     const before = reader.u53()
-    finish(reader, end)
+    expectEnd(reader, end)
     if (step !== 'check') partition?.dropBefore(before)
     outcome.status = STATUS.ok
     outcome.revision = partition?.log.first ?? 0
@@ -386,10 +383,6 @@ function readPartition(reader: ByteReader): number {
   const partition = reader.u32()
   if (partition >= PARTITIONS_LIMIT) throw malformed('a topic has at most 1024 partitions')
   return partition
-}
-
-function finish(reader: ByteReader, end: number): void {
-  if (reader.at !== end) throw malformed('a command is longer than its content')
 }
 
 function refuse({ outcome }: Task): void {
