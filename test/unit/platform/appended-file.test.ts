@@ -72,7 +72,7 @@ describe.each(['engine', 'thread'] as const)('an appended file that is written i
         expect(Buffer.compare(readFileSync(join(directory, 'log')), expected)).toBe(0)
         disk.close()
       }),
-      { numRuns: 20 },
+      { numRuns: 10 },
     )
   })
 
