@@ -7,13 +7,12 @@ export const PAGE_BYTES: number = 4096
 const WEB_ASSEMBLY_PAGE_BYTES = 65_536
 
 /** Declared here: Node has it, and its types leave it to the ones of a browser. */
-declare const WebAssembly:
-  | { readonly Memory: new (size: { initial: number }) => { readonly buffer: ArrayBuffer } }
-  | undefined
+declare const WebAssembly: {
+  readonly Memory: new (size: { initial: number }) => { readonly buffer: ArrayBuffer }
+}
 
-/** The flag of a direct file, which Linux alone has (Node's types claim that every system does); of use where memory can begin at a page. */
-export const DIRECT: number | undefined =
-  typeof WebAssembly === 'undefined' ? undefined : (constants.O_DIRECT as number | undefined)
+/** The flag of a direct file, which Linux alone has; Node's types claim that every system does. */
+export const DIRECT: number | undefined = constants.O_DIRECT as number | undefined
 
 /** Whether a file system says by this that it opens the file, or takes these bytes, through its cache only. */
 export function isRefused(error: unknown): boolean {
@@ -22,8 +21,12 @@ export function isRefused(error: unknown): boolean {
 
 /** Zeros that begin at a page's boundary in memory, as direct writes demand: WebAssembly is what promises that in JavaScript. */
 export function allocatePages(bytes: number): Uint8Array {
-  if (typeof WebAssembly === 'undefined') return new Uint8Array(bytes)
-  return new Uint8Array(new WebAssembly.Memory({ initial: Math.ceil(bytes / WEB_ASSEMBLY_PAGE_BYTES) }).buffer)
+  try {
+    return new Uint8Array(new WebAssembly.Memory({ initial: Math.ceil(bytes / WEB_ASSEMBLY_PAGE_BYTES) }).buffer)
+  } catch {
+    // There is none with `--jitless`, nor where a process may not reserve the addresses that it takes: direct writes are refused then.
+    return new Uint8Array(bytes)
+  }
 }
 
 export class DirectFile {

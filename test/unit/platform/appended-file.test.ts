@@ -96,6 +96,18 @@ describe('an appended file', () => {
     expect(flagsOf('log')).toEqual([])
   })
 
+  test('goes through the cache where no memory begins at a page', async () => {
+    vi.stubGlobal('WebAssembly', undefined)
+    const file = appended('engine', 4 * PAGE)
+    vi.unstubAllGlobals()
+    for (const at of [0, 1, 2]) file.write(at * 3000, new Uint8Array(3000).fill(at))
+    expect(await synced(file)).toBeUndefined()
+    expect([0, 1, 2].map((at) => file.read(at * 3000, 3000).every((byte) => byte === at))).toEqual([true, true, true])
+    file.close()
+    await new Promise((resolve) => disk.prepare('next', 4 * PAGE, resolve))
+    expect(readFileSync(join(directory, 'next'))).toEqual(Buffer.alloc(4 * PAGE))
+  })
+
   test('is written from front to back only', () => {
     const file = appended('engine', 4 * PAGE)
     file.write(0, new Uint8Array(512))
