@@ -1,5 +1,7 @@
 /** A node is an engine in the cluster: it hosts a replica of each group that it has a part in, and serves applications. */
 
+import { malformed } from '../base/bytes.ts'
+import type { TroupeError } from '../base/error.ts'
 import { type GroupId, META_GROUP, type NodeId } from '../base/identity.ts'
 import type { Random } from '../base/random.ts'
 import type { Clock, Millis, Scheduler, Timer } from '../base/time.ts'
@@ -46,6 +48,8 @@ export type NodeEvent =
   | { readonly type: 'founded'; readonly members: readonly string[] }
   | { readonly type: 'mended'; readonly group: GroupId; readonly from: NodeId }
   | { readonly type: 'stranger'; readonly node: NodeId; readonly reason: string }
+  /** A peer has sent what none can have: its connection was closed. */
+  | { readonly type: 'malformed'; readonly node: NodeId; readonly error: TroupeError }
 
 export class ClusterNode {
   readonly settings: NodeSettings
@@ -84,6 +88,7 @@ export class ClusterNode {
       introduced: (from, introduction) => this.#introduced(from, introduction),
       message: (from, { group, message }) => this.#groups.get(group)?.receive(from, message),
       frame: (from, frame) => this.#frame(from, frame),
+      malformed: (node, error) => ports.observe({ type: 'malformed', node, error }),
     })
     this.#host = new Host({ ...ports, flush: () => this.#flush(), fatal: (error) => this.#fail(error) })
     this.#exchange = new SnapshotExchange({
@@ -92,6 +97,7 @@ export class ClusterNode {
         const group = this.#groups.get(id)
         return group !== undefined && group.applied.index >= index ? group.machine : undefined
       },
+      mayLead: (group, node, term) => this.#groups.get(group)?.core.mayLead(node, term) ?? false,
       sendFrame: (to, frame) => this.#transport.sendFrame(to, frame),
       submit: (group, request) => this.#groups.get(group)?.submit(request),
     })
@@ -257,6 +263,7 @@ export class ClusterNode {
       return
     }
     const { own, agreed } = introduction.levels
+    if (agreed > own) throw malformed('a member that does not execute what it has agreed on')
     expectLevel('the members have agreed on entries', agreed, this.#level)
     if (own < this.#groups.level) {
       this.#turnAway(from, `it executes level ${own}, and the members have agreed on ${this.#groups.level}; upgrade it`)

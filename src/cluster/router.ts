@@ -37,6 +37,14 @@ export interface RouterPorts {
   status(): Uint8Array
 }
 
+/** A group of this node that waits for an answer. */
+interface Carrier {
+  readonly target: ReplyTarget
+  readonly id: number
+}
+
+const NO_BYTES = new Uint8Array(0)
+
 export class Router {
   readonly #ports: RouterPorts
   readonly #forwards: Forwards
@@ -47,7 +55,7 @@ export class Router {
   readonly #subscribers = new Map<Source, number>()
   /** Asks on behalf of this node's own groups. */
   readonly #own: Source = new Source(false, (frame) => this.#hear(frame), this.#dirty)
-  readonly #carriers = new Map<number, { readonly target: ReplyTarget; readonly id: number }>()
+  readonly #carriers = new Map<number, Carrier>()
   #carried = 0
   /** Frames that could not be what they claimed; their channels were closed. */
   malformedFrames = 0
@@ -143,9 +151,20 @@ export class Router {
       const { id, status, bytes } = readReply(reader)
       const carrier = this.#carriers.get(id)
       this.#carriers.delete(id)
-      carrier?.target.reply(carrier.id, status, bytes)
+      this.#settle(carrier, status, bytes)
     }
     return true
+  }
+
+  /** The other node may have sent anything: what is no answer is as good as none. */
+  #settle(carrier: Carrier | undefined, status: number, bytes: Uint8Array): void {
+    try {
+      carrier?.target.reply(carrier.id, status, bytes)
+    } catch (error) {
+      if (!isTroupeError(error, 'DATA_DAMAGED')) throw error
+      this.malformedFrames++
+      carrier?.target.reply(carrier.id, REPLY.leaderLost, NO_BYTES)
+    }
   }
 
   #receive(source: Source, frame: Uint8Array, drop: () => void): void {

@@ -1,7 +1,7 @@
 /** The transport packs what all groups say to one peer in a turn into one frame, and unpacks what comes. */
 
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
-import { isTroupeError } from '../base/error.ts'
+import { isTroupeError, type TroupeError } from '../base/error.ts'
 import type { GroupId, NodeId } from '../base/identity.ts'
 import type { Network } from '../host/port.ts'
 import type { RaftMessage } from '../protocol/raft/message.ts'
@@ -16,6 +16,8 @@ export interface TransportHandler {
   message(from: NodeId, message: GroupMessage): void
   /** A frame of any other type, its first byte included. */
   frame(from: NodeId, frame: Uint8Array): void
+  /** What came cannot be what it claims; the connection was closed. */
+  malformed(from: NodeId, error: TroupeError): void
 }
 
 /** An envelope that has grown beyond this leaves before the turn ends: the other side can begin, and frames stay small. */
@@ -112,6 +114,7 @@ export class Transport {
       if (!isTroupeError(error, 'DATA_DAMAGED')) throw error
       this.malformedFrames++
       this.#network.disconnect(from)
+      this.#handler.malformed(from, error)
     }
   }
 

@@ -58,6 +58,8 @@ export class InlineEngine implements Engine {
   #hasMended = false
   /** Why each node was turned away last. */
   readonly #strangers = new Map<NodeId, string>()
+  /** Who has sent what cannot be. */
+  readonly #liars = new Set<NodeId>()
   #closed: Promise<void> | undefined
 
   constructor(settings: EngineSettings, network: TcpNetwork, storage: Storage) {
@@ -112,6 +114,11 @@ export class InlineEngine implements Engine {
       this.#hasMended = true
       const message = 'the disk has damaged a piece of a large payload; it came back from'
       warn(`${message} the node ${event.from}. Look at the disk; status counts what else is mended.`, 'DATA_DAMAGED')
+    }
+    if (event.type === 'malformed' && !this.#liars.has(event.node)) {
+      this.#liars.add(event.node)
+      const message = `the node ${event.node} sent what cannot be, and its connection was closed: ${event.error.message}.`
+      warn(`${message} Look at its memory and its disk, and at who else has the secret.`, 'DATA_DAMAGED')
     }
     if (event.type !== 'stranger' || this.#strangers.get(event.node) === event.reason) return
     this.#strangers.set(event.node, event.reason)

@@ -28,7 +28,8 @@ export interface Written extends LogPosition {
  * fulfils each `Ready` in this order: `messages` may leave at once, and may travel while the disk writes; `writes` become
  * durable together and in the order in which they were taken; only then `messagesAfterPersist` leave and `persisted` is
  * called with how far that was. A core never waits, never reads a clock, a disk or a random device, and never throws
- * but for an assertion, after which the host stops the node.
+ * but for an assertion, after which the host stops the node, and for a message that no peer can have sent: `DATA_DAMAGED`, as if
+ * its bytes were malformed.
  */
 export interface Core<Message, Request, Output, Write, Event> {
   /** The network said. Messages may be lost, repeated, reordered and late, but never altered. */

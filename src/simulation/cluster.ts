@@ -284,6 +284,8 @@ export class SimulatedCluster implements Victim {
       network,
       fatal: (error: unknown) => this.#stopped(site, error),
       observe: (event: NodeEvent) => {
+        // Here nobody lies, and nothing is damaged on the way.
+        if (event.type === 'malformed') this.failure ??= event.error
         if (event.type === 'disconnected') this.coverage.reached('connection-lost')
         if (event.type === 'mended') this.coverage.reached('piece-mended')
         if (event.type === 'raft' && event.event.type === 'truncated') this.coverage.reached('tail-truncated')

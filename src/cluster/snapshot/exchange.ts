@@ -1,11 +1,12 @@
 /** The snapshot exchange sends a group's newest snapshot to a peer that has fallen behind the log, and takes them in. */
 
-import { ByteReader, ByteWriter } from '../../base/bytes.ts'
+import { ByteReader, ByteWriter, malformed } from '../../base/bytes.ts'
 import type { GroupId, NodeId } from '../../base/identity.ts'
 import type { SnapshotStore, SnapshotWriter } from '../../host/log-device.ts'
-import type { Machine } from '../../machine/machine.ts'
+import type { Machine, Restoration } from '../../machine/machine.ts'
+import { checkSnapshot } from '../../machine/snapshot.ts'
 import type { LogIndex, Term } from '../../protocol/core.ts'
-import type { RaftRequest } from '../../protocol/raft/message.ts'
+import type { Configuration, RaftRequest } from '../../protocol/raft/message.ts'
 import { FRAME } from '../../wire/request.ts'
 import {
   readSnapshotChunk,
@@ -21,6 +22,8 @@ export interface SnapshotExchangePorts {
   readonly store: SnapshotStore
   /** A group's machine, once it has executed everything up to there. */
   machine(group: GroupId, index: LogIndex): Machine | undefined
+  /** Whether a node may lead a group of this one in this term. */
+  mayLead(group: GroupId, node: NodeId, term: Term): boolean
   sendFrame(to: NodeId, frame: Uint8Array): boolean
   submit(group: GroupId, request: RaftRequest): void
 }
@@ -41,6 +44,9 @@ interface Receiving {
   readonly total: number
   readonly content: number
   readonly writer: SnapshotWriter
+  /** Sees that what is put in the place of an older snapshot is one. */
+  readonly check: Restoration
+  readonly configuration: Configuration
   /** Of the leader that sent the last chunk: one of an older term has nothing to say any more. */
   term: Term
   received: number
@@ -152,9 +158,13 @@ export class SnapshotExchange {
   /** A chunk that does not continue what is here is answered with where to go on from. */
   #take(from: NodeId, chunk: SnapshotChunk): void {
     if (chunk.term < (this.#receiving.get(chunk.group)?.term ?? 0)) return
+    if (!this.#ports.mayLead(chunk.group, from, chunk.term)) return
+    if (chunk.position.term > chunk.term || chunk.offset + chunk.bytes.length > chunk.total)
+      throw malformed('a part of a snapshot that has no such part')
     const receiving = this.#receivingOf(from, chunk)
     receiving.term = chunk.term
     if (chunk.offset === receiving.received) {
+      this.#check(chunk.group, () => receiving.check.push(chunk.bytes))
       receiving.writer.write(chunk.bytes.slice())
       receiving.received += chunk.bytes.length
     }
@@ -162,14 +172,26 @@ export class SnapshotExchange {
       this.#confirm(from, chunk, receiving.received)
       return
     }
+    this.#check(chunk.group, () => receiving.check.finish())
     this.#receiving.delete(chunk.group)
     receiving.writer.finish((error) => {
       if (error !== undefined) return
       this.#confirm(from, chunk, chunk.total)
       const { term, position, chain } = chunk
-      const configuration = decodeConfiguration(chunk.configuration)
+      const { configuration } = receiving
       this.#ports.submit(chunk.group, { type: 'install-snapshot', from, term, position, chain, configuration })
     })
+  }
+
+  /** What turns out to be no snapshot is not kept. */
+  #check(group: GroupId, look: () => void): void {
+    try {
+      look()
+    } catch (error) {
+      this.#receiving.get(group)?.writer.abandon()
+      this.#receiving.delete(group)
+      throw error
+    }
   }
 
   /** A transfer goes on with what continues it; what two nodes have written, or one at different times, does not fit together. */
@@ -178,9 +200,12 @@ export class SnapshotExchange {
     const present = this.#receiving.get(group)
     const isSame = present?.from === from && present.index === position.index
     if (isSame && present.total === total && present.content === content) return present
+    const configuration = decodeConfiguration(chunk.configuration)
     present?.writer.abandon()
     const writer = this.#ports.store.begin(group, { position, chain, configuration: chunk.configuration.slice() })
-    const receiving = { from, index: position.index, total, content, writer, term: chunk.term, received: 0 }
+    const check = checkSnapshot()
+    const state = { writer, check, configuration, term: chunk.term, received: 0 }
+    const receiving = { from, index: position.index, total, content, ...state }
     this.#receiving.set(group, receiving)
     return receiving
   }

@@ -1,10 +1,12 @@
 /** Raft agrees on one log among replicas of which a minority may fail (Ongaro, "Consensus: bridging theory and practice"). */
 
+import { malformed } from '../../base/bytes.ts'
 import type { NodeId } from '../../base/identity.ts'
 import type { Millis } from '../../base/time.ts'
 import type { Core, LogIndex, LogPosition, Term, Written } from '../core.ts'
 import { candidatePersisted, onPreVoteReply, onVoteReply } from './candidate.ts'
 import type { RaftStart } from './config.ts'
+import { contradictionOf, mayLead } from './contradiction.ts'
 import { followerFlushes, followerReceives, followerSubmits, followerWakes, onInstallSnapshot } from './follower.ts'
 import { leaderFlushes, leaderPersisted, leaderReceives, leaderSubmits, leaderWakeAt, leaderWakes } from './leader.ts'
 import type { Configuration, RaftEvent, RaftMessage, RaftOutput, RaftRequest, RaftWrite, Role } from './message.ts'
@@ -86,6 +88,11 @@ export class Raft implements Core<RaftMessage, RaftRequest, RaftOutput, RaftWrit
     return this.#replica.log.bytes(after, upTo)
   }
 
+  /** Whether this node may lead in this term, as far as is known here. */
+  mayLead(node: NodeId, term: Term): boolean {
+    return mayLead(this.#replica, node, term)
+  }
+
   /** Empty unless this replica leads. */
   progress(): readonly PeerProgress[] {
     const peers = this.#replica.leadership?.peers ?? []
@@ -97,9 +104,12 @@ export class Raft implements Core<RaftMessage, RaftRequest, RaftOutput, RaftWrit
     this.#replica.check()
   }
 
+  /** Throws `DATA_DAMAGED`, and does nothing, for what no peer can have said. */
   receive(from: NodeId, message: RaftMessage, now: Millis): void {
-    this.#turn(now)
     const replica = this.#replica
+    const contradiction = contradictionOf(replica, from, message)
+    if (contradiction !== undefined) throw malformed(contradiction)
+    this.#turn(now)
     if (message.term < replica.term) this.#receiveStale(from, message)
     else if (message.term === replica.term || this.#enterTerm(from, message)) this.#receiveCurrent(from, message)
   }

@@ -50,6 +50,8 @@ class Transfer {
     this.join(LATE, this.late)
   }
 
+  /** Who leads no more, as the late one knows. */
+  deposed: NodeId | undefined
   /** Frames that the network takes at once. */
   mostUnderWay = Number.POSITIVE_INFINITY
 
@@ -59,6 +61,11 @@ class Transfer {
 
   get underWayBytes(): number {
     return this.#frames.reduce((total, { frame }) => total + frame.length, 0)
+  }
+
+  /** Does to the frames that are under way what a liar would. */
+  falsify(lie: (frame: Uint8Array) => void): void {
+    for (const { frame } of this.#frames) lie(frame)
   }
 
   send(from: NodeId, term = 2): void {
@@ -92,7 +99,8 @@ class Transfer {
     const sendFrame = (to: NodeId, frame: Uint8Array) =>
       this.#frames.length < this.mostUnderWay && this.#frames.push({ from: node, to, frame }) > 0
     const submit = (_: GroupId, request: RaftRequest) => this.installed.push(request)
-    this.#exchanges.set(node, new SnapshotExchange({ store, machine: () => machine, sendFrame, submit }))
+    const mayLead = (_: GroupId, leader: NodeId): boolean => leader !== this.deposed
+    this.#exchanges.set(node, new SnapshotExchange({ store, machine: () => machine, mayLead, sendFrame, submit }))
   }
 }
 
@@ -105,6 +113,27 @@ describe('a snapshot on its way', () => {
     for (; transfer.underWay > 0; rounds++) transfer.carry(transfer.underWay)
     return rounds
   }
+
+  test('is not taken from who cannot lead', () => {
+    const transfer = new Transfer(new Map([[LEADER, shardWith(1)]]))
+    transfer.deposed = LEADER
+    transfer.send(LEADER)
+    transfer.carry()
+    expect(transfer.late.newest(GROUP)).toBeUndefined()
+  })
+
+  test('takes the place of nothing when it turns out to be none', () => {
+    const transfer = new Transfer(new Map([[LEADER, shardWith(1, 2, 3)]]))
+    transfer.send(LEADER)
+    transfer.falsify((frame) => {
+      frame[frame.length - 40] = (frame[frame.length - 40] ?? 0) ^ 1
+    })
+    expect(() => transfer.carry()).toThrow(expect.objectContaining({ code: 'DATA_DAMAGED' }))
+    expect([transfer.late.newest(GROUP), transfer.installed]).toEqual([undefined, []])
+    transfer.send(LEADER)
+    transfer.carry()
+    expect(transfer.restored().digest()).toBe(shardWith(1, 2, 3).digest())
+  })
 
   test('takes a round trip for each window, not for each chunk', () => {
     const shard = shardWith(...Array.from({ length: 160 }, (_, at) => at + 1))
