@@ -20,6 +20,7 @@ const status: Command = {
   ],
   notes: [
     'A group is the replicas that share one log; each shard of the keys belongs to one, and "meta" keeps the cluster itself.',
+    'The level is what all nodes have agreed that they can execute: it rises once the last of them has been upgraded.',
   ],
   run: (line, terminal) => withStatus(line, terminal, (found) => printStatus(found, line, terminal)),
 }
@@ -72,9 +73,13 @@ async function printStatus(found: ClusterStatus, line: CommandLine, terminal: Te
     return EXIT.done
   }
   const up = found.members.filter((member) => member.state === 'up').length
-  await terminal.print(
-    `cluster ${found.cluster}: ${up} of ${found.members.length} nodes up (says ${found.answeredBy ?? 'the driver'})`,
-  )
+  const level = found.level === undefined ? '' : `, level ${found.level}`
+  const node = found.answeredBy ?? 'the driver'
+  await terminal.print(`cluster ${found.cluster}: ${up} of ${found.members.length} nodes up${level} (says ${node})`)
+  if (found.mendedPieces > 0) {
+    const pieces = `${found.mendedPieces} damaged pieces of large payloads came back from other nodes`
+    await terminal.print(`${pieces}: look at the disk of ${node}`)
+  }
   await terminal.print(`\n${memberTable(found)}\n\n${groupTable(found.groups)}`)
   return EXIT.done
 }

@@ -122,6 +122,10 @@ export interface ClusterStatus {
   readonly cluster: string
   /** The node that answered; undefined for drivers without nodes. */
   readonly answeredBy: string | undefined
+  /** What all members have agreed that they can execute; it rises when the last one has been upgraded. Undefined for drivers without nodes. */
+  readonly level: number | undefined
+  /** Pieces of large payloads that the answering node's disk had damaged, and that came back from another replica. Look at the disk when it grows. */
+  readonly mendedPieces: number
   readonly members: readonly MemberStatus[]
   readonly groups: readonly GroupStatus[]
 }

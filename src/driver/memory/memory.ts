@@ -34,7 +34,9 @@ export function memoryDriver(options: MemoryDriverOptions = {}, ports?: MemoryPo
     ...(ports === undefined || lease === undefined ? {} : timedFacets(ports, door, { lease, keyValue })),
     outcome: (_operationId: string, call: CallOptions): Promise<OperationOutcome> => door.answer(call, () => 'unknown'),
     status: (call: CallOptions): Promise<ClusterStatus> =>
-      door.answer(call, () => ({ cluster: 'memory', answeredBy: undefined, members: [], groups: [] })),
+      door.answer(call, () => {
+        return { cluster: 'memory', answeredBy: undefined, level: undefined, mendedPieces: 0, members: [], groups: [] }
+      }),
     close: async (): Promise<void> => door.close(),
   }
 }

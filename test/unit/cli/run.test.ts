@@ -91,6 +91,19 @@ describe('map commands', () => {
   })
 })
 
+test('status says the level, and whose disk has damaged something', async () => {
+  const terminal = new FakeTerminal()
+  const found = { cluster: 'c', answeredBy: 'n2', level: 2, mendedPieces: 3, members: [], groups: [] }
+  Object.assign(terminal.troupe, { status: async () => found })
+  expect(await terminal.run('status')).toBe(0)
+  expect(terminal.out.slice(0, 2)).toEqual([
+    'cluster c: 0 of 0 nodes up, level 2 (says n2)',
+    '3 damaged pieces of large payloads came back from other nodes: look at the disk of n2',
+  ])
+  await terminal.run('status --json')
+  expect(JSON.parse(terminal.out.join(''))).toEqual(found)
+})
+
 describe('a cluster is found', () => {
   test('at the default ports, at TROUPE_CONNECT, or where --connect says, in rising order of importance', async () => {
     const terminal = new FakeTerminal()

@@ -411,6 +411,11 @@ describe('status', () => {
   test('is answered by any node', async () => {
     const world = new World()
     world.epoch = 0
-    expect(await world.time.until(world.driver().status({}))).toMatchObject({ cluster: 'test', answeredBy: 'n1' })
+    expect(await world.time.until(world.driver().status({}))).toMatchObject({
+      cluster: 'test',
+      answeredBy: 'n1',
+      level: 2,
+      mendedPieces: 0,
+    })
   })
 })

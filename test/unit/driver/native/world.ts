@@ -406,5 +406,5 @@ function blob(...texts: string[]): Uint8Array {
 }
 
 function statusText(node: string): string {
-  return JSON.stringify({ cluster: 'test', answeredBy: node, members: [], groups: [] })
+  return JSON.stringify({ cluster: 'test', answeredBy: node, level: 2, mendedPieces: 0, members: [], groups: [] })
 }
