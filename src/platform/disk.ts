@@ -39,8 +39,7 @@ type Done = (error: Error | undefined) => void
 
 const MEBIBYTE = 1024 * 1024
 
-/** Written wherever zeros are needed, and begins at a page where direct files need it to. */
-const ZEROS = allocatePages(MEBIBYTE)
+const ZEROS = new Uint8Array(MEBIBYTE)
 
 /**
  * Opens a data directory, which is created when missing (mode 0700), for this process alone.
@@ -63,8 +62,8 @@ export class DirectoryDisk implements Disk {
   readonly #syncs: Syncs
   /** Files that are being prepared. */
   #preparing = 0
-  /** What appended files fill before it is written. */
-  #pages: Uint8Array | undefined = undefined
+  /** Memory for direct writes, once there are any: what appended files fill, and zeros. */
+  #memory: { readonly pages: Uint8Array; readonly zeros: Uint8Array } | undefined = undefined
   #isClosing = false
   #closed: () => void = () => {}
 
@@ -107,8 +106,7 @@ export class DirectoryDisk implements Disk {
     return this.#attempt(name, () => {
       const direct = DirectFile.open(this.#path(name))
       if (direct === undefined) return file
-      this.#pages ??= allocatePages(MEBIBYTE)
-      return new AppendedFile({ name, file, direct, syncs: this.#syncs, pages: this.#pages })
+      return new AppendedFile({ name, file, direct, syncs: this.#syncs, pages: this.#forDirectWrites().pages })
     })
   }
 
@@ -141,7 +139,7 @@ export class DirectoryDisk implements Disk {
       if (this.#isClosing) this.#letGo()
       else ready(error === undefined ? undefined : diskFailed(name, error))
     }
-    allocate(this.#path(name), bytes, () => this.#isClosing)
+    allocate({ path: this.#path(name), bytes, zeros: this.#forDirectWrites().zeros, isGivenUp: () => this.#isClosing })
       .then(() => syncPath(this.#directory))
       .then(() => ended(), ended)
   }
@@ -159,6 +157,14 @@ export class DirectoryDisk implements Disk {
     this.#closed = done
     this.#syncs.close()
     this.#letGo()
+  }
+
+  #forDirectWrites(): { readonly pages: Uint8Array; readonly zeros: Uint8Array } {
+    if (this.#memory === undefined) {
+      const both = allocatePages(2 * MEBIBYTE)
+      this.#memory = { pages: both.subarray(0, MEBIBYTE), zeros: both.subarray(MEBIBYTE) }
+    }
+    return this.#memory
   }
 
   #letGo(): void {
@@ -260,36 +266,37 @@ class DirectoryFile implements DiskFile {
   }
 }
 
+interface Allocation {
+  readonly path: string
+  readonly bytes: number
+  readonly zeros: Uint8Array
+  readonly isGivenUp: () => boolean
+}
+
 /** Fills a file with zeros, a little at a time, so that the log's own syncs never wait for all of it. What fails leaves no file. */
-async function allocate(path: string, bytes: number, isGivenUp: () => boolean): Promise<void> {
-  const existing = await open(path, 'r+').catch(() => undefined)
-  const isThere = (await existing?.stat())?.size === bytes
+async function allocate(wanted: Allocation): Promise<void> {
+  const existing = await open(wanted.path, 'r+').catch(() => undefined)
+  const isThere = (await existing?.stat())?.size === wanted.bytes
   await existing?.close()
   if (isThere) return
   try {
-    await fill(path, { bytes, flags: DIRECT ?? 0, isGivenUp }).catch((error: unknown) => {
+    await fill(wanted, DIRECT ?? 0).catch((error: unknown) => {
       if (!isRefused(error)) throw error
-      return fill(path, { bytes, flags: 0, isGivenUp })
+      return fill(wanted, 0)
     })
   } catch (error) {
-    await unlink(path)
+    await unlink(wanted.path)
     throw error
   }
 }
 
-interface Filling {
-  readonly bytes: number
-  readonly flags: number
-  readonly isGivenUp: () => boolean
-}
-
-async function fill(path: string, { bytes, flags, isGivenUp }: Filling): Promise<void> {
+async function fill({ path, bytes, zeros, isGivenUp }: Allocation, flags: number): Promise<void> {
   const { O_WRONLY, O_CREAT, O_TRUNC } = constants
   const file = await open(path, O_WRONLY | O_CREAT | O_TRUNC | flags, 0o600)
   try {
-    for (let at = 0; at < bytes; at += ZEROS.length) {
+    for (let at = 0; at < bytes; at += zeros.length) {
       if (isGivenUp()) throw new Error('the directory is being closed')
-      await writeZeros(file, at, Math.min(ZEROS.length, bytes - at))
+      await writeAll(file, at, zeros.subarray(0, bytes - at))
     }
     await file.sync()
   } finally {
@@ -297,8 +304,10 @@ async function fill(path: string, { bytes, flags, isGivenUp }: Filling): Promise
   }
 }
 
-async function writeZeros(file: FileHandle, position: number, length: number): Promise<void> {
-  for (let at = 0; at < length; ) at += (await file.write(ZEROS, 0, length - at, position + at)).bytesWritten
+async function writeAll(file: FileHandle, position: number, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    at += (await file.write(bytes, at, bytes.length - at, position + at)).bytesWritten
+  }
   await file.datasync()
 }
 
