@@ -236,11 +236,11 @@ export class SimulatedCluster implements Victim {
   }
 
   failDisk(node: NodeId): void {
-    this.#site(node).storage.failNextSync(true)
+    this.#site(node).storage.failNext()
   }
 
   mendDisk(node: NodeId): void {
-    this.#site(node).storage.failNextSync(false)
+    this.#site(node).storage.mend()
   }
 
   damage(node: NodeId, isChosen: (file: string) => boolean): number {

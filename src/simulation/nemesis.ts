@@ -23,7 +23,7 @@ export interface Victim {
   stepClock(node: NodeId, by: Millis): void
   /** Adds to the duration of each sync. */
   slowDisk(node: NodeId, byMs: Millis): void
-  /** The next sync fails, unless the disk is mended before. */
+  /** The next sync fails, or the next write, unless the disk is mended before. */
   failDisk(node: NodeId): void
   mendDisk(node: NodeId): void
   /** Damages one bit of each of these files; returns how many there are. */

@@ -16,7 +16,7 @@ export const PIECE_FAULT = 'rot'
 /**
  * `'crash'` a node dies with what it had not synced · `'power'` all nodes do at once · `'pause'` a node stands still ·
  * `'partition'` see `PARTITIONS` · `'clock'` a calendar is set wrong · `'slow-disk'` syncs take up to two seconds ·
- * `'failing-disk'` a sync fails and the node stops · `'network'` loss, delay, and for some seeds repetition and disorder.
+ * `'failing-disk'` a sync or a write fails and the node stops · `'network'` loss, delay, and for some seeds repetition and disorder.
  * Of a workload with programs: `'kill'` one dies and is started again · `'stall'` one stands still. Of the queue: `'rot'` a bit of each large
  * payload is another one, always on the same node.
  */

@@ -34,7 +34,9 @@ export class Storage {
   readonly #random: SeededRandom
   #disk: VirtualDisk | undefined
   #slowMs: Millis = 0
-  #failsNext = false
+  /** The operation that the disk refuses when it comes next: one that writes past the cache fails as it writes. */
+  #refused: 'sync' | 'write' | undefined
+  #refusals = 0
 
   constructor(scenario: Scenario, random: SeededRandom) {
     this.#scenario = scenario
@@ -68,7 +70,7 @@ export class Storage {
   /** The power fails. */
   crash(): void {
     this.#disk?.crash()
-    this.#failsNext = false
+    this.#refused = undefined
   }
 
   /** Adds to the duration of each sync from now on. */
@@ -76,8 +78,13 @@ export class Storage {
     this.#slowMs = byMs
   }
 
-  failNextSync(fails: boolean): void {
-    this.#failsNext = fails
+  /** The next sync fails, or the next write, in turn. */
+  failNext(): void {
+    this.#refused = ++this.#refusals % 2 === 1 ? 'sync' : 'write'
+  }
+
+  mend(): void {
+    this.#refused = undefined
   }
 
   #reopen(computer: Computer, step: () => void): VirtualDisk {
@@ -89,9 +96,9 @@ export class Storage {
       time: { clock: computer, scheduler: computer, syncMillis },
       before: (operation: string) => {
         step()
-        if (operation !== 'sync' || !this.#failsNext) return
-        this.#failsNext = false
-        throw new TroupeError('DISK_FAILED', 'the disk refuses to sync')
+        if (operation !== this.#refused) return
+        this.#refused = undefined
+        throw new TroupeError('DISK_FAILED', `the disk refuses to ${operation}`)
       },
     }
     this.#disk = this.#disk === undefined ? new VirtualDisk(options) : this.#disk.reopen(options)
