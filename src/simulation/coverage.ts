@@ -33,6 +33,7 @@ export const STATES = {
   'queue-full': 'a message was refused for want of room',
   'queue-deleted': 'a queue was deleted with messages in it',
   'topic-deleted': 'a topic was deleted',
+  'watch-compacted': 'a watch fell behind what is kept, and was told',
   'group-rebalanced': 'the members of a group shared its partitions anew',
   'commit-fenced': 'a member committed what another one owned by then, and was refused',
   'handler-failed': 'a handler failed after it had emitted',

@@ -1,5 +1,6 @@
 /** A workload is simulated by running its programs on a cluster under faults, and judging what they saw. */
 
+import type { NodeId } from '../base/identity.ts'
 import { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
 import { SimulatedCluster } from './cluster.ts'
@@ -25,10 +26,21 @@ import { scheduleWorkload } from './schedule-workload.ts'
 import { shareWorkload } from './share-workload.ts'
 import { topicWorkload } from './topic-workload.ts'
 import { transactionWorkload } from './transaction-workload.ts'
+import { watchWorkload } from './watch-workload.ts'
 import type { Workload, WorkloadPorts } from './workload.ts'
 
 /** The workloads besides the registers of `simulate`. */
-export const WORKLOADS = ['queue', 'lifetime', 'topic', 'lock', 'share', 'schedule', 'transaction', 'deletion'] as const
+export const WORKLOADS = [
+  'queue',
+  'lifetime',
+  'topic',
+  'lock',
+  'share',
+  'schedule',
+  'transaction',
+  'deletion',
+  'watch',
+] as const
 export type WorkloadName = (typeof WORKLOADS)[number]
 
 const MAKERS: Readonly<Record<WorkloadName, (ports: WorkloadPorts) => Workload>> = {
@@ -40,6 +52,7 @@ const MAKERS: Readonly<Record<WorkloadName, (ports: WorkloadPorts) => Workload>>
   schedule: scheduleWorkload,
   transaction: transactionWorkload,
   deletion: deletionWorkload,
+  watch: watchWorkload,
 }
 
 export interface WorkloadOptions extends ScenarioChoice {
@@ -99,7 +112,7 @@ export async function simulateWorkload(options: WorkloadOptions): Promise<Worklo
       programNemesis.start()
     })
     await cluster.run(CALM_MS + scenario.virtualSeconds * 1000)
-    nemesis.makePeace(coreOf(cluster, random))
+    nemesis.makePeace(coreOf(cluster, random, workload))
     programNemesis.makePeace()
     cluster.network.quality = QUIET
     await finish(cluster, programs, workload)
@@ -136,10 +149,10 @@ function adapt(drawn: Scenario, { faults, virtualSeconds, workload }: WorkloadOp
   }
 }
 
-/** All nodes but one, which is left as the nemesis left it; in a cluster without a spare node, all: also where one has damaged what the spare one may have. */
-function coreOf({ nodes, scenario }: SimulatedCluster, random: SeededRandom): SimulatedCluster['nodes'] {
-  const spare =
-    nodes.length < 3 || scenario.faults.includes(PIECE_FAULT) ? undefined : nodes[random.below(nodes.length * 2)]
+/** All nodes but one, which is left as the nemesis left it; all where there is no spare one, and where each may have what no other has, or a program beside it. */
+function coreOf({ nodes, scenario }: SimulatedCluster, random: SeededRandom, workload: Workload): readonly NodeId[] {
+  const needsAll = nodes.length < 3 || workload.needsAll === true || scenario.faults.includes(PIECE_FAULT)
+  const spare = needsAll ? undefined : nodes[random.below(nodes.length * 2)]
   return nodes.filter((node) => node !== spare)
 }
 

@@ -9,6 +9,8 @@ import type { Scenario } from './scenario.ts'
 
 export interface Workload {
   readonly programs: readonly Program[]
+  /** Nobody does what a program leaves undone whose node is broken: then none stays so. */
+  readonly needsAll?: boolean
   /** Whether all work that was begun is done; asked after the faults, when programs begin nothing new. */
   isDone(): boolean
   /** Every promise that was broken, as a sentence. */

@@ -14,6 +14,7 @@ import { QUEUE_CANARIES } from './queue-canaries.mjs'
 import { SHARE_CANARIES } from './share-canaries.mjs'
 import { TOPIC_CANARIES } from './topic-canaries.mjs'
 import { TURN_CANARIES } from './turn-canaries.mjs'
+import { WATCH_CANARIES } from './watch-canaries.mjs'
 
 export const CANARIES = [
   ...CONSENSUS_CANARIES,
@@ -25,4 +26,5 @@ export const CANARIES = [
   ...COORDINATION_CANARIES,
   ...SHARE_CANARIES,
   ...TOPIC_CANARIES,
+  ...WATCH_CANARIES,
 ]

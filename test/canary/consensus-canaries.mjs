@@ -115,11 +115,4 @@ export const CONSENSUS_CANARIES = [
     replace: 'this.#time = Math.max(this.#time, batch.time) + (globalThis.canary = (globalThis.canary ?? 0) + 1);',
     seeds: 20,
   },
-  {
-    name: 'say of a watch that it stands before all of its shards say so',
-    file: 'driver/native/watch.js',
-    find: 'this.#options.signal?.reason);',
-    replace: 'this.#options.signal?.reason);\n    #said = queueMicrotask(() => this.#options.onStanding?.());',
-    suite: 'test/simulation/standing.test.ts',
-  },
 ]
