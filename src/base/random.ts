@@ -40,3 +40,8 @@ export class SeededRandom implements Random {
     return new SeededRandom(Math.floor(this.next() * 2 ** 32) * 2 ** 20 + Math.floor(this.next() * 2 ** 20))
   }
 }
+
+/** A whole number from 1 to 2^52, which nobody else draws: of two draws, because one has 32 random bits only. */
+export function randomId(random: Random): number {
+  return random.below(2 ** 26) * 2 ** 26 + random.below(2 ** 26) || 1
+}

@@ -9,6 +9,12 @@ export type WallMillis = number
 /** How long a call may take that says nothing of it. */
 export const DEFAULT_TIMEOUT_MS: Millis = 10_000
 
+/** For how long what is under way may finish before a process ends: a supervisor that kills after 30 s leaves time to close. */
+export const DEFAULT_DRAIN_MS: Millis = 25_000
+
+/** A timer of the event loop that is set for longer fires at once. */
+export const LONGEST_TIMER_MS: Millis = 2 ** 31 - 1
+
 export interface Clock {
   /** Monotonic: never steps, knows no calendar. */
   now(): Millis

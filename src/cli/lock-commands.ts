@@ -1,6 +1,7 @@
 /** The lock commands hold a lock while a command runs, and show who holds what. */
 
 import { hostname } from 'node:os'
+import { LONGEST_TIMER_MS } from '../base/time.ts'
 import type { Lock, LockState, ReadWriteLockOptions } from '../data/lock.ts'
 import { CommandUnusable, runChild } from './child-process.ts'
 import { CLIENT_FLAGS, callOptions, childEnvironment, withClient } from './client-command.ts'
@@ -9,8 +10,6 @@ import type { CommandLine } from './command-line.ts'
 import { EXIT } from './failure.ts'
 import { columns, json, show } from './text.ts'
 
-/** The longest time that a call may take. */
-const PATIENCE_MS = 2 ** 31 - 1
 /** As shells have it. */
 const NOT_FOUND = 127
 
@@ -84,7 +83,7 @@ async function acquired(client: Client, line: CommandLine, signal: AbortSignal):
   const lockDelay = line.milliseconds('lock-delay', 0)
   const options: ReadWriteLockOptions = {
     signal,
-    timeout: line.milliseconds('timeout') ?? PATIENCE_MS,
+    timeout: line.milliseconds('timeout') ?? LONGEST_TIMER_MS,
     wait: !line.has('no-wait'),
     shared: line.has('shared'),
     value: `${hostname()} pid ${process.pid}`,

@@ -1,6 +1,7 @@
 /** The start command runs one node in this process, without any user code. */
 
 import { setFlagsFromString } from 'node:v8'
+import { DEFAULT_DRAIN_MS } from '../base/time.ts'
 import { type InlineEngine, startInlineEngine } from '../platform/inline-engine.ts'
 import type { OptionName } from '../runtime/option-table.ts'
 import { OPTIONS } from '../runtime/option-table.ts'
@@ -16,8 +17,6 @@ const NOT_FLAGS: ReadonlySet<OptionName> = new Set<OptionName>(['connect', 'driv
 const DEFAULT_LISTEN = '127.0.0.1:7400'
 /** V8 collects everything when so many percent more have come: see docs/decisions/0011. This process is ours alone. */
 const HEAP_GROWTH = '--heap-growing-percent=100'
-/** Supervisors kill after 30 s. */
-const DRAIN_MS = 25_000
 const FLAG_OPTIONS = (Object.keys(OPTIONS) as OptionName[]).filter((name) => !NOT_FLAGS.has(name))
 
 export const START_COMMAND: Command = {
@@ -58,7 +57,7 @@ async function start(line: CommandLine, terminal: Terminal): Promise<number> {
     await terminal.print(readyLine(engine, settings, line.has('json')))
     await aborted([stop, engine.failed])
     if (engine.failed.aborted) throw engine.failed.reason
-    await engine.drain(DRAIN_MS)
+    await engine.drain(DEFAULT_DRAIN_MS)
   } finally {
     await engine.close()
   }

@@ -1,5 +1,6 @@
 /** The work command is a worker in a terminal: it prints the messages of a queue, or runs a command for each. */
 
+import { DEFAULT_DRAIN_MS } from '../base/time.ts'
 import type { HandlerContext, Worker } from '../message/handler.ts'
 import type { QueueMessage } from '../message/queue.ts'
 import type { TroupeQueue } from '../message/troupe-queue.ts'
@@ -13,7 +14,6 @@ import { json, show } from './text.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-const DRAIN_MS = 25_000
 /** As shells have it. */
 const NOT_FOUND = 127
 
@@ -69,7 +69,7 @@ class TerminalWorker {
   async run(queue: TroupeQueue<unknown>): Promise<number> {
     const stop = this.#terminal.interruption()
     const concurrency = Math.min(this.#line.count('concurrency', 1) ?? 1, this.#left)
-    const timeout = this.#line.milliseconds('drain-timeout', 0) ?? DRAIN_MS
+    const timeout = this.#line.milliseconds('drain-timeout', 0) ?? DEFAULT_DRAIN_MS
     const worker = queue.work((message, context) => this.#handle(queue.name, message, context), {
       concurrency,
       prefetch: Number.isFinite(this.#left) ? 0 : concurrency,

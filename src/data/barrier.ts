@@ -2,9 +2,10 @@
 
 import { checkFunction, invalidArgument } from '../base/argument.ts'
 import { isTroupeError, TroupeError } from '../base/error.ts'
+import { LONGEST_TIMER_MS } from '../base/time.ts'
 import type { CallOptions } from '../driver/contract.ts'
 import { standing } from '../driver/contract-standing.ts'
-import { CALL_OPTIONS, checkCall, MOST_TIMEOUT_MS, NO_OPTIONS } from './call.ts'
+import { CALL_OPTIONS, checkCall, NO_OPTIONS } from './call.ts'
 import { acquireLock, type LockParts, useHeld } from './lock.ts'
 import { defineMap, type TroupeMap } from './map.ts'
 import { type HandleParts, MapHandle } from './map-handle.ts'
@@ -88,7 +89,7 @@ export async function once<Result>(
   const map = new MapHandle(results, parts)
   const known = await map.get(name, options)
   if (known !== undefined) return known.value.result as Result
-  const turn = acquireLock(parts, `troupe/once/${name}`, { timeout: MOST_TIMEOUT_MS, ...options })
+  const turn = acquireLock(parts, `troupe/once/${name}`, { timeout: LONGEST_TIMER_MS, ...options })
   const done = useHeld(turn, async (lock) => {
     const earlier = await map.get(name)
     if (earlier !== undefined) return earlier.value.result as Result

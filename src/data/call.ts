@@ -1,11 +1,8 @@
 /** A call is what a user asks of a handle: named, with options that are checked before anything happens. */
 
 import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
-import type { Millis } from '../base/time.ts'
+import { LONGEST_TIMER_MS } from '../base/time.ts'
 import type { CallOptions, Fence, ReadLevel, ReadOptions, WriteOptions } from '../driver/contract.ts'
-
-/** The longest time that a timer can be set to. */
-export const MOST_TIMEOUT_MS: Millis = 2 ** 31 - 1
 
 /** Stands for options that were not given. Calls with it skip the checks. */
 export const NO_OPTIONS: Readonly<Record<string, never>> = Object.freeze({})
@@ -21,8 +18,8 @@ export function checkCall(call: string, options: CallOptions, known: ReadonlySet
   if (options === NO_OPTIONS) return
   refuseUnknownOptions(call, options, known)
   const { signal, timeout } = options
-  if (timeout !== undefined && !(typeof timeout === 'number' && timeout > 0 && timeout <= MOST_TIMEOUT_MS)) {
-    throw invalidArgument(`timeout is a number of milliseconds above 0 and at most ${MOST_TIMEOUT_MS}`)
+  if (timeout !== undefined && !(typeof timeout === 'number' && timeout > 0 && timeout <= LONGEST_TIMER_MS)) {
+    throw invalidArgument(`timeout is a number of milliseconds above 0 and at most ${LONGEST_TIMER_MS}`)
   }
   checkSignal(signal)
   signal?.throwIfAborted()

@@ -2,9 +2,9 @@
 
 import { checkFunction } from '../base/argument.ts'
 import { isTroupeError } from '../base/error.ts'
-import type { Millis } from '../base/time.ts'
+import { LONGEST_TIMER_MS, type Millis } from '../base/time.ts'
 import type { CallOptions, Hold } from '../driver/contract.ts'
-import { CALL_OPTIONS, checkCall, MOST_TIMEOUT_MS, NO_OPTIONS } from './call.ts'
+import { CALL_OPTIONS, checkCall, NO_OPTIONS } from './call.ts'
 import { facetOf } from './facet.ts'
 import { checkBound } from './key.ts'
 import {
@@ -59,7 +59,7 @@ export async function campaign(parts: LockParts, name: string, options: Campaign
 async function elected(parts: LockParts, name: string, options: CampaignOptions): Promise<Hold> {
   checkCall('troupe.campaign', options, CAMPAIGN_OPTIONS)
   // It goes on until it is won or its signal aborts.
-  const { candidate = '', timeout = MOST_TIMEOUT_MS, ...rest } = options
+  const { candidate = '', timeout = LONGEST_TIMER_MS, ...rest } = options
   checkBound('candidate', candidate)
   return acquire(parts, name, ALONE, { ...rest, timeout, value: candidate })
 }

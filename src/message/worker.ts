@@ -2,7 +2,7 @@
 
 import { checkDuration, checkFunction, invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import { isTroupeError } from '../base/error.ts'
-import type { Millis, Timer } from '../base/time.ts'
+import { DEFAULT_DRAIN_MS, type Millis, type Timer } from '../base/time.ts'
 import { checkSignal, NO_OPTIONS } from '../data/call.ts'
 import { facetOf } from '../data/facet.ts'
 import { checkBound } from '../data/key.ts'
@@ -23,7 +23,6 @@ export const BATCH_WORK_OPTIONS: ReadonlySet<string> = new Set([...WORK_OPTIONS,
 const MOST_BATCHED = 1000
 const BATCH_WAIT_MS: Millis = 10
 const DRAIN_OPTIONS: ReadonlySet<string> = new Set(['timeout'])
-const DRAIN_MS: Millis = 25_000
 
 type BatchSize = Pick<BatchWorkOptions, 'size' | 'wait'>
 
@@ -96,7 +95,7 @@ export class QueueWorker<Value, Input> implements Worker {
 
   async drain(options: { readonly timeout?: Millis } = NO_OPTIONS): Promise<DrainResult> {
     refuseUnknownOptions('worker.drain', options, DRAIN_OPTIONS)
-    const { timeout = DRAIN_MS } = options
+    const { timeout = DEFAULT_DRAIN_MS } = options
     checkDuration('timeout', timeout)
     this.#drained ??= this.#drain(timeout)
     return this.#drained

@@ -1,6 +1,6 @@
 /** The real clock is the machine's, and the real scheduler Node's event loop. */
 
-import type { Clock, Millis, Scheduler, Timer, WallMillis } from '../base/time.ts'
+import { type Clock, LONGEST_TIMER_MS, type Millis, type Scheduler, type Timer, type WallMillis } from '../base/time.ts'
 
 export class RealClock implements Clock {
   now(): Millis {
@@ -61,8 +61,8 @@ export class RealScheduler implements Scheduler {
     if (earliest >= this.#armedFor) return
     clearTimeout(this.#armed)
     this.#armedFor = earliest
-    // Node cuts fractions off and takes nothing beyond 31 bits; waking early is made good by arming again.
-    const delay = Math.min(Math.max(0, Math.ceil(earliest - this.#clock.now())), 2 ** 31 - 1)
+    // Node cuts fractions off; waking early is made good by arming again.
+    const delay = Math.min(Math.max(0, Math.ceil(earliest - this.#clock.now())), LONGEST_TIMER_MS)
     this.#armed = setTimeout(() => this.#run(), delay)
     this.#armed.unref()
   }

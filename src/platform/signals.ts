@@ -1,7 +1,7 @@
 /** Signals ask a process to end; this is how it ends well. */
 
 import { checkDuration, invalidArgument } from '../base/argument.ts'
-import type { Millis } from '../base/time.ts'
+import { DEFAULT_DRAIN_MS, LONGEST_TIMER_MS, type Millis } from '../base/time.ts'
 import type { Troupe } from '../runtime/troupe.ts'
 
 export interface SignalOptions {
@@ -11,8 +11,6 @@ export interface SignalOptions {
 
 /** Beyond the drain: closing takes less, and a process that hangs is of no use to anybody. */
 const CLOSE_MS: Millis = 5_000
-/** A timer that is set for longer fires at once. */
-const LONGEST_TIMER_MS: Millis = 2 ** 31 - 1
 /** As shells count them: 128 and the signal's number. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGBREAK: 149, shutdown: 143 } as const
 type Ending = keyof typeof EXIT_CODES
@@ -30,7 +28,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGBREAK'] as const
  * handleSignals(troupe, { timeout: 10_000 })
  */
 export function handleSignals(troupe: Troupe, options: SignalOptions = {}): () => void {
-  const { timeout = 25_000 } = options
+  const { timeout = DEFAULT_DRAIN_MS } = options
   if (typeof troupe?.drain !== 'function') throw invalidArgument('handleSignals takes what open() resolves with')
   checkDuration('timeout', timeout)
   let isEnding = false

@@ -4,7 +4,7 @@ import { checkFunction, invalidArgument, LONGEST_MS, refuseUnknownOptions } from
 import { ValueCodec } from '../base/codec.ts'
 import { TroupeError } from '../base/error.ts'
 import type { Random } from '../base/random.ts'
-import type { Clock, Millis, Scheduler } from '../base/time.ts'
+import { type Clock, DEFAULT_DRAIN_MS, type Millis, type Scheduler } from '../base/time.ts'
 import { type Barrier, barrier, type Latch, latch, once } from '../data/barrier.ts'
 import { CALL_OPTIONS, checkCall, checkFence, NO_OPTIONS } from '../data/call.ts'
 import {
@@ -245,7 +245,6 @@ export function createTroupe(parts: TroupeParts): Troupe {
 
 const PATTERN_OPTIONS: ReadonlySet<string> = new Set(['signal', 'from', 'batch'])
 const DRAIN_OPTIONS: ReadonlySet<string> = new Set(['timeout'])
-const DEFAULT_DRAIN_MS: Millis = 25_000
 
 class OpenTroupe implements Troupe {
   readonly #parts: TroupeParts

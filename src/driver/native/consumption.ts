@@ -2,6 +2,7 @@
 
 import { ByteReader, type ByteWriter } from '../../base/bytes.ts'
 import { Heap } from '../../base/heap.ts'
+import { randomId } from '../../base/random.ts'
 import type { Millis, Timer } from '../../base/time.ts'
 import { readDelivery, writeConsumeRequest } from '../../wire/delivery.ts'
 import { OPERATION } from '../../wire/request.ts'
@@ -73,8 +74,7 @@ export class Consumption implements Spring {
     this.#options = options
     this.#parts = parts
     this.feed = new Feed(parts.router, options.signal, this)
-    const { random } = parts.ports
-    this.id = random.below(2 ** 26) * 2 ** 26 + random.below(2 ** 26)
+    this.id = randomId(parts.ports.random)
   }
 
   begin(): void {

@@ -5,7 +5,7 @@ import type { ByteWriter } from '../../base/bytes.ts'
 import { isTroupeError, TroupeError } from '../../base/error.ts'
 import { encodeHeaders, HEADERS_LIMIT_BYTES, type Headers, LARGE_HEADER } from '../../base/headers.ts'
 import { PAYLOAD_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../../base/limit.ts'
-import type { Random } from '../../base/random.ts'
+import { type Random, randomId } from '../../base/random.ts'
 import type { Clock } from '../../base/time.ts'
 import { ANSWER_HEAD_BYTES, decodeCommandReply, encodeHead, NO_SESSION } from '../../machine/command.ts'
 import { QUEUE_COMMAND, QUEUE_QUERY } from '../../machine/queue/command.ts'
@@ -89,7 +89,7 @@ export class LargePayloads {
     }
     const remaining = this.#remaining(options)
     for (;;) {
-      const large = { upload: this.#newUpload(), bytes: payload.length }
+      const large = { upload: randomId(this.#ports.random), bytes: payload.length }
       await this.#upload(payload, large.upload, to, remaining)
       const headers = headersOf(message, large)
       try {
@@ -141,12 +141,6 @@ export class LargePayloads {
     const signalled = signal === undefined ? {} : { signal }
     if (timeout === undefined) return () => signalled
     return () => ({ ...signalled, timeout: Math.max(0, deadline - clock.now()) })
-  }
-
-  /** Two draws, because one has 32 random bits only. */
-  #newUpload(): number {
-    const { random } = this.#ports
-    return random.below(2 ** 26) * 2 ** 26 + random.below(2 ** 26)
   }
 }
 

@@ -3,7 +3,7 @@
 import type { ByteWriter } from '../../base/bytes.ts'
 import { ByteReader } from '../../base/bytes.ts'
 import { TroupeError } from '../../base/error.ts'
-import type { Random } from '../../base/random.ts'
+import { randomId } from '../../base/random.ts'
 import type { Millis, Timer } from '../../base/time.ts'
 import { LEASE_COMMAND } from '../../machine/lease/command.ts'
 import { OPERATION } from '../../wire/request.ts'
@@ -153,9 +153,4 @@ export class SessionLease implements Subscriber {
     this.#parts.router.subscribers.delete(this)
     this.#timer?.cancel()
   }
-}
-
-/** As of a session: two draws, because one has 32 random bits only. */
-function randomId(random: Random): number {
-  return random.below(2 ** 26) * 2 ** 26 + random.below(2 ** 26) || 1
 }

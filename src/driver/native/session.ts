@@ -1,7 +1,7 @@
 /** A session numbers the writes of one driver in one group, so that a write which is sent twice happens once. */
 
 import type { SessionId } from '../../base/identity.ts'
-import type { Random } from '../../base/random.ts'
+import { type Random, randomId } from '../../base/random.ts'
 
 /** Writes of one session from the oldest unanswered on; a machine takes twice as many. */
 const SESSION_WINDOW = 2048
@@ -20,8 +20,7 @@ export class Session {
   isRetired = false
 
   constructor(random: Random) {
-    // Two draws, because one has 32 random bits only; 0 means no session.
-    this.id = (random.below(2 ** 26) * 2 ** 26 + random.below(2 ** 26) || 1) as SessionId
+    this.id = randomId(random) as SessionId
   }
 
   /** Whether the next write would leave the machine too much to remember. */
