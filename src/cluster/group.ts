@@ -11,9 +11,10 @@ import type { Machine } from '../machine/machine.ts'
 import type { Liveness, LogIndex, LogPosition, Written } from '../protocol/core.ts'
 import type { Entry, RaftEvent, RaftMessage, RaftOutput, RaftRequest, RaftWrite } from '../protocol/raft/message.ts'
 import type { Raft } from '../protocol/raft/raft.ts'
-import { REPLY, type Request, type WatchRequest } from '../wire/request.ts'
+import { OPERATION, REPLY, type Request, type WatchRequest } from '../wire/request.ts'
 import { replicaAge } from './consistency.ts'
 import { Duties } from './duty/duties.ts'
+import { readLeases } from './duty/leases.ts'
 import type { Carriage } from './duty/outbox-carrier.ts'
 import { DueTimer } from './duty/timers.ts'
 import { LeaderTime } from './leader-time.ts'
@@ -196,9 +197,13 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     this.#touch()
   }
 
-  /** Takes a query that must see every acknowledged write. */
-  query(source: Source, request: Request): void {
-    this.#reads.add({ source, id: request.id, query: request.bytes })
+  /**
+   * Takes what must see every acknowledged write: a query, or leases to keep alive. Whoever kept them alive without asking
+   * the others might have been deposed, and a new leader give them to somebody else meanwhile.
+   */
+  read(source: Source, { id, operation, bytes }: Request): void {
+    if (operation === OPERATION.keepAlive) readLeases(bytes)
+    this.#reads.add({ source, id, operation, bytes })
     this.#touch()
   }
 
@@ -378,11 +383,15 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     this.#reads.release(this.#applied.index, (read: Read) => this.#answerRead(read))
   }
 
-  #answerRead({ source, id, query }: Read): void {
-    const answer = this.machine.query(query)
-    const lost = answer[0] === STATUS.absent ? this.machine.lostPiece(query) : undefined
+  #answerRead({ source, id, operation, bytes }: Read): void {
+    if (operation === OPERATION.keepAlive) {
+      this.duties.keepAlive(source, id, readLeases(bytes))
+      return
+    }
+    const answer = this.machine.query(bytes)
+    const lost = answer[0] === STATUS.absent ? this.machine.lostPiece(bytes) : undefined
     if (lost === undefined) source.reply(id, REPLY.answered, answer)
-    else this.#repair.mend(lost, query, () => source.reply(id, REPLY.answered, this.machine.query(query)))
+    else this.#repair.mend(lost, bytes, () => source.reply(id, REPLY.answered, this.machine.query(bytes)))
   }
 
   #sendEntries(output: Extract<RaftOutput, { type: 'send-entries' }>): void {

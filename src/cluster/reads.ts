@@ -6,7 +6,8 @@ import type { Source } from './source.ts'
 export interface Read {
   readonly source: Source
   readonly id: number
-  readonly query: Uint8Array
+  readonly operation: number
+  readonly bytes: Uint8Array
 }
 
 interface Indexed {

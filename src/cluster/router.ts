@@ -256,7 +256,8 @@ export class Router {
     const group = this.#ports.group(request.group as GroupId)
     if (group === undefined || !group.isLeader) this.#forward(source, request)
     else if (request.operation === OPERATION.command) group.command(source, request)
-    else if (request.operation === OPERATION.query) group.query(source, request)
+    else if (request.operation === OPERATION.query || request.operation === OPERATION.keepAlive)
+      group.read(source, request)
     else if (request.operation === OPERATION.watch) {
       group.watch(source, request.id, readWatchRequest(new ByteReader(request.bytes)))
     } else group.duties.request(source, request)

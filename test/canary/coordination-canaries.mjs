@@ -51,6 +51,13 @@ export const COORDINATION_CANARIES = [
     options: ['--workload', 'lock'],
   },
   {
+    name: 'keep leases alive as a leader that may have been deposed',
+    file: 'cluster/group.js',
+    find: 'if (operation === OPERATION.keepAlive)\n            readLeases(bytes);',
+    replace: 'if (operation === OPERATION.keepAlive) return this.duties.keepAlive(source, id, readLeases(bytes));',
+    suite: 'test/simulation/lease.test.ts',
+  },
+  {
     name: 'keep a lock whose lease has ended',
     file: 'machine/lease/lease.js',
     find: 'const removed = this.#remove(lock, lease);\n            if (expired',

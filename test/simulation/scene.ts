@@ -60,10 +60,10 @@ export class Scene {
     return this.cluster.nodes.filter((node) => node !== this.leader)
   }
 
-  /** An application that talks to each leader itself, on a computer of its own. */
-  application(): Application {
+  /** An application on a computer of its own, which talks to each leader itself, or through `nodes` where that is one. */
+  application(nodes: readonly NodeId[] = this.cluster.nodes): Application {
     const computer = new Computer(this.cluster.queue, `application-${++this.#applications}`)
-    const driver = this.cluster.connect(computer, this.cluster.nodes)
+    const driver = this.cluster.connect(computer, nodes)
     const random = this.cluster.fork()
     return { computer, troupe: createTroupe({ driver, clock: computer, scheduler: computer, random }) }
   }

@@ -61,15 +61,17 @@ export class Duties {
       case OPERATION.subscribe:
         this.#subscriptions.open(source, id, readSubscribeRequest(reader))
         break
-      case OPERATION.keepAlive:
-        this.#leases.keepAlive(source, id, reader)
-        break
       case OPERATION.consumers:
         source.reply(id, REPLY.status, this.#deliveries.consumers(readConsumersRequest(reader)))
         break
       default:
         source.reply(id, REPLY.refused, refusal('UNSUPPORTED', `operation ${operation} is unknown here`))
     }
+  }
+
+  /** Nobody else led when this was asked. */
+  keepAlive(source: Source, id: number, leases: readonly number[]): void {
+    this.#leases.keepAlive(source, id, leases)
   }
 
   credit(source: Source, id: number, amount: number): void {

@@ -1,6 +1,6 @@
 /** The leases of a shard as its leader keeps them alive: who was not heard of for its time is ended through the log. */
 
-import { type ByteReader, ByteWriter } from '../../base/bytes.ts'
+import { ByteReader, ByteWriter } from '../../base/bytes.ts'
 import { Heap, type HeapEntry } from '../../base/heap.ts'
 import type { Clock, Millis, Scheduler, Timer } from '../../base/time.ts'
 import { NO_SESSION } from '../../machine/command.ts'
@@ -23,6 +23,14 @@ const REVIEW_MS: Millis = 50
 /** An expiry that could not be proposed is tried again after this. */
 const AGAIN_MS: Millis = 100
 const ENVELOPE = { session: NO_SESSION, sequence: 0, acknowledged: 0 }
+
+/** Throws `malformed`. */
+export function readLeases(bytes: Uint8Array): readonly number[] {
+  const reader = new ByteReader(bytes)
+  const leases: number[] = []
+  while (reader.remaining > 0) leases.push(reader.u53())
+  return leases
+}
 
 interface Kept {
   readonly id: number
@@ -53,15 +61,14 @@ export class LeaseKeeper {
   }
 
   /** Prolongs leases, and answers with those that do not exist. */
-  keepAlive(source: Source, id: number, reader: ByteReader): void {
+  keepAlive(source: Source, id: number, leases: readonly number[]): void {
     if (!this.#ports.isActive()) {
       source.reply(id, REPLY.notLeader, leaderHint(undefined))
       return
     }
     const missing = new ByteWriter(16)
     const now = this.#ports.clock.now()
-    while (reader.remaining > 0) {
-      const lease = reader.u53()
+    for (const lease of leases) {
       const kept = this.#kept.get(lease)
       if (kept?.deadline !== undefined) this.#deadlines.update(kept.deadline, now + kept.ttlMs)
       else if (kept !== undefined || !this.#ports.leases().has(lease)) missing.u53(lease)
