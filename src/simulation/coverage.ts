@@ -34,6 +34,8 @@ export const STATES = {
   'queue-deleted': 'a queue was deleted with messages in it',
   'topic-deleted': 'a topic was deleted',
   'watch-compacted': 'a watch fell behind what is kept, and was told',
+  'drain-released': 'a worker that drained gave back what it had not begun',
+  'drain-abandoned': 'the time of a drain was over before its handlers were',
   'group-rebalanced': 'the members of a group shared its partitions anew',
   'commit-fenced': 'a member committed what another one owned by then, and was refused',
   'handler-failed': 'a handler failed after it had emitted',

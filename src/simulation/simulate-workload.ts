@@ -6,6 +6,7 @@ import type { Millis } from '../base/time.ts'
 import { SimulatedCluster } from './cluster.ts'
 import type { RareState } from './coverage.ts'
 import { deletionWorkload } from './deletion-workload.ts'
+import { drainWorkload } from './drain-workload.ts'
 import { describeFailure, Violation } from './ledger.ts'
 import { lifetimeWorkload } from './lifetime-workload.ts'
 import { lockWorkload } from './lock-workload.ts'
@@ -40,6 +41,7 @@ export const WORKLOADS = [
   'transaction',
   'deletion',
   'watch',
+  'drain',
 ] as const
 export type WorkloadName = (typeof WORKLOADS)[number]
 
@@ -53,6 +55,7 @@ const MAKERS: Readonly<Record<WorkloadName, (ports: WorkloadPorts) => Workload>>
   transaction: transactionWorkload,
   deletion: deletionWorkload,
   watch: watchWorkload,
+  drain: drainWorkload,
 }
 
 export interface WorkloadOptions extends ScenarioChoice {

@@ -8,6 +8,7 @@
 import { CONSENSUS_CANARIES } from './consensus-canaries.mjs'
 import { COORDINATION_CANARIES } from './coordination-canaries.mjs'
 import { DELETION_CANARIES } from './deletion-canaries.mjs'
+import { DRAIN_CANARIES } from './drain-canaries.mjs'
 import { LARGE_CANARIES } from './large-canaries.mjs'
 import { LIFETIME_CANARIES } from './lifetime-canaries.mjs'
 import { QUEUE_CANARIES } from './queue-canaries.mjs'
@@ -23,6 +24,7 @@ export const CANARIES = [
   ...LARGE_CANARIES,
   ...LIFETIME_CANARIES,
   ...DELETION_CANARIES,
+  ...DRAIN_CANARIES,
   ...COORDINATION_CANARIES,
   ...SHARE_CANARIES,
   ...TOPIC_CANARIES,
