@@ -1,7 +1,7 @@
 /** A tree is ready when its dependencies are those of the lockfile and `dist` is what `src` compiles to. */
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -63,6 +63,8 @@ function build() {
     if (!sources.has(path.replace(/(\.d\.ts|\.js(\.map)?)$/, ''))) rmSync(join(output, path))
   }
   run(process.execPath, [join(root, 'node_modules/@typescript/native/bin/tsc'), '-p', join(root, 'tsconfig.json')])
+  // npx links to it and makes it executable once only: not again when it was compiled after that.
+  chmodSync(join(output, 'cli/main.js'), 0o755)
 }
 
 /** @param {string} folder */
