@@ -121,7 +121,7 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, CodeFacts>> = {
   ),
   DISK_FAILED: failed(
     false,
-    'Writing or syncing failed. The node stops, because what is on disk can no longer be known; see its exit code.',
+    'Writing or syncing failed, or there is no room. The node stops, because what is on disk can no longer be known; start it again once that is mended.',
   ),
   NO_QUORUM: failed(
     true,

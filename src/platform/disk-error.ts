@@ -2,12 +2,29 @@
 
 import { isTroupeError, TroupeError } from '../base/error.ts'
 
+/** What the system says when there is no room: of the disk, or of what this user may have. */
+const FULL: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT'])
+
 export function diskFailed(file: string, error: unknown): TroupeError {
   if (isTroupeError(error)) return error
+  if (error instanceof Error && 'code' in error && FULL.has(error.code)) return diskFull(file, error)
   return new TroupeError('DISK_FAILED', `the disk refuses ${file}: ${reasonOf(error)}`, {
     details: { file },
     cause: error,
   })
+}
+
+/** Whether the node has stopped because there was no room. */
+export function isDiskFull(error: unknown): boolean {
+  return isTroupeError(error, 'DISK_FAILED') && error.details.isFull === true
+}
+
+function diskFull(file: string, error: Error): TroupeError {
+  return new TroupeError(
+    'DISK_FAILED',
+    `the disk has no room for ${file} (${error.message}). Make room, then start the node again: it goes on with all that was acknowledged.`,
+    { details: { file, isFull: true }, cause: error },
+  )
 }
 
 export function directoryUnusable(directory: string, error: unknown): TroupeError {

@@ -9,6 +9,7 @@ import { type OpenOptions, parseOptions, type Settings } from '../runtime/option
 import { createTroupe, type Troupe } from '../runtime/troupe.ts'
 import type { Channel } from '../wire/channel.ts'
 import { RealClock, RealScheduler } from './clock.ts'
+import { isDiskFull } from './disk-error.ts'
 import { exitCodeOf } from './engine.ts'
 import { startInlineEngine } from './inline-engine.ts'
 import { randomSeed } from './random.ts'
@@ -18,10 +19,10 @@ import { warn } from './warning.ts'
 
 export interface OpenHooks {
   /**
-   * Called when the engine of this process ends by itself: its disk failed (`DISK_FAILED`, `DATA_DAMAGED`) or it contradicted
-   * itself (`INTERNAL`). Default: says so on stderr and exits, with code 74 for the disk and 70 otherwise. With a hook of its own
-   * a process lives on: `troupe.signal` aborts with the error, and calls fail with `CLOSED` or, where they may have
-   * happened, `OUTCOME_UNKNOWN`.
+   * Called when the engine of this process ends by itself: its disk is full or has failed (`DISK_FAILED`, `DATA_DAMAGED`) or it
+   * contradicted itself (`INTERNAL`). `troupe.signal` aborts with the error, and calls fail with it or, where they may have
+   * happened, with `OUTCOME_UNKNOWN`. Default: says so on stderr, and lives on when the disk is full, so that the application can
+   * make room, close and open again; otherwise exits, with code 74 for the disk and 70 for the rest.
    */
   readonly onFatal?: (error: TroupeError, exitCode: number) => void
 }
@@ -55,8 +56,9 @@ async function openNode(settings: Settings, hooks: OpenHooks): Promise<Troupe> {
     return engine.connect()
   }
   const ports = driverPorts()
-  const driver = nativeDriver({ ...ports, connect, seeds: [engine.address], direct: false })
-  const onFatal = hooks.onFatal ?? exitWith
+  const { failed } = engine
+  const driver = nativeDriver({ ...ports, connect, seeds: [engine.address], direct: false, failed })
+  const onFatal = hooks.onFatal ?? complain
   engine.failed.addEventListener('abort', () => {
     const error: unknown = engine.failed.reason
     void driver.close()
@@ -131,11 +133,11 @@ function fatalError(reason: unknown): TroupeError {
   return new TroupeError('INTERNAL', reason instanceof Error ? reason.message : String(reason), { cause: reason })
 }
 
-function exitWith(error: TroupeError, exitCode: number): void {
+function complain(error: TroupeError, exitCode: number): void {
   const cause = error.code === 'INTERNAL' && error.cause instanceof Error ? `\n${error.cause.stack}` : ''
   try {
     writeSync(2, `troupe: the node has stopped: ${error.code}: ${error.message}${cause}\n`)
   } finally {
-    process.exit(exitCode)
+    if (!isDiskFull(error)) process.exit(exitCode)
   }
 }

@@ -177,30 +177,30 @@ describe('a process', () => {
   })
 })
 
-describe('a failed disk', () => {
-  /** The log's files turn into one that refuses every write, as a full disk would. */
-  const breakLog = `
-    const { closeSync, fstatSync, openSync, readdirSync, statSync } = await import('node:fs')
-    const directory = process.env.DIRECTORY
-    const logs = readdirSync(directory).filter((name) => name.startsWith('log-'))
-    const nodes = new Set(logs.map((name) => statSync(directory + '/' + name).ino))
-    for (let descriptor = 3; descriptor < 500; descriptor++) {
-      try {
-        if (!nodes.has(fstatSync(descriptor).ino)) continue
-      } catch {
-        continue
-      }
-      closeSync(descriptor)
-      openSync(process.execPath, 'r')
-    }`
+/** The log's files turn into one that refuses every write, by default as a broken disk would. */
+const breakLog = (into = 'process.execPath', flags = 'r'): string => `
+  const { closeSync, fstatSync, openSync, readdirSync, statSync } = await import('node:fs')
+  const directory = process.env.DIRECTORY
+  const logs = readdirSync(directory).filter((name) => name.startsWith('log-'))
+  const nodes = new Set(logs.map((name) => statSync(directory + '/' + name).ino))
+  for (let descriptor = 3; descriptor < 500; descriptor++) {
+    try {
+      if (!nodes.has(fstatSync(descriptor).ino)) continue
+    } catch {
+      continue
+    }
+    closeSync(descriptor)
+    openSync(${into}, '${flags}')
+  }`
 
+describe('a failed disk', () => {
   const start = (engine: string, hooks: string): Run =>
     run(
       `const node = await open({ engine: '${engine}', dataDir: process.env.DIRECTORY }, ${hooks})
       node.signal.addEventListener('abort', () => console.log('aborted with', node.signal.reason.code))
       const map = node.map(defineMap('m'))
       await map.set('k', 1)
-      ${breakLog}
+      ${breakLog()}
       console.log(await map.set('k', 2).then(() => 'written', (error) => error.code))
       await node.close()`,
       { DIRECTORY: temporaryDirectory() },
@@ -219,6 +219,35 @@ describe('a failed disk', () => {
     expect(await running.ended).toEqual({ code: 0, errors: '' })
   })
 })
+
+test.each(['thread', 'inline'])(
+  'a full disk ends no process: calls say what to do, and with room it opens again with all that was acknowledged (engine: %s)',
+  async (engine) => {
+    const running = run(
+      `const options = { engine: '${engine}', dataDir: process.env.DIRECTORY }
+    const node = await open(options)
+    node.signal.addEventListener('abort', () => console.log('aborted with', node.signal.reason.code))
+    const map = node.map(defineMap('m'))
+    await map.set('k', 1)
+    ${breakLog("'/dev/full'", 'w')}
+    const { code, cause } = await map.set('k', 2).catch((error) => error)
+    console.log(code, code === 'OUTCOME_UNKNOWN' ? cause.code : '')
+    console.log((await map.get('k').catch((error) => error)).message)
+    await node.close()
+    const again = await open(options)
+    console.log('k is', (await again.map(defineMap('m')).get('k')).value)
+    await again.close()`,
+      { DIRECTORY: temporaryDirectory() },
+    )
+    expect(await running.line()).toBe('aborted with DISK_FAILED')
+    expect(await running.line()).toBe('OUTCOME_UNKNOWN DISK_FAILED')
+    expect(await running.line()).toMatch(/^the disk has no room for log-.*ENOSPC.*Make room, then start the node again/)
+    expect(await running.line()).toMatch(/^k is [12]$/)
+    const { code, errors } = await running.ended
+    expect(code).toBe(0)
+    expect(errors).toMatch(/^troupe: the node has stopped: DISK_FAILED: the disk has no room/)
+  },
+)
 
 describe('a threaded engine', () => {
   test('that cannot start says why, and ends its thread', async () => {

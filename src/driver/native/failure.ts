@@ -1,7 +1,7 @@
 /** A failure is why an operation ends without an answer, said so that the caller knows whether it had an effect. */
 
 import { ByteReader } from '../../base/bytes.ts'
-import { ERROR_CODES, type ErrorCode, TroupeError } from '../../base/error.ts'
+import { ERROR_CODES, type ErrorCode, isTroupeError, TroupeError } from '../../base/error.ts'
 import type { Operation } from './operation.ts'
 
 /** What was tried to reach the cluster. */
@@ -41,8 +41,8 @@ export function abortError(operation: Operation<unknown>): unknown {
 }
 
 /** The driver has been closed while an operation was under way. */
-export function closeError(operation: Operation<unknown>): unknown {
-  return operation.mayHaveHappened ? unknownOutcome(operation, 'closed while under way', undefined) : closedError()
+export function closeError(operation: Operation<unknown>, reason: unknown): unknown {
+  return operation.mayHaveHappened ? unknownOutcome(operation, 'closed while under way', reason) : closedError(reason)
 }
 
 export function unknownOutcome(operation: Operation<unknown>, why: string, cause: unknown): TroupeError {
@@ -52,7 +52,9 @@ export function unknownOutcome(operation: Operation<unknown>, why: string, cause
   })
 }
 
-export function closedError(): TroupeError {
+/** @param reason why the engine has ended by itself, if it has */
+export function closedError(reason: unknown): TroupeError {
+  if (isTroupeError(reason)) return reason
   return new TroupeError('CLOSED', 'this Troupe has been closed: open another one')
 }
 

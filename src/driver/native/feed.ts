@@ -1,7 +1,6 @@
 /** A feed is an async iterator that others push items into; it ends when its consumer, its signal or the driver does. */
 
 import type { TroupeError } from '../../base/error.ts'
-import { closedError } from './failure.ts'
 import type { Router, Subscriber } from './router.ts'
 
 interface Waiting<Item> {
@@ -80,7 +79,7 @@ export class Feed<Item> implements AsyncIterator<Item, undefined>, Subscriber {
     this.#state = 'open'
     try {
       this.#signal?.throwIfAborted()
-      if (this.#router.isClosed) throw closedError()
+      if (this.#router.isClosed) throw this.#router.closedError
       this.#router.subscribers.add(this)
       if (this.#signal !== undefined) this.#router.aborts.add(this.#aborted, this.#signal)
       this.#spring.begin()

@@ -48,6 +48,8 @@ export interface NativeDriverOptions {
   readonly seeds: readonly string[]
   /** Whether to learn the other nodes from the cluster and talk to each leader directly; otherwise the seeds forward. */
   readonly direct: boolean
+  /** Aborts with the reason when the engine has ended by itself: calls fail with it then. */
+  readonly failed?: AbortSignal | undefined
   /** Tells people what is worth knowing and no error, such as rules that replace others. */
   readonly warn?: ((message: string) => void) | undefined
   /** How large payloads are cut; for tests. */

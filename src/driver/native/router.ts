@@ -51,6 +51,8 @@ export interface RouterOptions {
   readonly connect: Connect
   readonly seeds: readonly string[]
   readonly direct: boolean
+  /** Aborts with the reason when the engine has ended by itself. */
+  readonly failed?: AbortSignal | undefined
 }
 
 /** Told once when the driver closes. */
@@ -98,6 +100,10 @@ export class Router implements LinkHandler {
   /** The shard of a key; -1 until the shards are known. */
   shardOf(map: string, key: string): number {
     return this.#sharding?.shardOf(map, key) ?? -1
+  }
+
+  get closedError(): TroupeError {
+    return closedError(this.#options.failed?.reason)
   }
 
   get isClosed(): boolean {
@@ -153,15 +159,17 @@ export class Router implements LinkHandler {
     const { clock, scheduler } = this.#options
     this.#isClosed = true
     for (const operation of this.#deadlines.operations()) {
-      if (operation.verb.isFarewell !== true) this.#reject(operation, closeError(operation))
+      if (operation.verb.isFarewell !== true)
+        this.#reject(operation, closeError(operation, this.#options.failed?.reason))
     }
-    for (const subscriber of this.subscribers) subscriber.driverClosed(closedError())
+    for (const subscriber of this.subscribers) subscriber.driverClosed(this.closedError)
     const timer = scheduler.at(clock.now() + FAREWELL_MS, () => this.#shut())
     this.#shut = () => {
       this.#shut = () => {}
       timer.cancel()
       this.#isShut = true
-      for (const operation of this.#deadlines.operations()) this.#reject(operation, closeError(operation))
+      for (const operation of this.#deadlines.operations())
+        this.#reject(operation, closeError(operation, this.#options.failed?.reason))
       this.#deadlines.stop()
       for (const lane of this.#lanes.values()) lane.pause?.cancel()
       this.#links.close()
@@ -226,7 +234,7 @@ export class Router implements LinkHandler {
 
   #admit(operation: Operation<unknown>, { signal, timeout = DEFAULT_TIMEOUT_MS }: CallOptions): void {
     if (signal?.aborted === true) operation.reject(signal.reason)
-    else if (this.#isShut || (this.#isClosed && operation.verb.isFarewell !== true)) operation.reject(closedError())
+    else if (this.#isShut || (this.#isClosed && operation.verb.isFarewell !== true)) operation.reject(this.closedError)
     else if (!(timeout >= 0)) operation.reject(invalidArgument('`timeout` is a number of milliseconds, at least 0'))
     else if (this.#count >= OPERATIONS_LIMIT) operation.reject(overloadedError(`${OPERATIONS_LIMIT} operations`))
     else if (this.#bytes + operation.bytes > BYTES_LIMIT) operation.reject(overloadedError(`${BYTES_LIMIT} bytes`))

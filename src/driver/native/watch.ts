@@ -5,7 +5,6 @@ import type { MapChange } from '../../machine/key-value/changes.ts'
 import type { Selection } from '../../machine/machine.ts'
 import type { Change, WatchOptions } from '../contract.ts'
 import { Cursor, invalidCursor, readCursor } from './cursor.ts'
-import { closedError } from './failure.ts'
 import type { Router, Subscriber } from './router.ts'
 import { type Chunk, ShardWatch, type ShardWatchHandler, type WatchPorts } from './shard-watch.ts'
 
@@ -103,7 +102,7 @@ class Watch implements AsyncIterator<Change, undefined>, ShardWatchHandler, Subs
     this.#state = 'open'
     try {
       signal?.throwIfAborted()
-      if (this.#router.isClosed) throw closedError()
+      if (this.#router.isClosed) throw this.#router.closedError
       this.#router.subscribers.add(this)
       if (signal !== undefined) this.#router.aborts.add(this.#aborted, signal)
       this.#beginShards()
