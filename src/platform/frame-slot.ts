@@ -9,6 +9,7 @@ const SHORTEST_MS = 0.001
 /** Words of the head. */
 const LENGTH = 0
 const WATCHED = 1
+const TRIAL = 2
 
 /**
  * Shared by one thread that puts and one that takes.
@@ -21,7 +22,7 @@ export class FrameSlot {
 
   /** @param shared what `FrameSlot.allocate` gave */
   constructor(shared: SharedArrayBuffer) {
-    this.#head = new Int32Array(shared, 0, 2)
+    this.#head = new Int32Array(shared, 0, 3)
     this.#bytes = new Uint8Array(shared, HEAD_BYTES)
   }
 
@@ -37,6 +38,15 @@ export class FrameSlot {
   /** Look once more after it was set to false. */
   set isWatched(isWatched: boolean) {
     Atomics.store(this.#head, WATCHED, isWatched ? 1 : 0)
+  }
+
+  /** Who takes looks, or looked last, to see whether that is worth while. */
+  get isTrial(): boolean {
+    return Atomics.load(this.#head, TRIAL) === 1
+  }
+
+  set isTrial(isTrial: boolean) {
+    Atomics.store(this.#head, TRIAL, isTrial ? 1 : 0)
   }
 
   get isEmpty(): boolean {

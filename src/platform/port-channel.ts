@@ -16,7 +16,7 @@ const CLONED_BYTES = 1_024
 const LOOKS = 1_000
 
 /** What decides for how long an end looks for an answer instead of sleeping. */
-type Watch = Pick<Vigil, 'begin' | 'isOver' | 'end'>
+type Watch = Pick<Vigil, 'begin' | 'isOver' | 'end' | 'isTrying'>
 
 /** One end of a port channel, on its way to the thread that will use it. Transfer `port`. */
 export interface PortEnd {
@@ -60,7 +60,7 @@ export class PortChannel implements Channel {
   /** A look is due in this or the next round of the event loop. */
   #isLookDue = false
   /** The other thread was woken: perhaps on the processor on which this one would look, and keep it waiting for half a millisecond. */
-  #hasWoken = false
+  #givesWay = false
   /** Modulo 2^32. */
   #sent = 0
   /** What had been sent when a frame went through the port last. */
@@ -90,8 +90,9 @@ export class PortChannel implements Channel {
     this.#sent = (this.#sent + frame.length) >>> 0
     const isHanded = isPortIdle && this.#hand(frame)
     if (!isHanded) this.#post(frame)
-    if (!this.#vigil.begin(performance.now())) return true
-    this.#hasWoken = !isHanded
+    if (!this.#vigil.begin(performance.now(), isHanded && this.#outward.isTrial)) return true
+    this.#inward.isTrial = this.#vigil.isTrying
+    this.#givesWay = !isHanded
     this.#startLooking()
     return true
   }
@@ -151,8 +152,7 @@ export class PortChannel implements Channel {
   #lookIn(): void {
     this.#isLookDue = false
     if (!this.#isLooking) return
-    if (this.#hasWoken) this.#inward.giveWay()
-    this.#hasWoken = false
+    if (this.#givesWay) this.#inward.giveWay()
     for (let at = 0; at < LOOKS; at++) if (this.#takeFromSlot()) return
     if (!this.#vigil.isOver(performance.now())) {
       this.#lookAgain()
@@ -174,6 +174,7 @@ export class PortChannel implements Channel {
   #arrived(frame: Uint8Array): void {
     Atomics.add(this.#received, this.#end, frame.length)
     this.#vigil.end(performance.now())
+    this.#givesWay = false
     if (!this.#closed) this.#frameHandler?.(frame)
   }
 

@@ -10,8 +10,8 @@ const PATIENCE = 4
 const SAVED = 0.1
 /** One trial shows no more than this. */
 const MOST_SAVED = 0.25
-/** Each time in so many is a trial of the other way, to see whether that has become better; the first ones come sooner. */
-const TRIED_EVERY = 128
+/** Once in so many times is a trial of the other way, to see whether that has become better; the first ones come sooner. */
+const TRIED_EVERY = 256
 const FIRST_TRIED_EVERY = 8
 /** So many waitings, and so many trials, make what is usual. */
 const LATELY = 32
@@ -35,17 +35,28 @@ export class Vigil {
   #since: Millis = 0
   #isWaiting = false
   #isTrial = false
+  /** This waiting is part of a trial, and not of one that the other thread asked for. */
+  isTrying = false
+  /** A trial is two waitings in a row: during the first the threads find their processors. */
+  #isCompared = false
 
-  /** Something was said. Whether to stay awake; false too while an earlier answer is awaited. */
-  begin(now: Millis): boolean {
+  /**
+   * Something was said. Whether to stay awake; false too while an earlier answer is awaited.
+   *
+   * @param isAsked the other thread stays awake for a trial, which shows little unless this one does, too
+   */
+  begin(now: Millis, isAsked = false): boolean {
     if (this.#isWaiting && !this.isOver(now)) return false
     // Not everything is answered.
     this.end(now)
     this.#isWaiting = true
     this.#since = now
-    this.#isTrial = this.#untilTrial === 0 && this.#usual <= LONGEST
-    if (this.#untilTrial > 0) this.#untilTrial--
-    else this.#untilTrial = this.#trials < TRIALS_LATELY ? FIRST_TRIED_EVERY : TRIED_EVERY
+    const left = this.#untilTrial
+    this.#untilTrial = left > 0 ? left - 1 : this.#trials < TRIALS_LATELY ? FIRST_TRIED_EVERY : TRIED_EVERY
+    const mayTry = this.#usual <= LONGEST
+    this.isTrying = mayTry && left <= 1
+    this.#isTrial = this.isTrying || (mayTry && isAsked && !this.#isUsuallyAwake)
+    this.#isCompared = left === 0 || !this.isTrying
     return this.#isUsuallyAwake !== this.#isTrial
   }
 
@@ -59,8 +70,8 @@ export class Vigil {
   end(now: Millis): void {
     if (!this.#isWaiting) return
     this.#isWaiting = false
-    if (this.#isTrial) this.#tried(now - this.#since)
-    else this.#waited(now - this.#since)
+    if (!this.#isTrial) this.#waited(now - this.#since)
+    else if (this.#isCompared) this.#tried(now - this.#since)
     const pays = this.#saved > SAVED * this.#usual && this.#usual <= LONGEST
     if (pays === this.#isUsuallyAwake) return
     this.#isUsuallyAwake = pays

@@ -63,6 +63,38 @@ describe('a vigil', () => {
     }
   })
 
+  /** Of both ends in the last 1,000 of many calls, how many answers were awaited awake; one end alone gains next to nothing by it. */
+  function together(hears: boolean): { caller: number; callee: number } {
+    const [caller, callee] = [new Vigil(), new Vigil()]
+    let awake = { caller: 0, callee: 0 }
+    let isCalleeAwake = false
+    let now = 0
+    // Their own trials do not fall together.
+    for (; now < 5; now++) {
+      callee.begin(now)
+      callee.end(now + 0.06)
+    }
+    for (let call = 0; call < 6_000; call++) {
+      if (call === 5_000) awake = { caller: 0, callee: 0 }
+      const isAwake = caller.begin(now)
+      now += isAwake && isCalleeAwake ? 0.14 : isAwake ? 0.235 : 0.24
+      caller.end(now)
+      if (isAwake) awake.caller++
+      isCalleeAwake = callee.begin(now, hears && isAwake && caller.isTrying)
+      now += isAwake && isCalleeAwake ? 0.01 : 0.06
+      callee.end(now)
+      if (isCalleeAwake) awake.callee++
+    }
+    return awake
+  }
+
+  test('is kept by both ends where neither gains by its own alone: the one that tries says so', () => {
+    expect(together(false).caller).toBeLessThan(20)
+    const awake = together(true)
+    expect(awake.caller).toBeGreaterThan(980)
+    expect(awake.callee).toBeGreaterThan(980)
+  })
+
   test('counts a pause of seconds as one long waiting', () => {
     const talk = new Talk()
     talk.answers(300, QUICK)
