@@ -3,6 +3,9 @@
 import type { Disk } from './port.ts'
 import { SealedFile } from './sealed-file.ts'
 
+const REMEDY =
+  'Nothing was changed. Put it back from a copy, or remove it: the other members, when `join` names one that serves, tell what it held.'
+
 type Done = (error: Error | undefined) => void
 
 /** Replaces the charter one at a time; of what waits, only the newest is written. */
@@ -12,7 +15,7 @@ export class CharterFile {
   #waiting: { readonly bytes: Uint8Array; readonly done: Done[] } | undefined
 
   constructor(disk: Disk) {
-    this.#file = new SealedFile(disk, { name: 'charter', format: 1 })
+    this.#file = new SealedFile(disk, { name: 'charter', format: 1, remedy: REMEDY })
   }
 
   /** Throws `DATA_DAMAGED`, `VERSION_SKEW`. */

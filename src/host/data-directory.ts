@@ -6,6 +6,7 @@ import { isNodeId, type NodeId } from '../base/identity.ts'
 import { LogHead } from './log/head.ts'
 import { segmentNumbers } from './log/segments.ts'
 import type { Disk } from './port.ts'
+import { REMEDY } from './remedy.ts'
 import { SealedFile } from './sealed-file.ts'
 
 /**
@@ -57,12 +58,9 @@ function written(write: (done: (error: Error | undefined) => void) => void): Pro
 
 /** Every claimed directory has this file. */
 function missing(file: string): TroupeError {
-  return new TroupeError(
-    'DATA_DAMAGED',
-    `the data directory has lost its file \`${file}\`. Nothing was changed. Put it back from a copy, or move the directory away ` +
-      'and let the node join anew.',
-    { details: { file, offset: 0 } },
-  )
+  return new TroupeError('DATA_DAMAGED', `the data directory has lost its file \`${file}\`. ${REMEDY}`, {
+    details: { file, offset: 0 },
+  })
 }
 
 function checkOwner(found: Identity, owner: Omit<Identity, 'generation'>): void {

@@ -3,6 +3,7 @@
 import { TroupeError } from '../base/error.ts'
 import type { Disk } from './port.ts'
 import { refusalOf } from './refusal.ts'
+import { REMEDY } from './remedy.ts'
 
 const MAGIC = 0x46505254 // 'TRPF'
 const HEAD = 16
@@ -13,6 +14,8 @@ export interface SealedFileKind {
   readonly format: number
   /** The oldest that it reads; default 1. */
   readonly oldest?: number
+  /** What to do when it is damaged. */
+  readonly remedy?: string
 }
 
 export class SealedFile {
@@ -32,7 +35,7 @@ export class SealedFile {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     const isWhole =
       bytes.length >= HEAD && view.getUint32(0, true) === MAGIC && view.getUint32(12, true) + HEAD === bytes.length
-    if (!isWhole || view.getUint32(4, true) !== this.#disk.crc32(bytes.subarray(8))) throw damaged(name)
+    if (!isWhole || view.getUint32(4, true) !== this.#disk.crc32(bytes.subarray(8))) throw damaged(this.#kind)
     const found = view.getUint32(8, true)
     if (found > format) throw tooNew(name, found, format)
     if (found < oldest) throw tooOld(name, found, oldest)
@@ -79,12 +82,8 @@ function readWhole(disk: Disk, name: string): Uint8Array {
   }
 }
 
-function damaged(file: string): TroupeError {
-  return new TroupeError(
-    'DATA_DAMAGED',
-    `${file} is damaged. Nothing was changed. Put it back from a copy, or move the data directory away and let the node join anew.`,
-    { details: { file, offset: 0 } },
-  )
+function damaged({ name: file, remedy }: SealedFileKind): TroupeError {
+  return new TroupeError('DATA_DAMAGED', `${file} is damaged. ${remedy ?? REMEDY}`, { details: { file, offset: 0 } })
 }
 
 function tooOld(file: string, found: number, oldest: number): TroupeError {

@@ -12,6 +12,7 @@ import { openLog } from '../host/log/write-ahead-log.ts'
 import type { LogDevice, SnapshotStore } from '../host/log-device.ts'
 import { MemoryPieceStores, PieceFiles, type PieceStores } from '../host/piece-files.ts'
 import type { Disk } from '../host/port.ts'
+import { REMEDY } from '../host/remedy.ts'
 import { SealedFile } from '../host/sealed-file.ts'
 import { MemorySnapshots } from '../host/snapshot/memory-snapshots.ts'
 import { SnapshotFiles } from '../host/snapshot/snapshot-files.ts'
@@ -115,12 +116,9 @@ async function directoryName(disk: Disk, isNew: boolean): Promise<string> {
   const stored = file.read()
   if (stored !== undefined) return new TextDecoder().decode(stored)
   if (!isNew) {
-    throw new TroupeError(
-      'DATA_DAMAGED',
-      'the data directory has lost its file `directory`. Nothing was changed. Put it back from a copy, or move the data ' +
-        'directory away and let the node join anew.',
-      { details: { file: 'directory' } },
-    )
+    throw new TroupeError('DATA_DAMAGED', `the data directory has lost its file \`directory\`. ${REMEDY}`, {
+      details: { file: 'directory', offset: 0 },
+    })
   }
   const name = randomName(16)
   await new Promise<void>((resolve, reject) => {

@@ -66,12 +66,19 @@ export function readDelivery(reader: ByteReader): Delivery {
     token: reader.u53(),
     id: reader.u53(),
     attempt: reader.u32(),
-    leaseMs: reader.u53(),
+    leaseMs: readLease(reader),
     time: reader.u53(),
     key: reader.text(),
     headers: reader.blob(),
     payload: reader.blob(),
   }
+}
+
+/** Whoever keeps a lease of no time has time for nothing else. */
+function readLease(reader: ByteReader): number {
+  const leaseMs = reader.u53()
+  if (leaseMs === 0) throw malformed('a lease takes time')
+  return leaseMs
 }
 
 /** `[count u16, token u53 …, machine command]`. With a stale token the leader proposes a `refuse` with the command's head instead. */

@@ -30,7 +30,7 @@ import {
   type PeekedMessage,
   type SendCommand,
 } from '../../machine/queue/encode.ts'
-import { type ConsumerFacts, writeConsumersRequest } from '../../wire/delivery.ts'
+import { writeConsumersRequest } from '../../wire/delivery.ts'
 import { OPERATION } from '../../wire/request.ts'
 import type {
   CallOptions,
@@ -50,7 +50,7 @@ import type {
 } from '../contract.ts'
 import { checkUnused } from '../in-use.ts'
 import { ASK, Bodies, commandVerb, type Done, leaderVerb, ruledVerb } from './body.ts'
-import { merge } from './consumer-status.ts'
+import { merge, readConsumers } from './consumer-status.ts'
 import { Consumption } from './consumption.ts'
 import { EffectParts, type EffectPorts } from './effects.ts'
 import { fenceOf } from './fence.ts'
@@ -73,9 +73,7 @@ const REVIVE = commandVerb(QUEUE_COMMAND.revive)
 const MOVE = commandVerb(QUEUE_COMMAND.move)
 const REMOVE = commandVerb(QUEUE_COMMAND.remove)
 const FENCED = commandVerb(COMMAND.transaction)
-const CONSUMERS = leaderVerb(OPERATION.consumers, (bytes): readonly ConsumerFacts[] =>
-  JSON.parse(new TextDecoder().decode(bytes)),
-)
+const CONSUMERS = leaderVerb(OPERATION.consumers, readConsumers)
 
 const PAGE_LIMIT = 1000
 /** Messages that one command purges or redrives. */

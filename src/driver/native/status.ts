@@ -4,6 +4,7 @@ import { malformed } from '../../base/bytes.ts'
 import type { NodeStatus } from '../../cluster/status.ts'
 import { OPERATION } from '../../wire/request.ts'
 import type { CallOptions, ClusterStatus } from '../contract.ts'
+import { readJson } from './json.ts'
 import { ANY_NODE, Operation, type Verb } from './operation.ts'
 import type { Router } from './router.ts'
 
@@ -12,12 +13,7 @@ const STATUS: Verb<ClusterStatus> = {
   isWrite: false,
   encode(): void {},
   decode(bytes: Uint8Array): ClusterStatus {
-    let status: unknown
-    try {
-      status = JSON.parse(new TextDecoder().decode(bytes))
-    } catch {
-      throw malformed('a status is not JSON')
-    }
+    const status = readJson(bytes, 'a status')
     if (!isStatus(status)) throw malformed('a status lacks members or groups')
     return status
   },

@@ -2,6 +2,7 @@
 
 import { TroupeError } from '../../base/error.ts'
 import type { Disk } from '../port.ts'
+import { REMEDY } from '../remedy.ts'
 import type { LogContent } from './content.ts'
 import { type BatchHeader, type Checksum, SECTOR } from './format.ts'
 import { LogHead } from './head.ts'
@@ -225,9 +226,6 @@ function lengthBehind(bytes: Uint8Array, offset: number): number {
   while (end > offset && bytes[end - 1] === 0) end--
   return end - offset
 }
-
-const REMEDY =
-  'Nothing was changed. Put the file back from a copy, or move the data directory away and let the node join anew.'
 
 function lost(file: string): TroupeError {
   return new TroupeError('DATA_DAMAGED', `${file} is missing, or holds nothing of the log any more. ${REMEDY}`, {

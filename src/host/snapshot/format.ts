@@ -5,6 +5,7 @@ import { TroupeError } from '../../base/error.ts'
 import type { GroupId } from '../../base/identity.ts'
 import type { LogIndex } from '../../protocol/core.ts'
 import type { SnapshotHeader } from '../log-device.ts'
+import { REMEDY } from '../remedy.ts'
 
 const MAGIC = 0x53505254 // 'TRPS'
 const FORMAT_VERSION = 1
@@ -109,16 +110,13 @@ export function missingSnapshot(group: GroupId, start: LogIndex, end: LogIndex):
   return new TroupeError(
     'DATA_DAMAGED',
     `${file}, or a newer snapshot of group ${group}, is missing: its log begins after entry ${start}, and its newest snapshot ends at ` +
-      `${end}. Nothing was changed. Put the file back from a copy, or move the data directory away and let the node join anew.`,
+      `${end}. ${REMEDY}`,
     { details: { file, offset: 0, group } },
   )
 }
 
 export function damagedSnapshot(file: string, offset: number): TroupeError {
-  return new TroupeError(
-    'DATA_DAMAGED',
-    `${file} is damaged at byte ${offset}. Nothing was changed. Put the file back from a copy, or move the data directory ` +
-      'away and let the node join anew.',
-    { details: { file, offset } },
-  )
+  return new TroupeError('DATA_DAMAGED', `${file} is damaged at byte ${offset}. ${REMEDY}`, {
+    details: { file, offset },
+  })
 }
