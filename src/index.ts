@@ -50,7 +50,7 @@ export type {
 export { defineQueue } from './message/queue.ts'
 export type { ExponentialDelayOptions, JitterOptions, LinearDelayOptions, RetryPolicy } from './message/retry.ts'
 export { exponentialDelay, fixedDelay, linearDelay } from './message/retry.ts'
-export type { ScheduleOptions, ScheduleTime } from './message/schedule.ts'
+export type { ScheduleOptions, ScheduleState, ScheduleTime } from './message/schedule.ts'
 export type {
   PublishOptions,
   SubscribePatternOptions,

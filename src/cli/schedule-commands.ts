@@ -1,8 +1,6 @@
 /** The schedule commands show, set and end what sends messages to queues at certain times. */
 
-import { ValueCodec } from '../base/codec.ts'
-import type { ScheduleStatus } from '../driver/contract.ts'
-import type { ScheduleTime } from '../message/schedule.ts'
+import type { ScheduleState, ScheduleTime } from '../message/schedule.ts'
 import { CLIENT_FLAGS, callOptions, withClient } from './client-command.ts'
 import type { Command } from './command.ts'
 import type { CommandLine } from './command-line.ts'
@@ -22,11 +20,7 @@ const list: Command = {
   notes: ['MISSED counts the times that passed while nobody led and that were not made up for.'],
   run: (line, terminal) =>
     withClient(line, terminal, async (client) => {
-      const codec = new ValueCodec()
-      const found = (await client.schedules(callOptions(line))).map(({ payload, ...status }) => ({
-        ...status,
-        value: codec.decode(payload),
-      }))
+      const found = await client.schedules(callOptions(line))
       if (line.has('json')) for (const schedule of found) await terminal.print(json(schedule))
       else if (found.length === 0) await terminal.print('nothing is scheduled')
       else {
@@ -118,19 +112,11 @@ function timeOf(line: CommandLine): ScheduleTime {
   return every === undefined ? { at: line.time('at') ?? 0 } : { every }
 }
 
-function rowOf({
-  queue,
-  id,
-  rule,
-  nextAt,
-  lastFiring,
-  missedCount,
-  isPaused,
-}: Omit<ScheduleStatus, 'payload'>): string[] {
+function rowOf({ queue, id, rule, nextAt, lastFiring, missedCount, isPaused }: ScheduleState): string[] {
   return [queue, id, ruleText(rule), isPaused ? 'paused' : timeText(nextAt), lastFiring ?? '-', String(missedCount)]
 }
 
-function ruleText(rule: ScheduleStatus['rule']): string {
+function ruleText(rule: ScheduleState['rule']): string {
   if ('cron' in rule) return `${rule.cron} (${rule.timeZone})`
   return 'every' in rule ? `every ${elapsed(rule.every)}` : timeText(rule.at)
 }

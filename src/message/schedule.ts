@@ -4,6 +4,7 @@ import { checkDuration, checkTime, invalidArgument, refuseUnknownOptions } from 
 import type { Millis, WallMillis } from '../base/time.ts'
 import { CALL_OPTIONS, checkCall } from '../data/call.ts'
 import { facetOf } from '../data/facet.ts'
+import { afterwards } from '../data/patience.ts'
 import type { CallOptions, ScheduleRule, ScheduleStatus } from '../driver/contract.ts'
 import { ownHeaders, whenValid } from './outgoing.ts'
 import type { MessageParts } from './parts.ts'
@@ -28,6 +29,12 @@ export interface ScheduleOptions<Input> extends CallOptions {
   readonly until?: WallMillis
 }
 
+/** A schedule as it stands now. */
+export interface ScheduleState extends Omit<ScheduleStatus, 'payload'> {
+  /** What is sent each time. */
+  readonly value: unknown
+}
+
 const OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'value', 'headers', 'missed', 'until'])
 const TIME_OPTIONS: ReadonlySet<string> = new Set(['cron', 'timeZone', 'every', 'from', 'at'])
 const MISSED = ['skip', 'latest', 'all']
@@ -47,8 +54,12 @@ export async function setSchedule<Value, Input>(
   if (until !== undefined) checkTime('until', until)
   const rule = ruleOf(time)
   const { name, rules, schema } = definition
-  const payload = await whenValid(schema, value, `the value of schedule '${id}'`, (valid) => parts.codec.encode(valid))
-  await facetOf(parts.driver, 'queue').schedule({ name, rules }, id, { rule, until, missed, payload, headers }, call)
+  const facet = facetOf(parts.driver, 'queue')
+  const encode = (valid: unknown): Uint8Array => parts.codec.encode(valid)
+  const promised = Promise.resolve(whenValid(schema, value, `the value of schedule '${id}'`, encode))
+  await afterwards({ promised, what: `the schema of '${name}'` }, call, parts, (payload, left) =>
+    facet.schedule({ name, rules }, id, { rule, until, missed, payload, headers }, left),
+  )
 }
 
 export async function removeSchedule(
@@ -64,12 +75,13 @@ export async function removeSchedule(
 }
 
 export async function listSchedules(
-  { driver }: MessageParts,
+  { driver, codec }: MessageParts,
   options: CallOptions,
-): Promise<readonly ScheduleStatus[]> {
+): Promise<readonly ScheduleState[]> {
   checkCall('troupe.schedules', options, CALL_OPTIONS)
   const found = await facetOf(driver, 'queue').schedules(options)
-  return [...found].sort((a, b) => compare(a.queue, b.queue) || compare(a.id, b.id))
+  const all = found.map(({ payload, ...state }) => ({ ...state, value: codec.decode(payload) }))
+  return all.sort((a, b) => compare(a.queue, b.queue) || compare(a.id, b.id))
 }
 
 function compare(a: string, b: string): number {

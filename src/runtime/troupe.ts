@@ -22,15 +22,7 @@ import type { MapDefinition, TroupeMap } from '../data/map.ts'
 import type { HandleParts } from '../data/map-handle.ts'
 import { MapHandle } from '../data/map-handle.ts'
 import { readSequencer } from '../data/sequencer.ts'
-import type {
-  CallOptions,
-  ClusterStatus,
-  Driver,
-  Fence,
-  OperationOutcome,
-  ScheduleStatus,
-  TopicName,
-} from '../driver/contract.ts'
+import type { CallOptions, ClusterStatus, Driver, Fence, OperationOutcome, TopicName } from '../driver/contract.ts'
 import { type MessageParts, pause } from '../message/parts.ts'
 import type { QueueDefinition } from '../message/queue.ts'
 import { QueueHandle } from '../message/queue-handle.ts'
@@ -38,6 +30,7 @@ import {
   listSchedules,
   removeSchedule,
   type ScheduleOptions,
+  type ScheduleState,
   type ScheduleTime,
   setSchedule,
 } from '../message/schedule.ts'
@@ -114,7 +107,7 @@ export interface Troupe {
   /** Ends a schedule; false when there was none. */
   unschedule(queue: { readonly name: string }, id: string, options?: CallOptions): Promise<boolean>
   /** All schedules: when each fires next, and what it has missed. */
-  schedules(options?: CallOptions): Promise<readonly ScheduleStatus[]>
+  schedules(options?: CallOptions): Promise<readonly ScheduleState[]>
 
   /**
    * Waits in line for a lock and holds it until `release`. With `shared`, together with others that share it.
@@ -319,7 +312,7 @@ class OpenTroupe implements Troupe {
     return removeSchedule(this.#handleParts, queue, id, options)
   }
 
-  schedules(options: CallOptions = NO_OPTIONS): Promise<readonly ScheduleStatus[]> {
+  schedules(options: CallOptions = NO_OPTIONS): Promise<readonly ScheduleState[]> {
     return listSchedules(this.#handleParts, options)
   }
 

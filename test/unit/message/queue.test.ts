@@ -456,7 +456,7 @@ test('a schedule fires at its times, once each, and the same one again changes n
   for (let start = 0; start < 3; start++) await troupe.schedule(texts, 'beat', { every: 1000 }, { value: 'tick' })
   await pass(3500)
   expect(firings).toEqual(['tick beat', 'tick beat', 'tick beat'])
-  expect(await troupe.schedules()).toMatchObject([{ id: 'beat', queue: 'texts', missedCount: 0 }])
+  expect(await troupe.schedules()).toMatchObject([{ id: 'beat', queue: 'texts', missedCount: 0, value: 'tick' }])
   expect(await troupe.unschedule(texts, 'beat')).toBe(true)
   await pass(5000)
   expect(firings.length).toBe(3)
