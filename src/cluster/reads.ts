@@ -1,5 +1,6 @@
 /** The linearizable reads of a replica: those of one turn share one read index, and are answered once it is applied. */
 
+import { ByteWriter } from '../base/bytes.ts'
 import type { LogIndex } from '../protocol/core.ts'
 import type { Source } from './source.ts'
 
@@ -10,18 +11,26 @@ export interface Read {
   readonly bytes: Uint8Array
 }
 
+/** A read of this turn; its bytes stand in the writer up to `end`. */
+interface Gathered extends Omit<Read, 'bytes'> {
+  readonly end: number
+}
+
 interface Indexed {
   readonly index: LogIndex
   readonly reads: readonly Read[]
 }
 
 export class Reads {
-  #gathering: Read[] = []
+  readonly #writer = new ByteWriter()
+  #gathering: Gathered[] = []
   readonly #submitted = new Map<number, readonly Read[]>()
   #waiting: Indexed[] = []
 
-  add(read: Read): void {
-    this.#gathering.push(read)
+  /** The bytes are copied: a frame is gone with its turn. */
+  add({ source, id, operation, bytes }: Read): void {
+    this.#writer.raw(bytes)
+    this.#gathering.push({ source, id, operation, end: this.#writer.length })
   }
 
   /** Whether reads wait for something to be applied. */
@@ -32,7 +41,14 @@ export class Reads {
   /** Whether a read index must be asked for; what it is will be reported under `number`. */
   take(number: number): boolean {
     if (this.#gathering.length === 0) return false
-    this.#submitted.set(number, this.#gathering)
+    const all = this.#writer.copy()
+    let start = 0
+    const reads = this.#gathering.map(({ source, id, operation, end }) => {
+      const bytes = all.subarray(start, end)
+      start = end
+      return { source, id, operation, bytes }
+    })
+    this.#submitted.set(number, reads)
     this.#gathering = []
     return true
   }

@@ -1,6 +1,7 @@
 /** A batch is what one log entry carries: the commands of one turn with the leader's time. */
 
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
+import { release } from '../base/release.ts'
 import { FIRST_LEVEL, type Level } from './level.ts'
 
 /** Microseconds since 1970 (UTC) on the clock of the leader that proposed the batch; 0 when it gave none. */
@@ -12,11 +13,12 @@ const ROOM = 4096
 
 /** Collects commands verbatim: the engine carries them without knowing what they say. */
 export class BatchWriter {
-  readonly #writer: ByteWriter = new ByteWriter(ROOM)
+  readonly #writer: ByteWriter = new ByteWriter(ROOM, release)
   #count = 0
+  #isFinished = false
 
   constructor() {
-    this.#reserveHeader()
+    this.#begin()
   }
 
   get count(): number {
@@ -30,24 +32,28 @@ export class BatchWriter {
 
   /** Copies a command into the batch; its position among the others identifies its reply. */
   add(command: Uint8Array): number {
+    if (this.#isFinished) this.#begin()
     this.#writer.blob(command)
     return this.#count++
   }
 
-  /** The entry, in a buffer of its own, for machines of this level; the writer is ready for the next batch. */
+  /** The entry, for machines of this level, as it stands in the writer: good until something is added, which begins the next. */
   finish(time: LeaderMicros, level: Level = FIRST_LEVEL): Uint8Array {
-    const entry = this.#writer.copy()
+    if (this.#isFinished) this.#begin()
+    const entry = this.#writer.bytes.subarray(0, this.#writer.length)
     const header = new DataView(entry.buffer, entry.byteOffset, HEADER_BYTES)
     header.setUint8(0, level)
     header.setUint32(1, time >>> 0, true)
     header.setUint32(5, Math.floor(time / 2 ** 32), true)
     header.setUint32(9, this.#count, true)
-    this.#reserveHeader()
+    this.#isFinished = true
     return entry
   }
 
-  #reserveHeader(): void {
+  #begin(): void {
+    this.#isFinished = false
     this.#count = 0
+    this.#writer.length = 0
     this.#writer.u8(0)
     this.#writer.u53(0)
     this.#writer.u32(0)
