@@ -48,21 +48,28 @@ export class DirectFile {
     this.#descriptor = descriptor
   }
 
-  /** Returns false when the file system refuses to take these pages directly, from now on as well. */
+  /** Returns false when the file system refuses to take these pages directly, from now on as well; some may be written. */
   write(position: number, pages: Uint8Array): boolean {
-    if (!this.#isOpen) return false
-    try {
-      for (let at = 0; at < pages.length; ) {
-        const written = writeSync(this.#descriptor, pages, at, pages.length - at, position + at)
-        if (written < PAGE_BYTES) throw new Error('the device takes less than a page')
-        at += written - (written % PAGE_BYTES)
+    for (let at = 0; at < pages.length; ) {
+      const written = this.#isOpen ? this.#writePages(pages.subarray(at), position + at) : 0
+      if (written === 0) {
+        this.close()
+        return false
       }
-    } catch (error) {
-      if (!isRefused(error)) throw error
-      this.close()
-      return false
+      at += written
     }
     return true
+  }
+
+  #writePages(pages: Uint8Array, position: number): number {
+    try {
+      const written = writeSync(this.#descriptor, pages, 0, pages.length, position)
+      // What ends within a page is written again from its beginning.
+      return written - (written % PAGE_BYTES)
+    } catch (error) {
+      if (isRefused(error)) return 0
+      throw error
+    }
   }
 
   close(): void {
