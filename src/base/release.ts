@@ -1,7 +1,7 @@
 /** To release a buffer is to give its memory back at once, instead of when the garbage collector finds it. */
 
 /** Less is the garbage collector's: it costs more to give it back than to find it. */
-const LEAST_BYTES = 64 * 1024
+const LEAST_BYTES = 16 * 1024
 const { port1: nowhere } = closedChannel()
 
 /**
