@@ -18,13 +18,10 @@ export class ByteWriter {
   bytes: Uint8Array
   length = 0
   #view: DataView
-  readonly #outgrown: ((bytes: Uint8Array) => void) | undefined
 
-  /** @param outgrown told of each buffer that has become too small, of which the writer knows nothing any more */
-  constructor(capacity = 256, outgrown?: (bytes: Uint8Array) => void) {
+  constructor(capacity = 256) {
     this.bytes = new Uint8Array(capacity)
     this.#view = new DataView(this.bytes.buffer)
-    this.#outgrown = outgrown
   }
 
   u8(value: number): void {
@@ -118,7 +115,6 @@ export class ByteWriter {
   #grow(more: number): void {
     const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.length + more))
     grown.set(this.bytes.subarray(0, this.length))
-    this.#outgrown?.(this.bytes)
     this.bytes = grown
     this.#view = new DataView(grown.buffer)
   }

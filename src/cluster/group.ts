@@ -262,7 +262,6 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
 
   stage(write: RaftWrite): void {
     this.#ports.log.stage(this.id, write)
-    if (write.type === 'entries') this.#proposals.staged()
   }
 
   written(): Written {

@@ -1,7 +1,6 @@
 /** The proposals of a leader: the commands of one turn become one log entry, and each is answered when that entry is applied. */
 
 import { required } from '../base/assert.ts'
-import { release } from '../base/release.ts'
 import { BatchWriter } from '../machine/batch.ts'
 import type { Level } from '../machine/level.ts'
 import type { LogIndex, LogPosition } from '../protocol/core.ts'
@@ -18,15 +17,10 @@ interface Placed extends Waiters {
   readonly term: number
 }
 
-/** A writer that an unusual entry has made larger is not kept for the next ones. */
-const LARGEST_KEPT_BYTES = 64 * 1024
 const NO_BYTES = new Uint8Array(0)
 
 export class Proposals {
   #writer = new BatchWriter()
-  /** Entries that stand in their writers until they are in the log. */
-  #unstaged: { readonly entry: Uint8Array; readonly writer: BatchWriter }[] = []
-  #spare: BatchWriter | undefined
   #sources: ReplyTarget[] = []
   #ids: number[] = []
   readonly #submitted = new Map<number, Waiters>()
@@ -47,26 +41,12 @@ export class Proposals {
     return this.#ids.length === 0
   }
 
-  /** The entry of this turn, which may be empty; its bytes are good until `staged`, and its fate will be reported under `number`. */
+  /** The entry of this turn, which may be empty; its fate will be reported under `number`. */
   take(number: number, timeMicros: number, level: Level): Uint8Array {
     this.#submitted.set(number, { sources: this.#sources, ids: this.#ids })
     this.#sources = []
     this.#ids = []
-    const writer = this.#writer
-    this.#writer = this.#spare ?? new BatchWriter()
-    this.#spare = undefined
-    const entry = writer.finish(timeMicros, level)
-    this.#unstaged.push({ entry, writer })
-    return entry
-  }
-
-  /** The log has copied, or refused, what was taken. */
-  staged(): void {
-    for (const { entry, writer } of this.#unstaged) {
-      if (entry.buffer.byteLength > LARGEST_KEPT_BYTES) release(entry)
-      else this.#spare = writer
-    }
-    if (this.#unstaged.length > 0) this.#unstaged = []
+    return this.#writer.finish(timeMicros, level)
   }
 
   /** The log has a place for the entry. */
@@ -80,7 +60,6 @@ export class Proposals {
   refused(number: number): Waiters | undefined {
     const waiters = this.#submitted.get(number)
     this.#submitted.delete(number)
-    this.staged()
     return waiters
   }
 

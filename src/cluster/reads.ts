@@ -1,6 +1,5 @@
 /** The linearizable reads of a replica: those of one turn share one read index, and are answered once it is applied. */
 
-import { ByteWriter } from '../base/bytes.ts'
 import type { LogIndex } from '../protocol/core.ts'
 import type { Source } from './source.ts'
 
@@ -11,26 +10,18 @@ export interface Read {
   readonly bytes: Uint8Array
 }
 
-/** A read of this turn; its bytes stand in the writer up to `end`. */
-interface Gathered extends Omit<Read, 'bytes'> {
-  readonly end: number
-}
-
 interface Indexed {
   readonly index: LogIndex
   readonly reads: readonly Read[]
 }
 
 export class Reads {
-  readonly #writer = new ByteWriter()
-  #gathering: Gathered[] = []
+  #gathering: Read[] = []
   readonly #submitted = new Map<number, readonly Read[]>()
   #waiting: Indexed[] = []
 
-  /** The bytes are copied: a frame is gone with its turn. */
-  add({ source, id, operation, bytes }: Read): void {
-    this.#writer.raw(bytes)
-    this.#gathering.push({ source, id, operation, end: this.#writer.length })
+  add(read: Read): void {
+    this.#gathering.push(read)
   }
 
   /** Whether reads wait for something to be applied. */
@@ -41,14 +32,7 @@ export class Reads {
   /** Whether a read index must be asked for; what it is will be reported under `number`. */
   take(number: number): boolean {
     if (this.#gathering.length === 0) return false
-    const all = this.#writer.copy()
-    let start = 0
-    const reads = this.#gathering.map(({ source, id, operation, end }) => {
-      const bytes = all.subarray(start, end)
-      start = end
-      return { source, id, operation, bytes }
-    })
-    this.#submitted.set(number, reads)
+    this.#submitted.set(number, this.#gathering)
     this.#gathering = []
     return true
   }

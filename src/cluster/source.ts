@@ -1,7 +1,6 @@
 /** A source is where requests come from and replies go to: an application's channel, or another node that forwards. */
 
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
-import { release } from '../base/release.ts'
 import { FRAME, REPLY, readReply, writeReply } from '../wire/request.ts'
 import { Allowance } from './duty/allowance.ts'
 
@@ -14,9 +13,6 @@ export interface ReplyTarget {
 const FRAME_BYTES = 1024 * 1024
 /** An answer of this length was to a query, which can be asked again. */
 const LARGE_BYTES = 16 * 1024
-const FIRST_BYTES = 1024
-/** The buffer of a long frame leaves with it. */
-const LARGEST_KEPT_BYTES = 64 * 1024
 const NO_BYTES = new Uint8Array(0)
 
 /** Replies gather here during a turn and leave as one frame, or several when they are long. */
@@ -25,7 +21,7 @@ export class Source implements ReplyTarget {
   readonly isPeer: boolean
   readonly #send: (frame: Uint8Array) => boolean
   readonly #dirty: Source[]
-  readonly #writer = new ByteWriter(FIRST_BYTES, release)
+  readonly #writer = new ByteWriter(1024)
   readonly #allowances = new Map<number, Allowance>()
   #isDirty = false
   /** There is no room for anything long in this turn. */
@@ -75,7 +71,7 @@ export class Source implements ReplyTarget {
 
   /** Whoever asks for more at once than it takes is told to ask again for what is long. */
   #leave(): void {
-    const frame = this.#writer.length > LARGEST_KEPT_BYTES ? this.#writer.take(FIRST_BYTES) : this.#writer.copy()
+    const frame = this.#writer.copy()
     if (this.#send(frame)) return
     this.#isFull = true
     this.#isStuck = !this.#send(withoutLargeAnswers(frame))

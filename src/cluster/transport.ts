@@ -3,7 +3,6 @@
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
 import { isTroupeError, type TroupeError } from '../base/error.ts'
 import type { GroupId, NodeId } from '../base/identity.ts'
-import { release } from '../base/release.ts'
 import type { Network } from '../host/port.ts'
 import type { RaftMessage } from '../protocol/raft/message.ts'
 import { type GroupMessage, readGroupMessage, writeGroupMessage } from '../wire/envelope.ts'
@@ -23,9 +22,6 @@ export interface TransportHandler {
 
 /** An envelope that has grown beyond this leaves before the turn ends: the other side can begin, and frames stay small. */
 const ENVELOPE_BYTES = 1024 * 1024
-const FIRST_BYTES = 4096
-/** A buffer that an unusual turn has made larger is not kept for the next ones. */
-const LARGEST_KEPT_BYTES = 128 * 1024
 
 interface Peer {
   readonly node: NodeId
@@ -50,7 +46,7 @@ export class Transport {
   }
 
   connected(node: NodeId): void {
-    this.#peers.set(node, { node, envelope: new ByteWriter(FIRST_BYTES, release), isTrusted: false })
+    this.#peers.set(node, { node, envelope: new ByteWriter(4096), isTrusted: false })
   }
 
   disconnected(node: NodeId): void {
@@ -124,7 +120,6 @@ export class Transport {
 
   #sendEnvelope({ node, envelope }: Peer): void {
     this.#network.send(node, envelope.bytes.subarray(0, envelope.length))
-    if (envelope.bytes.length > LARGEST_KEPT_BYTES) release(envelope.take(FIRST_BYTES))
     envelope.length = 0
   }
 

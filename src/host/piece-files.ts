@@ -87,7 +87,7 @@ class GroupPieces implements PieceStore {
 
   get({ upload, offset, length, crc }: Piece): Uint8Array | undefined {
     if (!this.#uploads.has(upload)) return undefined
-    const bytes = this.#files.read(this.#name(upload), offset, length)
+    const bytes = this.#files.open(this.#name(upload), false).read(offset, length)
     return bytes.length === length && this.#files.disk.crc32(bytes) === crc ? bytes : undefined
   }
 
@@ -127,7 +127,6 @@ class OpenFiles {
   readonly disk: Disk
   /** The one that was used last comes last. */
   readonly #open = new Map<string, DiskFile>()
-  #read: Uint8Array = new Uint8Array(0)
 
   constructor(disk: Disk) {
     this.disk = disk
@@ -140,12 +139,6 @@ class OpenFiles {
     const [oldest] = this.#open.keys()
     if (this.#open.size > OPEN_LIMIT && oldest !== undefined) this.#close(oldest)
     return file
-  }
-
-  /** The bytes are good until the next read. */
-  read(name: string, position: number, length: number): Uint8Array {
-    if (this.#read.length < length) this.#read = new Uint8Array(length)
-    return this.open(name, false).read(position, length, this.#read)
   }
 
   /** A sync is of the file, whoever wrote to it. */

@@ -67,6 +67,6 @@ export interface PeerHandler {
   /** A connection stands; `generation` differs from the last one when the node has restarted since. */
   connected(node: NodeId, generation: number): void
   disconnected(node: NodeId): void
-  /** A frame arrived, whose bytes are good until the turn ends that it brings about. */
+  /** A frame arrived; the handler may keep the bytes. */
   frame(from: NodeId, frame: Uint8Array): void
 }

@@ -1,7 +1,6 @@
 /** A batch is what one log entry carries: the commands of one turn with the leader's time. */
 
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
-import { release } from '../base/release.ts'
 import { FIRST_LEVEL, type Level } from './level.ts'
 
 /** Microseconds since 1970 (UTC) on the clock of the leader that proposed the batch; 0 when it gave none. */
@@ -13,12 +12,11 @@ const ROOM = 4096
 
 /** Collects commands verbatim: the engine carries them without knowing what they say. */
 export class BatchWriter {
-  readonly #writer: ByteWriter = new ByteWriter(ROOM, release)
+  readonly #writer: ByteWriter = new ByteWriter(ROOM)
   #count = 0
-  #isFinished = false
 
   constructor() {
-    this.#begin()
+    this.#reserveHeader()
   }
 
   get count(): number {
@@ -32,28 +30,24 @@ export class BatchWriter {
 
   /** Copies a command into the batch; its position among the others identifies its reply. */
   add(command: Uint8Array): number {
-    if (this.#isFinished) this.#begin()
     this.#writer.blob(command)
     return this.#count++
   }
 
-  /** The entry, for machines of this level, as it stands in the writer: good until something is added, which begins the next. */
+  /** The entry, in a buffer of its own, for machines of this level; the writer is ready for the next batch. */
   finish(time: LeaderMicros, level: Level = FIRST_LEVEL): Uint8Array {
-    if (this.#isFinished) this.#begin()
-    const entry = this.#writer.bytes.subarray(0, this.#writer.length)
+    const entry = this.#writer.copy()
     const header = new DataView(entry.buffer, entry.byteOffset, HEADER_BYTES)
     header.setUint8(0, level)
     header.setUint32(1, time >>> 0, true)
     header.setUint32(5, Math.floor(time / 2 ** 32), true)
     header.setUint32(9, this.#count, true)
-    this.#isFinished = true
+    this.#reserveHeader()
     return entry
   }
 
-  #begin(): void {
-    this.#isFinished = false
+  #reserveHeader(): void {
     this.#count = 0
-    this.#writer.length = 0
     this.#writer.u8(0)
     this.#writer.u53(0)
     this.#writer.u32(0)

@@ -13,7 +13,7 @@ export interface Machine {
    * `VERSION_SKEW` for an entry of a higher level than its own, of which nothing is executed.
    */
   apply(entry: Uint8Array, reply: ReplySink): void
-  /** Answers a question about the present state; changes nothing. Never throws for what a client sent. A long answer is good until the next question. */
+  /** Answers a question about the present state; changes nothing. Never throws for what a client sent. */
   query(query: Uint8Array): Uint8Array
   /** The revision of the newest change; 0 before the first. */
   readonly revision: number

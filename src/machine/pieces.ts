@@ -19,7 +19,7 @@ export interface PieceStore {
   /** Copies the bytes to their place, over whatever is there. Returns their CRC-32. */
   put(upload: number, offset: number, bytes: Uint8Array): number
   /**
-   * The bytes, good until the next are asked for; undefined when they are not what the state says. That may be so on a machine that has been restored: what a
+   * The bytes; undefined when they are not what the state says. That may be so on a machine that has been restored: what a
    * later entry deletes is gone already, until that entry has been executed again.
    */
   get(piece: Piece): Uint8Array | undefined

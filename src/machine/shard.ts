@@ -4,7 +4,6 @@ import { ByteReader, ByteWriter } from '../base/bytes.ts'
 import { crc32 } from '../base/crc.ts'
 import { isTroupeError } from '../base/error.ts'
 import { hashBytes } from '../base/hash.ts'
-import { release } from '../base/release.ts'
 import { BatchReader, type LeaderMicros } from './batch.ts'
 import {
   ANSWER_HEAD_BYTES,
@@ -120,8 +119,7 @@ export class Shard implements Machine {
 
   query(query: Uint8Array): Uint8Array {
     const answers = this.#answers
-    if (answers.bytes.length > ANSWERS_BYTES) release(answers.take())
-    else if (answers.length > ANSWERS_BYTES / 2) answers.take(ANSWERS_BYTES)
+    if (answers.length > ANSWERS_BYTES / 2) answers.take(ANSWERS_BYTES)
     const start = answers.length
     try {
       const reader = new ByteReader(query)

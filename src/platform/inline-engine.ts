@@ -56,6 +56,7 @@ export class InlineEngine implements Engine {
   /** The scheduler's timers keep no process alive, but a node that is not closed does. */
   readonly #alive: NodeJS.Timeout
   #hasMended = false
+  #hasForgotten = false
   /** Why each node was turned away last. */
   readonly #strangers = new Map<NodeId, string>()
   /** Who has sent what cannot be. */
@@ -114,6 +115,15 @@ export class InlineEngine implements Engine {
       this.#hasMended = true
       const message = 'the disk has damaged a piece of a large payload; it came back from'
       warn(`${message} the node ${event.from}. Look at the disk; status counts what else is mended.`, 'DATA_DAMAGED')
+    }
+    if (event.type === 'raft' && event.event.type === 'forgot' && !this.#hasForgotten) {
+      this.#hasForgotten = true
+      const { confirmed, last } = event.event
+      const message = `this node has confirmed entry ${confirmed} of group ${event.group} once, and its log ends at ${last}`
+      warn(
+        `${message}: its disk has lost data, or its directory was put back from a copy that is too old.`,
+        'DATA_DAMAGED',
+      )
     }
     if (event.type === 'malformed' && !this.#liars.has(event.node)) {
       this.#liars.add(event.node)

@@ -18,9 +18,6 @@ import { MemorySnapshots } from '../host/snapshot/memory-snapshots.ts'
 import { SnapshotFiles } from '../host/snapshot/snapshot-files.ts'
 import { type DirectoryDisk, openDirectory } from './disk.ts'
 
-/** Recent entries in memory, for followers a little behind and for machines: a second's worth of what a busy node writes. */
-const CACHE_BYTES = 8 * 2 ** 20
-
 export interface StorageSettings {
   /** Undefined: everything is kept in memory. */
   readonly dataDir: string | undefined
@@ -99,7 +96,6 @@ async function diskStorage(
     disk,
     durability,
     check: (groups) => snapshots.check(groups),
-    cacheBytes: CACHE_BYTES,
     breathe: () => new Promise((resolve) => setImmediate(resolve)),
     dropped: ({ file, offset, bytes }) =>
       settings.notice?.(

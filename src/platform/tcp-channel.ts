@@ -6,14 +6,12 @@ import { assert } from '../base/assert.ts'
 import { malformed } from '../base/bytes.ts'
 import { TroupeError } from '../base/error.ts'
 import { FRAME_HEADER_BYTES, FrameReader, writeFrameHeader } from '../base/frame.ts'
-import { release } from '../base/release.ts'
 import type { Millis } from '../base/time.ts'
 import { parseAddress } from '../runtime/address.ts'
 import type { Channel } from '../wire/channel.ts'
 import { FEATURE, Handshake, type Party } from '../wire/handshake.ts'
 import { HANDSHAKE_LIMITS, hangUp, plainBytes, shakeHands } from './handshake.ts'
 import { systemCrypto } from './random.ts'
-import type { SpentBuffers } from './spent-buffers.ts'
 
 /** The longest frame that an authenticated side may send. */
 const MOST_FRAME_BYTES: number = 16 * 2 ** 20
@@ -32,8 +30,6 @@ export interface TcpChannelSettings {
   readonly budgetBytes: number
   /** What both sides of the handshake can; see `FEATURE`. */
   readonly features: number
-  /** Takes what frames came in: they are good until the turn ends. Without it they may be kept. */
-  readonly spent?: SpentBuffers
   /** Told when the other side sent what no frame can be; the channel is closed. */
   readonly hostile?: () => void
 }
@@ -42,23 +38,18 @@ export class TcpChannel implements Channel {
   readonly #socket: Socket
   readonly #budgetBytes: number
   readonly #hostile: () => void
-  readonly #spent: SpentBuffers | undefined
-  /** What the socket has just read, and whether a frame is a view of it. */
-  #chunk: Uint8Array | undefined
-  #isChunkNeeded = false
   /** Bytes of a frame before its own. */
   readonly #headBytes: number
   readonly #reader: FrameReader
-  /** Free when the socket has nothing to write. */
+  /** Undefined while the socket still has it. */
   #outgoing: Uint8Array | undefined
   #frameHandler: ((frame: Uint8Array) => void) | undefined
   #closeHandler: ((reason: Error | undefined) => void) | undefined
   #closed = false
 
   /** @param socket paused; nothing is read before `onFrame` */
-  constructor(socket: Socket, { budgetBytes, features, spent, hostile = () => {} }: TcpChannelSettings) {
+  constructor(socket: Socket, { budgetBytes, features, hostile = () => {} }: TcpChannelSettings) {
     this.#socket = socket
-    this.#spent = spent
     this.#hostile = hostile
     this.#budgetBytes = budgetBytes
     this.#headBytes = (features & FEATURE.checksums) === 0 ? 0 : CHECKSUM_BYTES
@@ -70,13 +61,6 @@ export class TcpChannel implements Channel {
   }
 
   send(frame: Uint8Array): boolean {
-    const isSent = this.sendCopy(frame)
-    if (isSent && this.#spent !== undefined) release(frame)
-    return isSent
-  }
-
-  /** Sends a frame whose bytes stay the caller's, who may use them again at once. */
-  sendCopy(frame: Uint8Array): boolean {
     assert(frame.length <= MOST_FRAME_BYTES, `a frame has at most ${MOST_FRAME_BYTES} bytes`)
     if (this.#closed || this.#socket.writableLength + frame.length > this.#budgetBytes) return false
     const head = FRAME_HEADER_BYTES + this.#headBytes
@@ -85,8 +69,9 @@ export class TcpChannel implements Channel {
     writeFrameHeader(bytes, this.#headBytes + frame.length)
     if (this.#headBytes > 0) viewOf(bytes).setUint32(FRAME_HEADER_BYTES, crc32(frame), true)
     bytes.set(frame, head)
-    const isKept = bytes === this.#outgoing
-    this.#socket.write(bytes.subarray(0, length), isKept ? undefined : () => release(bytes))
+    this.#socket.write(bytes.subarray(0, length))
+    // As a rule the operating system has taken all of it by now.
+    if (this.#socket.writableLength > 0) this.#outgoing = undefined
     return true
   }
 
@@ -120,14 +105,8 @@ export class TcpChannel implements Channel {
 
   #received(chunk: Uint8Array): void {
     if (this.#closed) return
-    this.#chunk = chunk
-    this.#isChunkNeeded = false
     try {
       this.#reader.push(plainBytes(chunk), this.#receive)
-      if (this.#spent !== undefined && chunk.length === chunk.buffer.byteLength) {
-        if (this.#isChunkNeeded) this.#spent.add(chunk)
-        else release(chunk)
-      }
     } catch (error) {
       // Bytes that are not what they claim to be cost their sender the connection, and nobody else anything.
       if (!(error instanceof TroupeError) || error.code !== 'DATA_DAMAGED') throw error
@@ -144,12 +123,9 @@ export class TcpChannel implements Channel {
         throw malformed('a frame is not what was sent')
     }
     this.#frameHandler?.(frame)
-    if (received.buffer === this.#chunk?.buffer) this.#isChunkNeeded = true
-    else this.#spent?.add(received)
   }
 
   #bufferFor(length: number): Uint8Array {
-    // As a rule the operating system has taken all of what was written before.
     if (length > OUTGOING_BYTES || this.#socket.writableLength > 0) return new Uint8Array(length)
     this.#outgoing ??= new Uint8Array(OUTGOING_BYTES)
     return this.#outgoing

@@ -13,7 +13,6 @@ import { type Agreement, Handshake, type Party } from '../wire/handshake.ts'
 import { Dialer } from './dialer.ts'
 import { HANDSHAKE_LIMITS, type HandshakeLimits, hangUp, shakeHands } from './handshake.ts'
 import { systemCrypto } from './random.ts'
-import { SpentBuffers } from './spent-buffers.ts'
 import { CLIENT_BUDGET_BYTES, TcpChannel } from './tcp-channel.ts'
 
 export interface TcpNetworkOptions {
@@ -122,7 +121,6 @@ export class TcpNetwork implements Network {
   readonly #dialers = new Map<string, Dialer>()
   readonly #strangers = new Set<Socket>()
   readonly #clients = new Set<Channel>()
-  readonly #spent = new SpentBuffers()
   #peerHandler: PeerHandler | undefined
   #clientHandler: ((channel: Channel) => void) | undefined
   #self: Party | undefined
@@ -178,7 +176,7 @@ export class TcpNetwork implements Network {
   send(to: NodeId, frame: Uint8Array): boolean {
     const peer = this.#peers.get(to)
     if (peer === undefined) return false
-    if (peer.channel.sendCopy(frame)) return true
+    if (peer.channel.send(frame)) return true
     this.counters.overBudget++
     return false
   }
@@ -346,8 +344,7 @@ export class TcpNetwork implements Network {
   }
 
   #channel(socket: Socket, budgetBytes: number, features: number): TcpChannel {
-    const hostile = () => this.counters.hostile++
-    return new TcpChannel(socket, { budgetBytes, features, spent: this.#spent, hostile })
+    return new TcpChannel(socket, { budgetBytes, features, hostile: () => this.counters.hostile++ })
   }
 
   #replaced(node: NodeId, former: PeerConnection): void {

@@ -30,14 +30,12 @@ export function connectChannels(
     link: link(node),
     trace,
     own: application,
-    isApplication: true,
   })
   const far = new SimulatedChannel({
     name: `${node.name} > ${application.name}`,
     link: link(application),
     trace,
     own: node,
-    isApplication: false,
   })
   near.other = far
   far.other = near
@@ -49,7 +47,6 @@ interface ChannelParts {
   readonly link: Link
   readonly trace: NetworkPorts['trace']
   readonly own: Computer
-  readonly isApplication: boolean
 }
 
 export class SimulatedChannel implements Channel {
@@ -69,10 +66,7 @@ export class SimulatedChannel implements Channel {
       const { other } = this
       if (other === undefined || other.#isClosed) return
       this.#parts.trace.record(this.#parts.name, frame)
-      const bytes = frame.slice()
-      other.#frame(bytes)
-      // An engine's frames are gone when the turn has ended that they brought about; an application keeps its own.
-      if (this.#parts.isApplication) other.#parts.own.defer(() => bytes.fill(0xa5))
+      other.#frame(frame)
     })
   }
 

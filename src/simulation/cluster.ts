@@ -286,6 +286,8 @@ export class SimulatedCluster implements Victim {
       observe: (event: NodeEvent) => {
         // Here nobody lies, and nothing is damaged on the way.
         if (event.type === 'malformed') this.failure ??= event.error
+        if (event.type === 'raft' && event.event.type === 'forgot')
+          this.failure ??= `${id} has lost what it had confirmed in group ${event.group}`
         if (event.type === 'disconnected') this.coverage.reached('connection-lost')
         if (event.type === 'mended') this.coverage.reached('piece-mended')
         if (event.type === 'raft' && event.event.type === 'truncated') this.coverage.reached('tail-truncated')

@@ -113,10 +113,7 @@ export class SimulatedNetwork {
       const station = this.#stations.get(to)
       if (endOf(pair, to).connection !== connection) return
       this.#ports.trace.record(`${from} > ${to}`, frame)
-      const bytes = frame.slice()
-      station?.handler?.frame(from, bytes)
-      // They are gone when the turn has ended that they brought about: whoever kept them is found out.
-      station?.computer.defer(() => bytes.fill(0xa5))
+      station?.handler?.frame(from, frame)
     })
   }
 

@@ -3,7 +3,7 @@
 export interface Channel {
   /** Sends one frame; the channel owns the bytes from now on. Returns false when the channel is closed or its byte budget is spent: nothing was sent. */
   send(frame: Uint8Array): boolean
-  /** An engine may use the bytes of a frame until the turn ends that it brings about, an application for as long as it likes. Set once, before the first frame can arrive (the same turn in which the channel was handed over). */
+  /** Set once, before the first frame can arrive (the same turn in which the channel was handed over). */
   onFrame(handler: (frame: Uint8Array) => void): void
   /** Called once, with the reason unless it was closed from this side. */
   onClose(handler: (reason: Error | undefined) => void): void

@@ -131,7 +131,9 @@ function refuseAppend(replica: Replica, to: NodeId, previous: LogPosition): void
 
 function onHeartbeat(replica: Replica, from: NodeId, message: Heartbeat): void {
   replica.heardLeader(from)
-  replica.commitTo(Math.min(message.commit, replica.log.lastIndex))
+  const { lastIndex } = replica.log
+  if (message.commit > lastIndex) replica.outbox.event({ type: 'forgot', confirmed: message.commit, last: lastIndex })
+  replica.commitTo(Math.min(message.commit, lastIndex))
   const { term, commit } = replica
   replica.outbox.send(from, { type: 'heartbeat-reply', term, round: message.round, commit })
 }

@@ -199,5 +199,7 @@ export type RaftEvent =
   | { readonly type: 'voted'; readonly term: Term; readonly candidate: NodeId }
   | { readonly type: 'stepped-down'; readonly term: Term; readonly reason: 'higher-term' | 'no-quorum' | 'transferred' }
   | { readonly type: 'truncated'; readonly from: LogIndex; readonly upTo: LogIndex }
+  /** The leader of this term has had entries confirmed by this replica, up to there, that it does not have: its disk has lost them. */
+  | { readonly type: 'forgot'; readonly confirmed: LogIndex; readonly last: LogIndex }
   | { readonly type: 'committed'; readonly index: LogIndex; readonly term: Term }
   | { readonly type: 'progress'; readonly peer: NodeId; readonly state: 'probe' | 'replicate' | 'snapshot' }

@@ -19,8 +19,6 @@ interface Node {
   /** `+b@1`: connected to b in its generation 1; `-b`: disconnected. */
   readonly log: string[]
   readonly frames: Uint8Array[]
-  /** The same, as they came and not copied. */
-  readonly views: Uint8Array[]
   readonly clients: Channel[]
 }
 
@@ -37,15 +35,11 @@ async function startNode(name: string, settings: NodeSettings = {}): Promise<Nod
   const network = await TcpNetwork.bind({ listen, secret, random: new SeededRandom(1), limits })
   cleanups.push(() => network.close())
   const id = name as NodeId
-  const node: Node = { id, network, address: network.address ?? '', log: [], frames: [], views: [], clients: [] }
+  const node: Node = { id, network, address: network.address ?? '', log: [], frames: [], clients: [] }
   network.onPeer({
     connected: (peer, itsGeneration) => node.log.push(`+${peer}@${itsGeneration}`),
     disconnected: (peer) => node.log.push(`-${peer}`),
-    frame: (_, frame) => {
-      node.views.push(frame)
-      // As late as a turn may come.
-      setImmediate(() => node.frames.push(frame.slice()))
-    },
+    frame: (_, frame) => node.frames.push(frame),
   })
   network.onClient((channel) => {
     node.clients.push(channel)
@@ -91,15 +85,6 @@ describe('peers', () => {
     )
     expect(a.frames.every((frame, at) => frame[0] === (at & 255) && frame[1] === at >> 8)).toBe(true)
     expect([a.network.counters.connected, b.network.counters.connected]).toEqual([1, 1])
-  })
-
-  test('give the memory of frames back when the turn has ended', async () => {
-    const [a, b] = await pair()
-    for (let at = 1; at <= 5; at++) a.network.send(b.id, new Uint8Array(100_000).fill(at))
-    await until(() =>
-      expect(b.frames.map((frame) => [frame[0], frame.at(-1)])).toEqual([1, 2, 3, 4, 5].map((at) => [at, at])),
-    )
-    await until(() => expect(b.views.map(({ length }) => length)).toEqual([0, 0, 0, 0, 0]))
   })
 
   test('carry frames of 16 MiB, and small ones between them', async () => {
@@ -280,18 +265,6 @@ describe('clients', () => {
     node.clients[0]?.send(new Uint8Array(3_000_000))
     node.clients[0]?.close()
     await until(() => expect(lengths).toEqual([3_000_000]))
-  })
-
-  test('are answered from bytes that are given back when they have been sent', async () => {
-    const node = await startNode('a')
-    const { channel } = await connectChannel(node.address)
-    const kept = new Promise<Uint8Array>((resolve) => channel.onFrame(resolve))
-    await until(() => expect(node.clients.length).toBe(1))
-    const answer = new Uint8Array(100_000).fill(2)
-    node.clients[0]?.send(answer)
-    expect(answer.length).toBe(0)
-    expect((await kept).every((byte) => byte === 2)).toBe(true)
-    channel.close()
   })
 
   test('that do not read cost no more than their budget', async () => {

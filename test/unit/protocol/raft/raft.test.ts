@@ -63,6 +63,17 @@ describe('Raft', () => {
     ])
   })
 
+  test('says that it has forgotten what a leader of its term has had confirmed', () => {
+    const raft = start({ term: 3, log: [{ term: 3, size: 4 }] })
+    const heard = (commit: number) => {
+      raft.receive(b, { type: 'heartbeat', term: 3, commit, round: 0 }, 10)
+      return raft.takeReady()?.events.filter(({ type }) => type === 'forgot')
+    }
+    expect(heard(1)).toEqual([])
+    expect(heard(4)).toEqual([{ type: 'forgot', confirmed: 4, last: 1 }])
+    expect(raft.commit).toBe(1)
+  })
+
   test('writes its vote before the answer may leave', () => {
     const raft = start()
     raft.receive(b, { type: 'vote', term: 5, last: { index: 0, term: 0 }, transfer: false }, 10)
