@@ -1,4 +1,4 @@
-/** The head of a log is the newest segment that it is known to reach, noted beside it: a log that lost its end looks whole. */
+/** The head of a log is how far it is known to reach, noted beside it: a log that lost its end looks whole. */
 
 import { ByteReader, ByteWriter } from '../../base/bytes.ts'
 import type { Disk } from '../port.ts'
@@ -6,15 +6,24 @@ import { SealedFile } from '../sealed-file.ts'
 
 type Done = (error: Error | undefined) => void
 
+/** What the disk has confirmed: the newest segment that holds any of it, and the last batch; 0 before there is one. */
+export interface LogEnd {
+  readonly segment: number
+  readonly sequence: number
+}
+
 const NAME = 'head'
+const NOWHERE: LogEnd = { segment: 0, sequence: 0 }
 
 export class LogHead {
   readonly #file: SealedFile
-  #noted = 0
+  #noted: LogEnd = NOWHERE
   #isNoting = false
+  /** What is to be noted after what is being noted. */
+  #next: (() => void) | undefined
 
   constructor(disk: Disk) {
-    this.#file = new SealedFile(disk, { name: NAME, format: 1 })
+    this.#file = new SealedFile(disk, { name: NAME, format: 2 })
   }
 
   /** Whether a directory has one: since before it was claimed. */
@@ -24,30 +33,42 @@ export class LogHead {
 
   /** Notes that there is no log yet. */
   begin(done: Done): void {
-    this.#replace(0, done)
+    this.#note(NOWHERE, done)
   }
 
-  /** The number of the segment; 0 where none was noted. Throws `DATA_DAMAGED`, `VERSION_SKEW`. */
-  read(): number {
+  /** What was noted last. Throws `DATA_DAMAGED`, `VERSION_SKEW`. */
+  read(): LogEnd {
     const content = this.#file.read()
-    this.#noted = content === undefined ? 0 : new ByteReader(content).u53()
+    if (content === undefined) return this.#noted
+    const reader = new ByteReader(content)
+    // Format 1 had no sequence.
+    this.#noted = { segment: reader.u53(), sequence: reader.remaining > 0 ? reader.u53() : 0 }
     return this.#noted
   }
 
-  /** Notes that the disk has confirmed something in this segment. It may lag: of what comes while it writes, the last counts. */
-  note(segment: number, done: Done): void {
-    if (segment <= this.#noted || this.#isNoting) return
-    this.#isNoting = true
-    this.#replace(segment, (error) => {
-      this.#isNoting = false
-      if (error === undefined) this.#noted = segment
-      done(error)
-    })
+  /** Notes that the log has come to another segment. It may lag: of what comes while it writes, the last counts. */
+  note(end: LogEnd, done: Done): void {
+    if (end.segment > this.#noted.segment && !this.#isNoting) this.#note(end, done)
   }
 
-  #replace(segment: number, done: Done): void {
-    const writer = new ByteWriter(8)
-    writer.u53(segment)
-    this.#file.replace(writer.take(), done)
+  /** Notes where a log ends that is being closed. */
+  conclude(end: LogEnd, done: Done): void {
+    if (this.#isNoting) this.#next = () => this.#note(end, done)
+    else this.#note(end, done)
+  }
+
+  #note(end: LogEnd, done: Done): void {
+    this.#isNoting = true
+    const writer = new ByteWriter(16)
+    writer.u53(end.segment)
+    writer.u53(end.sequence)
+    this.#file.replace(writer.take(), (error) => {
+      this.#isNoting = false
+      if (error === undefined) this.#noted = end
+      done(error)
+      const next = this.#next
+      this.#next = undefined
+      next?.()
+    })
   }
 }

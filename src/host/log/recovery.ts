@@ -5,7 +5,7 @@ import type { Disk } from '../port.ts'
 import { REMEDY } from '../remedy.ts'
 import type { LogContent } from './content.ts'
 import { type BatchHeader, type Checksum, SECTOR } from './format.ts'
-import { LogHead } from './head.ts'
+import { type LogEnd, LogHead } from './head.ts'
 import { Replay } from './replay.ts'
 import {
   batchSize,
@@ -68,8 +68,7 @@ export async function recoverLog(
     await breathe?.()
   }
   const log = recovery.finish()
-  const head = new LogHead(disk).read()
-  if ((log.segments.at(-1) ?? 0) < head) throw lost(segmentName(head))
+  recovery.checkEnd(new LogHead(disk).read())
   return { ...log, others: numbers.filter((number) => !log.segments.includes(number)) }
 }
 
@@ -127,6 +126,8 @@ class Recovery {
   /** Where older segments ended that nothing continues; fine unless something in them is missed. */
   #gap: Ending | undefined = undefined
   #torn: TornTail | undefined = undefined
+  /** Where the segment that was read last stopped making sense. */
+  #end: Ending | undefined = undefined
 
   constructor(files: SegmentFiles, cacheBytes: number) {
     this.#files = files
@@ -142,6 +143,7 @@ class Recovery {
     this.#segments.push(begun.number)
     const until = next?.header.segmentFirst ?? Number.POSITIVE_INFINITY
     const offset = this.#readBatches(segment, until)
+    this.#end = { segment, offset }
     if (this.#sequence + 1 === until) return true
     const missed = this.#sequence + 1
     this.#refuseIfConfirmed(segment, offset, until)
@@ -154,6 +156,13 @@ class Recovery {
     if (next.number === begun.number + 1) throw damaged(segment.name, offset)
     this.#gap = { segment, offset }
     return true
+  }
+
+  /** A log that ends before where it was known to end has lost what was confirmed. */
+  checkEnd(head: LogEnd): void {
+    if ((this.#segments.at(-1) ?? 0) < head.segment) throw lost(segmentName(head.segment))
+    if (this.#sequence < head.sequence && this.#end !== undefined)
+      throw damaged(this.#end.segment.name, this.#end.offset)
   }
 
   finish(): Omit<RecoveredLog, 'others'> {

@@ -11,7 +11,7 @@ import { Batch } from './batch.ts'
 import type { LogContent } from './content.ts'
 import { type EntryRange, readEntries } from './entries.ts'
 import { type Checksum, FORMAT_VERSION, isEntry, RECORD, type RecordHead } from './format.ts'
-import { LogHead } from './head.ts'
+import { type LogEnd, LogHead } from './head.ts'
 import { type RecoveredLog, recoverLog, type TornTail } from './recovery.ts'
 import { encodeCheckpoint } from './replay.ts'
 import { type Segment, Segments } from './segments.ts'
@@ -114,8 +114,13 @@ class WriteAheadLog implements LogDevice {
     })
     this.#staged.clear()
     this.#synced = this.#sequence
-    await settled((done) => this.#head.note(this.#segments.current.number, done))
+    await settled((done) => this.#head.note(this.#reached, done))
     for (const number of recovered.others) this.#segments.discard(number)
+  }
+
+  /** A marker alone may be lost: nothing is in it. */
+  get #reached(): LogEnd {
+    return { segment: this.#segments.current.number, sequence: this.#isMarked ? this.#synced - 1 : this.#synced }
   }
 
   get isDirty(): boolean {
@@ -172,7 +177,7 @@ class WriteAheadLog implements LogDevice {
       .map(({ id }) => id)
   }
 
-  /** Leaves a last marker, so that the next start can tell damage from a torn tail everywhere. What is only staged is lost. */
+  /** Leaves a last marker, and a note of it, so that the next start can tell damage from a torn tail everywhere. What is only staged is lost. */
   close(done: () => void = () => {}): void {
     if (this.#isClosing) return
     this.#isClosing = true
@@ -257,8 +262,11 @@ class WriteAheadLog implements LogDevice {
 
   #finishClosing(): void {
     const closed = this.#closed
+    if (closed === undefined) return
     this.#closed = undefined
-    closed?.()
+    // What was not synced may be gone after all.
+    if (this.#failure !== undefined || this.#durability === 'os') closed()
+    else this.#head.conclude(this.#reached, closed)
   }
 
   #settle(free: readonly Segment[]): void {
@@ -273,7 +281,7 @@ class WriteAheadLog implements LogDevice {
 
   /** A note that fails is a disk that fails: the next commit says so. */
   #noteHead(): void {
-    this.#head.note(this.#segments.current.number, (error) => {
+    this.#head.note(this.#reached, (error) => {
       this.#failure ??= error
     })
   }
