@@ -89,9 +89,9 @@ function checkSight(
 ): string[] {
   if (made === undefined) return [`nobody made ${content}`]
   if (made.outcome === 'failed') return [`${content} came although it had failed`]
-  const over = deletions.find(
-    (each) => each.outcome === 'ok' && made.returnedAt < each.invokedAt && each.returnedAt < since,
-  )
+  // What got no answer may still be made after the deletion.
+  const madeAt = made.outcome === 'ok' ? made.returnedAt : Number.POSITIVE_INFINITY
+  const over = deletions.find((each) => each.outcome === 'ok' && madeAt < each.invokedAt && each.returnedAt < since)
   if (over !== undefined) return [`${content} came at ${at.toFixed(1)}, deleted at ${over.returnedAt.toFixed(1)}`]
   const under = deletions.find((each) => each.outcome === 'ok' && at < each.invokedAt && each.returnedAt < askedAt)
   if (under === undefined || end !== 'kept' || !Number.isFinite(askedAt)) return []

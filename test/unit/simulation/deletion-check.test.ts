@@ -52,6 +52,10 @@ describe('what keeps the promises of a deletion', () => {
       [made(), sight({ at: 120, askedAt: 130, end: 'refused' }), deletion({ count: 1 })],
     ],
     ['a deletion that may still come', [lost, deletion({ outcome: 'unknown', returnedAt: Number.POSITIVE_INFINITY })]],
+    [
+      'a message that got no answer, and was made after the deletion',
+      [made({ outcome: 'unknown' }), deletion(), sight({ since: 120, at: 130, askedAt: 140 })],
+    ],
     ['rules that somebody has said since', [made(), sight({ leaseMs: 1503 }), reader(1503, 16)]],
     ['default rules after a deletion', [made(), sight({ leaseMs: DEFAULT_MS }), deletion()]],
   ]
