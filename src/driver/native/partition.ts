@@ -91,8 +91,9 @@ export class PartitionReader implements StreamHandler {
   readonly #place: PartitionPlace
   readonly #ports: WatchPorts
   readonly #handler: BatchHandler
-  readonly #stream: ShardStream
+  readonly #router: Router
   readonly #controller = new AbortController()
+  #stream: ShardStream | undefined
   #next: number
   #untaken = 0
   /** The newest batch, while nobody has taken it: whoever is behind is given what waits together, and not as it came. */
@@ -105,14 +106,17 @@ export class PartitionReader implements StreamHandler {
     this.#next = place.offset
     this.#ports = ports
     this.#handler = handler
-    this.#stream = new ShardStream({ operation: OPERATION.subscribe, group: place.group }, router, ports, this)
+    this.#router = router
   }
 
   get lostSignal(): AbortSignal {
     return this.#controller.signal
   }
 
+  /** Also after it was stopped: then it reads on after what it has. */
   begin(): void {
+    const place = { operation: OPERATION.subscribe, group: this.#place.group }
+    this.#stream = new ShardStream(place, this.#router, this.#ports, this)
     this.#stream.begin()
   }
 
@@ -170,7 +174,7 @@ export class PartitionReader implements StreamHandler {
   taken(batch: Batch): void {
     if (this.#newest === batch) this.#newest = undefined
     this.#untaken -= batch.bytes
-    this.#stream.credit(batch.bytes)
+    this.#stream?.credit(batch.bytes)
   }
 
   commit(batch: Batch, options: CallOptions): Promise<void> {
@@ -179,12 +183,12 @@ export class PartitionReader implements StreamHandler {
 
   /** Nothing more is read; what was taken may still be committed. */
   stop(): void {
-    this.#stream.end()
+    this.#stream?.end()
   }
 
   /** It belongs to somebody else. */
   lose(): void {
-    this.#stream.end()
+    this.#stream?.end()
     const message = `partition ${this.partition} of '${this.topic}' belongs to another member`
     if (!this.lostSignal.aborted) this.#controller.abort(new TroupeError('LEASE_LOST', message))
   }

@@ -282,16 +282,21 @@ export class Member implements Spring, BatchHandler {
     this.#generation = state.generation
     for (const [partition, { owner, yielding, committed }] of state.partitions.entries()) {
       const owned = this.#owned.get(partition)
-      if (owner === lease.id && owned === undefined) await this.#take(partition, committed)
-      else if (yielding === lease.id && owned !== undefined && !owned.isYielding) {
+      if (owner === lease.id) {
+        if (owned === undefined) await this.#take(partition, committed)
+        else if (owned.isYielding) {
+          // Whom it was for has gone before it was yielded.
+          owned.isYielding = false
+          owned.reader.begin()
+        }
+      } else if (yielding === lease.id && owned !== undefined && !owned.isYielding) {
         owned.isYielding = true
         owned.reader.stop()
-      } else if (owner !== lease.id && yielding !== lease.id) this.#lose(partition)
+      } else if (yielding !== lease.id) this.#lose(partition)
     }
-    const isYielding = state.partitions.some(({ yielding }) => yielding === lease.id)
-    if (!isYielding) return
-    const { clock, scheduler } = this.#parts.ports
     this.#grace?.cancel()
+    if (!state.partitions.some(({ yielding }) => yielding === lease.id)) return
+    const { clock, scheduler } = this.#parts.ports
     this.#grace = scheduler.at(clock.now() + GRACE_MS, () => this.#yieldWhatIsDone(true))
     this.#yieldWhatIsDone(false)
   }
