@@ -18,6 +18,7 @@ import { Computer } from './computer.ts'
 import { Coverage } from './coverage.ts'
 import { EventQueue } from './event-queue.ts'
 import { Invariants } from './invariants.ts'
+import type { Election } from './ledger.ts'
 import type { Victim } from './nemesis.ts'
 import { SimulatedNetwork } from './network.ts'
 import type { Scenario } from './scenario.ts'
@@ -69,7 +70,7 @@ export class SimulatedCluster implements Victim {
     this.queue = new EventQueue()
     this.trace = new Trace(this.queue, print)
     this.coverage = new Coverage()
-    this.#invariants = new Invariants(this.coverage)
+    this.#invariants = new Invariants(this.coverage, this.queue)
     const { queue, trace } = this
     this.network = new SimulatedNetwork(scenario.network, { queue, trace, random: this.#random.fork() })
     this.network.onSend((from, to, frame) => {
@@ -81,6 +82,10 @@ export class SimulatedCluster implements Victim {
 
   get nodes(): readonly NodeId[] {
     return [...this.#sites.keys()]
+  }
+
+  get elections(): readonly Election[] {
+    return this.#invariants.elections
   }
 
   start(): void {

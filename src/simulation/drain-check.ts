@@ -1,6 +1,8 @@
 /** A history of workers is what their handlers did and what their drains said; checking it finds every message that a drain cost, and every wrong word. */
 
+import type { GroupId } from '../base/identity.ts'
 import type { Millis } from '../base/time.ts'
+import type { Election } from './ledger.ts'
 
 export interface JobRecord {
   readonly type: 'job'
@@ -13,6 +15,8 @@ export interface RunRecord {
   readonly type: 'run'
   readonly worker: string
   readonly content: string
+  /** Of the message's shard. */
+  readonly group: GroupId
   readonly attempt: number
   readonly at: Millis
   /** When the handler returned; Infinity while it has not. */
@@ -40,8 +44,11 @@ const TOLERANCE = 0.9
 /** Besides what handlers may take: for what goes back. */
 const WORD_MS: Millis = 1000
 
-/** Every promise that was broken, as a sentence. Expects that the queue was empty at the end. */
-export function checkDrains(history: readonly DrainEvent[], isQuiet: boolean): readonly string[] {
+/** A consumer learns within this that the leader is another one, and an acknowledgement arrives. */
+const ON_ITS_WAY_MS: Millis = 1000
+
+/** Every promise that was broken, as a sentence. Expects that the queue was empty at the end. Elections are told where nothing fails: there more is promised. */
+export function checkDrains(history: readonly DrainEvent[], elections?: readonly Election[]): readonly string[] {
   const runs = history.filter((event) => event.type === 'run')
   const drains = history.filter((event) => event.type === 'drain')
   const jobs = history.filter((event) => event.type === 'job')
@@ -51,10 +58,10 @@ export function checkDrains(history: readonly DrainEvent[], isQuiet: boolean): r
       checkDrain(
         drain,
         runs.filter(({ worker }) => worker === drain.worker),
-        isQuiet,
+        elections !== undefined,
       ),
     ),
-    ...(isQuiet ? checkCosts(runs, drains) : []),
+    ...(elections === undefined ? [] : checkCosts(runs, drains, elections)),
   ]
 }
 
@@ -88,8 +95,12 @@ function checkDrain(drain: DrainRecord, runs: readonly RunRecord[], isQuiet: boo
   return broken
 }
 
-/** Where nothing fails, a message comes again only when a drain abandoned its handler, and that is no attempt. */
-function checkCosts(runs: readonly RunRecord[], drains: readonly DrainRecord[]): string[] {
+/** Where nothing fails, a message comes again only when a drain abandoned its handler or its leader was replaced, and that is no attempt. */
+function checkCosts(
+  runs: readonly RunRecord[],
+  drains: readonly DrainRecord[],
+  elections: readonly Election[],
+): string[] {
   const ends = new Map(drains.map(({ worker, returnedAt }) => [worker, returnedAt]))
   const last = new Map<string, RunRecord>()
   return runs.flatMap((run) => {
@@ -98,6 +109,13 @@ function checkCosts(runs: readonly RunRecord[], drains: readonly DrainRecord[]):
     last.set(content, run)
     if (attempt > 1) return [`${content} came as attempt ${attempt}, and none had failed`]
     if (before === undefined || before.returnedAt > (ends.get(before.worker) ?? Number.POSITIVE_INFINITY)) return []
+    if (elections.some((election) => hasCost(election, before, run))) return []
     return [`${content} came again to ${run.worker} although ${before.worker} had finished it`]
   })
+}
+
+/** Leaderships move without faults, too, towards the nodes that should have them; leases stay behind, also one whose acknowledgement is on its way. */
+function hasCost({ group, at }: Election, before: RunRecord, run: RunRecord): boolean {
+  if (group !== run.group || at > run.at) return false
+  return at >= before.at - ON_ITS_WAY_MS && at <= before.returnedAt + ON_ITS_WAY_MS
 }

@@ -1,5 +1,6 @@
 /** The drain workload has workers that drain and come again, with handlers that may take longer than the drain. */
 
+import { type GroupId, META_GROUP } from '../base/identity.ts'
 import type { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
 import { defineQueue } from '../message/queue.ts'
@@ -35,7 +36,7 @@ interface Log {
   isAudited: boolean
 }
 
-export function drainWorkload({ scenario, random, coverage }: WorkloadPorts): Workload {
+export function drainWorkload({ scenario, random, coverage, elections }: WorkloadPorts): Workload {
   const shape = drawShape(random)
   const log: Log = { events: [], coverage, working: new Set(), isAudited: false }
   const make = (context: ProgramContext, number: number, troupe: Troupe): Promise<unknown> =>
@@ -48,7 +49,7 @@ export function drainWorkload({ scenario, random, coverage }: WorkloadPorts): Wo
     ],
     needsAll: true,
     isDone: () => log.isAudited,
-    judge: () => checkDrains(log.events, scenario.faults.length === 0),
+    judge: () => checkDrains(log.events, scenario.faults.length === 0 ? elections : undefined),
     history: log.events,
   }
 }
@@ -95,11 +96,12 @@ async function workAndDrain(name: string, { troupe, context, shape, log }: Parts
   const { random, sleep, now } = context
   const { concurrency, prefetch, timeoutMs } = shape
   const worker = troupe.queue(jobs).work(
-    async ({ value, attempt: count }) => {
+    async ({ id, value, attempt: count }) => {
       const run: RunRecord = {
         type: 'run',
         worker: name,
         content: value,
+        group: groupOf(id),
         attempt: count,
         at: now(),
         returnedAt: Number.POSITIVE_INFINITY,
@@ -128,6 +130,11 @@ async function workAndDrain(name: string, { troupe, context, shape, log }: Parts
   record.returnedAt = now()
   if (released > 0) log.coverage.reached('drain-released')
   if (abandoned > 0) log.coverage.reached('drain-abandoned')
+}
+
+/** A message's id begins with its shard; a new cluster has its shards in the groups behind the meta group. */
+function groupOf(id: string): GroupId {
+  return (META_GROUP + 1 + Number.parseInt(id, 10)) as GroupId
 }
 
 function auditorOf(log: Log): Program {

@@ -2,6 +2,7 @@
 
 import { ByteReader } from '../base/bytes.ts'
 import type { GroupId, NodeId } from '../base/identity.ts'
+import type { Clock } from '../base/time.ts'
 import type { Group } from '../cluster/group.ts'
 import type { ClusterNode } from '../cluster/node.ts'
 import type { Piece } from '../machine/pieces.ts'
@@ -10,7 +11,7 @@ import type { RaftMessage, Role } from '../protocol/raft/message.ts'
 import { readGroupMessage } from '../wire/envelope.ts'
 import { FRAME } from '../wire/request.ts'
 import type { Coverage } from './coverage.ts'
-import { Ledger, type LedgerReplica, Violation } from './ledger.ts'
+import { type Election, Ledger, type LedgerReplica, Violation } from './ledger.ts'
 import type { Durable, WatchedLog } from './watched-log.ts'
 
 /** A node that runs. */
@@ -37,7 +38,10 @@ const DIGEST_EVERY = 16
 const CHECK_EVERY = 16
 
 export class Invariants {
+  /** In the order in which they happened. */
+  readonly elections: Election[] = []
   readonly #coverage: Coverage
+  readonly #clock: Clock
   readonly #ledgers = new Map<GroupId, Ledger>()
   readonly #seen = new Map<Group, Seen>()
   /** What each node had on disk when it was last running. */
@@ -47,8 +51,9 @@ export class Invariants {
   readonly #running = new Map<NodeId, Inspected>()
   readonly #damaged = new Set<NodeId>()
 
-  constructor(coverage: Coverage) {
+  constructor(coverage: Coverage, clock: Clock) {
     this.#coverage = coverage
+    this.#clock = clock
   }
 
   /** What the disk confirmed before a crash must be there after it. */
@@ -159,6 +164,7 @@ export class Invariants {
 
   #leads(ledger: Ledger, replica: LedgerReplica): void {
     ledger.leads(replica)
+    this.elections.push({ group: ledger.group, at: this.#clock.now() })
     ledger.voted(replica.node, replica.term, replica.node)
     for (const { id, node } of this.#running.values()) {
       const other = node.groups.get(ledger.group)

@@ -1,6 +1,7 @@
 /** A ledger holds what has ever been true of one group, so that no replica can contradict it later. */
 
 import type { GroupId, NodeId } from '../base/identity.ts'
+import type { Millis } from '../base/time.ts'
 import type { LogIndex, LogPosition, Term } from '../protocol/core.ts'
 import type { Coverage } from './coverage.ts'
 
@@ -14,6 +15,12 @@ export function describeFailure(failure: unknown): string | undefined {
   if (failure === undefined || failure instanceof Violation) return failure?.message
   if (failure instanceof Error) return failure.stack ?? failure.message
   return typeof failure === 'string' ? failure : JSON.stringify(failure)
+}
+
+/** A replica has become the leader of its group. */
+export interface Election {
+  readonly group: GroupId
+  readonly at: Millis
 }
 
 interface Decision {

@@ -102,8 +102,8 @@ export async function simulateWorkload(options: WorkloadOptions): Promise<Worklo
   const random = new SeededRandom(options.seed)
   const scenario = adapt(drawScenario(options.seed, options, random.fork()), options, random.fork())
   const cluster = new SimulatedCluster(scenario, options.print)
-  const { queue, coverage, trace } = cluster
-  const workload = MAKERS[options.workload]({ scenario, coverage, random: random.fork() })
+  const { queue, coverage, trace, elections } = cluster
+  const workload = MAKERS[options.workload]({ scenario, coverage, elections, random: random.fork() })
   const programs = new Programs(cluster, workload.programs)
   const nemesis = new Nemesis(cluster, scenario, { queue, trace, coverage, random: random.fork() })
   const programNemesis = new ProgramNemesis(programs, scenario, { queue, random: random.fork() })

@@ -3,6 +3,7 @@
 import type { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
 import type { Coverage } from './coverage.ts'
+import type { Election } from './ledger.ts'
 import type { LinkQuality } from './link.ts'
 import type { Program } from './program.ts'
 import type { Scenario } from './scenario.ts'
@@ -28,4 +29,6 @@ export interface WorkloadPorts {
   readonly scenario: Scenario
   readonly random: SeededRandom
   readonly coverage: Coverage
+  /** All until now. */
+  readonly elections: readonly Election[]
 }

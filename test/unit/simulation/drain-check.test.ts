@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { GroupId } from '../../../src/base/identity.ts'
 import {
   checkDrains,
   type DrainEvent,
@@ -6,12 +7,16 @@ import {
   type JobRecord,
   type RunRecord,
 } from '../../../src/simulation/drain-check.ts'
+import type { Election } from '../../../src/simulation/ledger.ts'
 
+const shard = 1 as GroupId
+const other = 2 as GroupId
 const job = (more: Partial<JobRecord> = {}): JobRecord => ({ type: 'job', content: 'a', outcome: 'ok', ...more })
 const run = (at: number, returnedAt: number, more: Partial<RunRecord> = {}): RunRecord => ({
   type: 'run',
   worker: 'w',
   content: 'a',
+  group: shard,
   attempt: 1,
   at,
   returnedAt,
@@ -28,7 +33,7 @@ const drain = (more: Partial<DrainRecord> = {}): DrainRecord => ({
   abandoned: 0,
   ...more,
 })
-const check = (...history: readonly DrainEvent[]): string => checkDrains(history, true).join('\n')
+const check = (...history: readonly DrainEvent[]): string => checkDrains(history, []).join('\n')
 const endless = Number.POSITIVE_INFINITY
 const cut = drain({ returnedAt: 150, abandoned: 1 })
 
@@ -59,4 +64,36 @@ describe('what breaks a promise of a drain', () => {
     ['an attempt that the drain costs', /came as attempt 2/, [job(), run(10, 300), cut, { ...again, attempt: 2 }]],
   ]
   test.each(cases)('%s', (_, broken, history) => expect(check(...history)).toMatch(broken))
+})
+
+describe('a message that comes again although its handler had finished', () => {
+  const history = [job(), run(5000, 5100), run(9000, 9010)]
+  const checkWith = (...elections: readonly Election[]): string => checkDrains(history, elections).join('\n')
+
+  test('is explained by a new leader of its shard, for the leases stay behind', () => {
+    expect(checkWith({ group: shard, at: 5050 })).toBe('')
+  })
+
+  test('is explained by a new leader that came while the acknowledgement was on its way', () => {
+    expect(checkWith({ group: shard, at: 5110 })).toBe('')
+  })
+
+  const excuses: readonly (readonly [string, Election])[] = [
+    ['long before', { group: shard, at: 1000 }],
+    ['long after it was acknowledged', { group: shard, at: 8000 }],
+    ['in another shard', { group: other, at: 5050 }],
+  ]
+  test.each(excuses)('is not explained by a new leader %s', (_, election) => {
+    expect(checkWith(election)).toMatch(/came again to w although w had finished it/)
+  })
+
+  test('is not explained by a new leader after it had come again', () => {
+    const soon = [job(), run(5000, 5100), run(5200, 5210)]
+    expect(checkDrains(soon, [{ group: shard, at: 5205 }]).join('\n')).toMatch(/came again to w/)
+  })
+
+  test('is no attempt, new leader or not', () => {
+    const counted = [job(), run(5000, 5100), run(5200, 5210, { attempt: 2 })]
+    expect(checkDrains(counted, [{ group: shard, at: 5110 }]).join('\n')).toMatch(/came as attempt 2/)
+  })
 })
