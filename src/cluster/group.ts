@@ -67,6 +67,7 @@ const APPLY_BYTES = 256 * 1024
 /** In the place of an index: not placed yet. */
 const UNPLACED: LogIndex = Number.POSITIVE_INFINITY
 const RESTORING_MESSAGE = 'this replica is still reading its snapshot'
+const OVERLOADED_READS_MESSAGE = 'too many reads of this shard wait for their majority; slow down and try again'
 const OVERLOADED_MESSAGE = 'too many writes of this shard wait for their majority; slow down and try again'
 
 export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftWrite, RaftEvent> {
@@ -203,8 +204,8 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
    */
   read(source: Source, { id, operation, bytes }: Request): void {
     if (operation === OPERATION.keepAlive) readLeases(bytes)
-    this.#reads.add({ source, id, operation, bytes })
-    this.#touch()
+    if (this.#reads.add({ source, id, operation, bytes })) this.#touch()
+    else source.reply(id, REPLY.refused, refusal('OVERLOADED', OVERLOADED_READS_MESSAGE))
   }
 
   /** Answers a query from this replica as it is, unless it is older than `ageLimit`. */

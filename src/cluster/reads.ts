@@ -10,6 +10,10 @@ export interface Read {
   readonly bytes: Uint8Array
 }
 
+/** Bytes of reads that may wait at one replica, each with what it takes besides its own. */
+export const WAITING_READ_BYTES: number = 32 * 2 ** 20
+const READ_OVERHEAD_BYTES = 128
+
 interface Indexed {
   readonly index: LogIndex
   readonly reads: readonly Read[]
@@ -19,9 +23,14 @@ export class Reads {
   #gathering: Read[] = []
   readonly #submitted = new Map<number, readonly Read[]>()
   #waiting: Indexed[] = []
+  #bytes = 0
 
-  add(read: Read): void {
+  /** False when too much waits. */
+  add(read: Read): boolean {
+    if (this.#bytes > WAITING_READ_BYTES) return false
+    this.#bytes += sizeOf(read)
     this.#gathering.push(read)
+    return true
   }
 
   /** Whether reads wait for something to be applied. */
@@ -49,6 +58,7 @@ export class Reads {
   refused(number: number): readonly Read[] | undefined {
     const reads = this.#submitted.get(number)
     this.#submitted.delete(number)
+    for (const read of reads ?? []) this.#bytes -= sizeOf(read)
     return reads
   }
 
@@ -58,8 +68,17 @@ export class Reads {
     const still: Indexed[] = []
     for (const indexed of this.#waiting) {
       if (indexed.index > index) still.push(indexed)
-      else for (const read of indexed.reads) answer(read)
+      else for (const read of indexed.reads) this.#answer(read, answer)
     }
     this.#waiting = still
   }
+
+  #answer(read: Read, answer: (read: Read) => void): void {
+    this.#bytes -= sizeOf(read)
+    answer(read)
+  }
+}
+
+function sizeOf({ bytes }: Read): number {
+  return READ_OVERHEAD_BYTES + bytes.length
 }
