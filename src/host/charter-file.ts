@@ -1,12 +1,10 @@
 /** The charter file is where a node keeps what it has agreed about its cluster. */
 
-import type { Disk } from './port.ts'
+import type { Disk, Done } from './port.ts'
 import { SealedFile } from './sealed-file.ts'
 
 const REMEDY =
   'Nothing was changed. Put it back from a copy, or remove it: the other members, when `join` names one that serves, tell what it held.'
-
-type Done = (error: Error | undefined) => void
 
 /** Replaces the charter one at a time; of what waits, only the newest is written. */
 export class CharterFile {

@@ -8,6 +8,7 @@ import { segmentNumbers } from './log/segments.ts'
 import type { Disk } from './port.ts'
 import { REMEDY } from './remedy.ts'
 import { SealedFile } from './sealed-file.ts'
+import { settled } from './settled.ts'
 
 /**
  * Raised with every change that makes older logs or snapshots mean something else, whichever part of them it is in.
@@ -44,16 +45,10 @@ export function readIdentity(disk: Disk): Identity | undefined {
 export async function claimDirectory(disk: Disk, owner: Omit<Identity, 'generation'>): Promise<Identity> {
   const previous = readIdentity(disk)
   if (previous !== undefined) checkOwner(previous, owner)
-  else await written((done) => new LogHead(disk).begin(done))
+  else await settled((done) => new LogHead(disk).begin(done))
   const identity = { cluster: owner.cluster, node: owner.node, generation: (previous?.generation ?? 0) + 1 }
-  await written((done) => identityFile(disk).replace(encode(identity), done))
+  await settled((done) => identityFile(disk).replace(encode(identity), done))
   return identity
-}
-
-function written(write: (done: (error: Error | undefined) => void) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    write((error) => (error === undefined ? resolve() : reject(error)))
-  })
 }
 
 /** Every claimed directory has this file. */

@@ -2,10 +2,8 @@
 
 import type { GroupId } from '../base/identity.ts'
 import { MemoryPieces, type Piece, type PieceStore } from '../machine/pieces.ts'
-import type { Disk, DiskFile } from './port.ts'
+import type { Disk, DiskFile, Done } from './port.ts'
 import { refusalOf } from './refusal.ts'
-
-type Done = (error: Error | undefined) => void
 
 /** The piece stores of all groups of a node. */
 export interface PieceStores {

@@ -2,6 +2,9 @@
 
 import type { NodeId } from '../base/identity.ts'
 
+/** Told how something on a disk has ended: undefined is success. */
+export type Done = (error: Error | undefined) => void
+
 /**
  * The files of one node's data directory. Every method throws a `TroupeError` (`DISK_FAILED`, `DIRECTORY_UNUSABLE`) when
  * the device refuses. Names are plain file names; there are no subdirectories.
@@ -22,7 +25,7 @@ export interface Disk {
   /** Makes creations, renames and removals durable. */
   syncDirectory(): void
   /** Prepares a file of zeros in the background, so that a later `open` of a name it is renamed to finds allocated blocks, and makes its name durable. A file that is already there with this size keeps what it holds. */
-  prepare(name: string, bytes: number, ready: (error: Error | undefined) => void): void
+  prepare(name: string, bytes: number, ready: Done): void
   /** CRC-32 (IEEE 802.3), by the fastest means at hand. */
   crc32(bytes: Uint8Array, seed?: number): number
 }
@@ -37,7 +40,7 @@ export interface DiskFile {
    * Calls `done` once all writes before this call are on stable storage, in a later turn or within this call. After an
    * error the file is unusable: what it holds is unknown, and a retry would lie.
    */
-  sync(done: (error: Error | undefined) => void): void
+  sync(done: Done): void
   /** Cuts or extends the file; durable after the next `sync`. */
   truncate(bytes: number): void
   close(): void

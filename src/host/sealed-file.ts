@@ -1,7 +1,7 @@
 /** A sealed file is a small file that is replaced whole and checked whole. */
 
 import { TroupeError } from '../base/error.ts'
-import type { Disk } from './port.ts'
+import type { Disk, Done } from './port.ts'
 import { refusalOf } from './refusal.ts'
 import { REMEDY } from './remedy.ts'
 
@@ -43,7 +43,7 @@ export class SealedFile {
   }
 
   /** Makes this the content, durably and atomically: after a crash it is the old or the new one. */
-  replace(content: Uint8Array, done: (error: Error | undefined) => void): void {
+  replace(content: Uint8Array, done: Done): void {
     const fresh = `${this.#kind.name}.new`
     const refusal = refusalOf(() => {
       const file = this.#disk.open(fresh, 0)

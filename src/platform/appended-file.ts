@@ -1,7 +1,7 @@
 /** An appended file is written from front to back in whole pages: directly while the disk is quick, through the operating system's cache while it is not. */
 
 import { assert } from '../base/assert.ts'
-import type { DiskFile } from '../host/port.ts'
+import type { DiskFile, Done } from '../host/port.ts'
 import { type DirectFile, PAGE_BYTES } from './direct-file.ts'
 import { diskFailed } from './disk-error.ts'
 import type { Syncs } from './syncs.ts'
@@ -48,7 +48,7 @@ export class AppendedFile implements DiskFile {
     }
   }
 
-  sync(done: (error: Error | undefined) => void): void {
+  sync(done: Done): void {
     if (!this.#isCached) {
       done(undefined)
       return

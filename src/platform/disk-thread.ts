@@ -1,8 +1,7 @@
 /** A disk thread waits for the disk in the place of the engine, which meanwhile goes on listening to its peers. */
 
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
-
-type Done = (error: Error | undefined) => void
+import type { Done } from '../host/port.ts'
 
 interface ThreadData {
   /** [number of the latest request, its file descriptor] */

@@ -18,7 +18,7 @@ import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { assert } from '../base/assert.ts'
-import type { Disk, DiskFile } from '../host/port.ts'
+import type { Disk, DiskFile, Done } from '../host/port.ts'
 import { AppendedFile } from './appended-file.ts'
 import { allocatePages, DIRECT, DirectFile, isRefused } from './direct-file.ts'
 import { DirectoryLock, isLockFile } from './directory-lock.ts'
@@ -34,8 +34,6 @@ export interface DiskOptions {
    */
   readonly sync?: SyncPlace
 }
-
-type Done = (error: Error | undefined) => void
 
 const MEBIBYTE = 1024 * 1024
 

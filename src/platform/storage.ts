@@ -14,6 +14,7 @@ import { MemoryPieceStores, PieceFiles, type PieceStores } from '../host/piece-f
 import type { Disk } from '../host/port.ts'
 import { REMEDY } from '../host/remedy.ts'
 import { SealedFile } from '../host/sealed-file.ts'
+import { settled } from '../host/settled.ts'
 import { MemorySnapshots } from '../host/snapshot/memory-snapshots.ts'
 import { SnapshotFiles } from '../host/snapshot/snapshot-files.ts'
 import { type DirectoryDisk, openDirectory } from './disk.ts'
@@ -121,9 +122,7 @@ async function directoryName(disk: Disk, isNew: boolean): Promise<string> {
     })
   }
   const name = randomName(16)
-  await new Promise<void>((resolve, reject) => {
-    file.replace(new TextEncoder().encode(name), (error) => (error === undefined ? resolve() : reject(error)))
-  })
+  await settled((done) => file.replace(new TextEncoder().encode(name), done))
   return name
 }
 

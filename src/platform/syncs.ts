@@ -1,6 +1,7 @@
 /** A sync waits for the disk in the thread that asks for it while the disk is quick, and in another one while it is not. */
 
 import { fdatasyncSync } from 'node:fs'
+import type { Done } from '../host/port.ts'
 import { DiskThreads } from './disk-thread.ts'
 
 /** `'engine'` is the calling thread. */
@@ -12,8 +13,6 @@ const SLOW_MS = 50
 const SLOW_FOR = 20
 /** More than this is not waited for in the calling thread, however quick the disk was so far. */
 const LITTLE_BYTES = 1024 * 1024
-
-type Done = (error: Error | undefined) => void
 
 /** Decides where each wait for the disk takes place, by how long the last ones took. */
 export class Syncs {

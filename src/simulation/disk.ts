@@ -5,7 +5,7 @@ import { crc32 } from '../base/crc.ts'
 import { isTroupeError, TroupeError } from '../base/error.ts'
 import type { Random } from '../base/random.ts'
 import type { Clock, Millis, Scheduler } from '../base/time.ts'
-import type { Disk, DiskFile } from '../host/port.ts'
+import type { Disk, DiskFile, Done } from '../host/port.ts'
 
 export type DiskOperation =
   | 'list'
@@ -37,8 +37,6 @@ export interface VirtualDiskTime {
   /** How long the next sync takes. */
   readonly syncMillis: () => Millis
 }
-
-type Done = (error: Error | undefined) => void
 
 const SECTOR = 512
 const PAGE = 4096

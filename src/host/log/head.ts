@@ -1,10 +1,8 @@
 /** The head of a log is how far it is known to reach, noted beside it: a log that lost its end looks whole. */
 
 import { ByteReader, ByteWriter } from '../../base/bytes.ts'
-import type { Disk } from '../port.ts'
+import type { Disk, Done } from '../port.ts'
 import { SealedFile } from '../sealed-file.ts'
-
-type Done = (error: Error | undefined) => void
 
 /** What the disk has confirmed: the newest segment that holds any of it, and the last batch; 0 before there is one. */
 export interface LogEnd {

@@ -5,8 +5,9 @@ import type { GroupId } from '../../base/identity.ts'
 import type { LogIndex, LogPosition } from '../../protocol/core.ts'
 import type { Entry, RaftWrite } from '../../protocol/raft/message.ts'
 import type { GroupStart, LogDevice, RecoveredGroup } from '../log-device.ts'
-import type { Disk } from '../port.ts'
+import type { Disk, Done } from '../port.ts'
 import { refusalOf } from '../refusal.ts'
+import { settled } from '../settled.ts'
 import { Batch } from './batch.ts'
 import type { LogContent } from './content.ts'
 import { type EntryRange, readEntries } from './entries.ts'
@@ -34,8 +35,6 @@ export interface LogOptions {
   /** Bytes of segments beyond which, and beyond twice what is still needed, `groupsToCompact` asks for snapshots; default 256 MiB. */
   readonly limitBytes?: number
 }
-
-type Done = (error: Error | undefined) => void
 
 const MEBIBYTE = 1024 * 1024
 
@@ -295,11 +294,5 @@ function syncAll([first, ...others]: readonly Segment[], done: Done): void {
   first.file.sync((error) => {
     if (error === undefined) syncAll(others, done)
     else done(error)
-  })
-}
-
-function settled(start: (done: Done) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    start((error) => (error === undefined ? resolve() : reject(error)))
   })
 }

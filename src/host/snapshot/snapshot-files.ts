@@ -4,7 +4,7 @@ import { assert, required } from '../../base/assert.ts'
 import type { GroupId } from '../../base/identity.ts'
 import type { LogIndex } from '../../protocol/core.ts'
 import type { GroupStart, SnapshotHeader, SnapshotStore, SnapshotWriter, StoredSnapshot } from '../log-device.ts'
-import type { Disk, DiskFile } from '../port.ts'
+import type { Disk, DiskFile, Done } from '../port.ts'
 import { refusalOf } from '../refusal.ts'
 import {
   BLOCK_BYTES,
@@ -20,8 +20,6 @@ import {
   parseName,
   snapshotName,
 } from './format.ts'
-
-type Done = (error: Error | undefined) => void
 
 export class SnapshotFiles implements SnapshotStore {
   readonly #disk: Disk
