@@ -45,6 +45,7 @@ const SCAN_OPTIONS: ReadonlySet<string> = new Set([...READ_OPTIONS, 'prefix', 'f
 const WATCH_OPTIONS: ReadonlySet<string> = new Set(['prefix', 'range', 'from', 'signal', 'onStanding'])
 const RANGE_BOUNDS: ReadonlySet<string> = new Set(['from', 'until'])
 const EVERYTHING: KeyRange = { from: '', until: '' }
+const NEVER: CallEnd = {}
 
 /** What all handles of one Troupe share. */
 export interface HandleParts {
@@ -80,7 +81,7 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
     try {
       checkKey(key)
       checkRead('map.get', options)
-      const end = this.#schema === undefined ? undefined : endOfCall(this.#parts, options)
+      const end = this.#endOfReading(options)
       return this.#store.get(this.name, key, options).then((found) => this.#versioned(key, found, end))
     } catch (error) {
       return Promise.reject(error)
@@ -147,8 +148,7 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
     return mapStream(
       () => this.#store.scan(this.name, range, { ...read, reverse, limit }),
       async ({ key, value, revision }) => {
-        const end = this.#schema === undefined ? undefined : endOfCall(this.#parts, read)
-        return { key, value: await this.#read(key, value, end), revision }
+        return { key, value: await this.#read(key, value, this.#endOfReading(read)), revision }
       },
     )
   }
@@ -188,7 +188,7 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
   #versioned(
     key: string,
     found: StoredValue | Absent,
-    end: CallEnd | undefined,
+    end: CallEnd,
   ): Versioned<Value> | undefined | Promise<Versioned<Value>> {
     if (found.value === undefined) return undefined
     const { revision, receipt } = found
@@ -202,10 +202,14 @@ export class MapHandle<Value, Input> implements TroupeMap<Value, Input> {
     return change.type === 'delete' ? change : { ...change, value: await this.#read(change.key, change.value, end) }
   }
 
-  /** @param end needed where there is a schema, which may take its time */
-  #read(key: string, bytes: Uint8Array, end: CallEnd | undefined): Value | Promise<Value> {
+  /** A schema may take its time; without one nothing waits, and no clock is read. */
+  #endOfReading(options: CallOptions): CallEnd {
+    return this.#schema === undefined ? NEVER : endOfCall(this.#parts, options)
+  }
+
+  #read(key: string, bytes: Uint8Array, end: CallEnd): Value | Promise<Value> {
     const value = this.#codec.decode(bytes)
-    if (this.#schema === undefined || end === undefined) return value as Value
+    if (this.#schema === undefined) return value as Value
     return this.#patiently(validate(this.#schema, value, `the stored value of '${key}'`), end)
   }
 
