@@ -45,7 +45,7 @@ const SCAN_OPTIONS: ReadonlySet<string> = new Set([...READ_OPTIONS, 'prefix', 'f
 const WATCH_OPTIONS: ReadonlySet<string> = new Set(['prefix', 'range', 'from', 'signal', 'onStanding'])
 const RANGE_BOUNDS: ReadonlySet<string> = new Set(['from', 'until'])
 const EVERYTHING: KeyRange = { from: '', until: '' }
-const NEVER: CallEnd = {}
+const NEVER: CallEnd = Object.freeze({})
 
 /** What all handles of one Troupe share. */
 export interface HandleParts {
