@@ -4,11 +4,11 @@ import type { NodeId } from '../base/identity.ts'
 import { type Random, SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
 import { createTroupe, type Troupe } from '../runtime/troupe.ts'
+import { describeFailure } from './check/ledger.ts'
 import { SimulatedCluster } from './cluster.ts'
-import { Computer } from './computer.ts'
-import { describeFailure } from './ledger.ts'
-import { Nemesis } from './nemesis.ts'
+import { Nemesis } from './fault/nemesis.ts'
 import { drawScenario, QUIET, type Scenario, type ScenarioChoice } from './scenario.ts'
+import { Computer } from './world/computer.ts'
 
 /** What an application is told about where it runs. */
 export interface ApplicationContext {

@@ -6,7 +6,7 @@ import type { Millis } from '../base/time.ts'
 import type { Driver } from '../driver/contract.ts'
 import { createTroupe, type Troupe } from '../runtime/troupe.ts'
 import type { SimulatedCluster } from './cluster.ts'
-import { Computer } from './computer.ts'
+import { Computer } from './world/computer.ts'
 
 export interface Program {
   readonly name: string

@@ -3,9 +3,9 @@
 import type { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
 import { DEFAULT_LIMITS } from '../protocol/raft/config.ts'
-import type { LinkQuality } from './link.ts'
-import { PARTITIONS, type PartitionKind } from './partition.ts'
-import type { WorkloadShape } from './register-workload.ts'
+import { PARTITIONS, type PartitionKind } from './fault/partition.ts'
+import type { WorkloadShape } from './workload/register.ts'
+import type { LinkQuality } from './world/link.ts'
 
 export const FAULTS = ['crash', 'power', 'pause', 'partition', 'clock', 'slow-disk', 'failing-disk', 'network'] as const
 /** What happens to programs rather than to nodes. */

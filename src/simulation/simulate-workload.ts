@@ -3,17 +3,12 @@
 import type { NodeId } from '../base/identity.ts'
 import { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
+import { describeFailure, Violation } from './check/ledger.ts'
 import { SimulatedCluster } from './cluster.ts'
 import type { RareState } from './coverage.ts'
-import { deletionWorkload } from './deletion-workload.ts'
-import { drainWorkload } from './drain-workload.ts'
-import { describeFailure, Violation } from './ledger.ts'
-import { lifetimeWorkload } from './lifetime-workload.ts'
-import { lockWorkload } from './lock-workload.ts'
-import { Nemesis } from './nemesis.ts'
+import { Nemesis } from './fault/nemesis.ts'
+import { ProgramNemesis } from './fault/program-nemesis.ts'
 import { Programs } from './program.ts'
-import { ProgramNemesis } from './program-nemesis.ts'
-import { queueWorkload } from './queue-workload.ts'
 import {
   drawScenario,
   type FaultKind,
@@ -23,12 +18,17 @@ import {
   type Scenario,
   type ScenarioChoice,
 } from './scenario.ts'
-import { scheduleWorkload } from './schedule-workload.ts'
-import { shareWorkload } from './share-workload.ts'
-import { topicWorkload } from './topic-workload.ts'
-import { transactionWorkload } from './transaction-workload.ts'
-import { watchWorkload } from './watch-workload.ts'
-import type { Workload, WorkloadPorts } from './workload.ts'
+import { deletionWorkload } from './workload/deletion.ts'
+import { drainWorkload } from './workload/drain.ts'
+import { lifetimeWorkload } from './workload/lifetime.ts'
+import { lockWorkload } from './workload/lock.ts'
+import { queueWorkload } from './workload/queue.ts'
+import { scheduleWorkload } from './workload/schedule.ts'
+import { shareWorkload } from './workload/share.ts'
+import { topicWorkload } from './workload/topic.ts'
+import { transactionWorkload } from './workload/transaction.ts'
+import { watchWorkload } from './workload/watch.ts'
+import type { Workload, WorkloadPorts } from './workload/workload.ts'
 
 /** The workloads besides the registers of `simulate`. */
 export const WORKLOADS = [

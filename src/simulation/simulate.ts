@@ -3,15 +3,15 @@
 import type { NodeId } from '../base/identity.ts'
 import { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
+import { History } from './check/history.ts'
+import { describeFailure } from './check/ledger.ts'
+import { checkLinearizable, type Verdict } from './check/linearizability.ts'
 import { SimulatedCluster } from './cluster.ts'
-import { Computer } from './computer.ts'
 import type { RareState } from './coverage.ts'
-import { History } from './history.ts'
-import { describeFailure } from './ledger.ts'
-import { checkLinearizable, type Verdict } from './linearizability.ts'
-import { Nemesis } from './nemesis.ts'
-import { Client, keysOf } from './register-workload.ts'
+import { Nemesis } from './fault/nemesis.ts'
 import { drawScenario, QUIET, type Scenario, type ScenarioChoice } from './scenario.ts'
+import { Client, keysOf } from './workload/register.ts'
+import { Computer } from './world/computer.ts'
 
 export interface SimulationOptions extends ScenarioChoice {
   /** Decides everything that is not chosen here. */

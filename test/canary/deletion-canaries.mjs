@@ -5,7 +5,7 @@ const options = ['--workload', 'deletion']
 export const DELETION_CANARIES = [
   {
     name: 'forget the last shard when a queue is deleted',
-    file: 'driver/native/queue.js',
+    file: 'driver/native/queue/queue.js',
     find: 'const slices = shards.map(',
     replace: 'const slices = shards.slice(1).map(',
     seeds: 30,
@@ -21,7 +21,7 @@ export const DELETION_CANARIES = [
   },
   {
     name: 'consume by rules that somebody else has said before',
-    file: 'driver/native/queue.js',
+    file: 'driver/native/queue/queue.js',
     find: 'return this.#rules.prepare(queue, { timeout: Number.POSITIVE_INFINITY });',
     replace: 'return this.#router.whenReady({ timeout: Number.POSITIVE_INFINITY });',
     seeds: 30,

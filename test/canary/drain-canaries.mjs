@@ -21,7 +21,7 @@ export const DRAIN_CANARIES = [
   },
   {
     name: 'keep what a worker that ends has not settled',
-    file: 'driver/native/consumption.js',
+    file: 'driver/native/queue/consumption.js',
     find: 'this.#stream.end();',
     replace: '',
     seeds: 20,

@@ -89,10 +89,10 @@ export const QUEUE_CANARIES = [
   },
   {
     name: 'promise the same credit to two nodes',
-    file: 'driver/native/allowance.js',
+    file: 'driver/native/queue/allowance.js',
     find: 'left -= given;',
     replace: '',
-    suite: 'test/unit/driver/native/allowance.test.ts',
+    suite: 'test/unit/driver/native/queue/allowance.test.ts',
   },
   // Attempts, dead letters, delays, deduplication.
   {

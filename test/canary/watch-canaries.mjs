@@ -13,7 +13,7 @@ export const WATCH_CANARIES = [
   },
   {
     name: 'go on with a watch at another node from now on',
-    file: 'driver/native/shard-watch.js',
+    file: 'driver/native/stream/shard-watch.js',
     find: 'this.#through === undefined ? NOW',
     replace: 'this.#backoff !== undefined ? NOW',
     seeds: 20,
@@ -21,7 +21,7 @@ export const WATCH_CANARIES = [
   },
   {
     name: 'say of a watch that it stands before all of its shards say so',
-    file: 'driver/native/watch.js',
+    file: 'driver/native/stream/watch.js',
     find: 'this.#options.signal?.reason);',
     replace: 'this.#options.signal?.reason);\n    #said = queueMicrotask(() => this.#options.onStanding?.());',
     suite: 'test/simulation/standing.test.ts',

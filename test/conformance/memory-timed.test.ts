@@ -6,7 +6,7 @@ import { queueConformance } from '../../src/driver/conformance/queue.ts'
 import { topicConformance } from '../../src/driver/conformance/topic.ts'
 import type { Driver } from '../../src/driver/contract.ts'
 import { memoryDriver } from '../../src/driver/memory/memory.ts'
-import { EventQueue } from '../../src/simulation/event-queue.ts'
+import { EventQueue } from '../../src/simulation/world/event-queue.ts'
 
 const suites = { queue: queueConformance, topic: topicConformance, lease: leaseConformance }
 

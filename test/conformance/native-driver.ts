@@ -2,8 +2,8 @@
 
 import { SeededRandom } from '../../src/base/random.ts'
 import type { Driver } from '../../src/driver/contract.ts'
-import type { Connect } from '../../src/driver/native/links.ts'
 import { nativeDriver } from '../../src/driver/native/native.ts'
+import type { Connect } from '../../src/driver/native/route/links.ts'
 import { RealClock, RealScheduler } from '../../src/platform/clock.ts'
 import type { InlineEngine } from '../../src/platform/inline-engine.ts'
 import { randomSeed } from '../../src/platform/random.ts'

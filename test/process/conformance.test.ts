@@ -1,4 +1,4 @@
-import type { Connect } from '../../src/driver/native/links.ts'
+import type { Connect } from '../../src/driver/native/route/links.ts'
 import { type InlineEngine, startInlineEngine } from '../../src/platform/inline-engine.ts'
 import { connectChannel } from '../../src/platform/tcp-channel.ts'
 import { parseOptions } from '../../src/runtime/options.ts'

@@ -13,9 +13,9 @@ import {
   type Operation,
   type RegisterCall,
   type RegisterReply,
-} from '../../src/simulation/history.ts'
-import type { Verdict } from '../../src/simulation/linearizability.ts'
-import { checkLinearizable } from '../../src/simulation/linearizability.ts'
+} from '../../src/simulation/check/history.ts'
+import type { Verdict } from '../../src/simulation/check/linearizability.ts'
+import { checkLinearizable } from '../../src/simulation/check/linearizability.ts'
 
 const registers = defineMap<string>('registers')
 const ledger = defineMap<number>('ledger')

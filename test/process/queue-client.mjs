@@ -135,7 +135,7 @@ async function consume() {
   const messages = /** @type {import('../../src/index.ts').QueueFacet} */ (driver.queue).consume(work, options)
   try {
     for await (const message of messages) {
-      void handle(/** @type {import('../../src/driver/native/delivered.ts').DeliveredMessage} */ (message))
+      void handle(/** @type {import('../../src/driver/native/queue/delivered.ts').DeliveredMessage} */ (message))
     }
   } catch (error) {
     if (!ending.signal.aborted) throw error
@@ -144,7 +144,7 @@ async function consume() {
 
 /**
  * What it is about to do is written down before anybody else can know of it.
- * @param {import('../../src/driver/native/delivered.ts').DeliveredMessage} message
+ * @param {import('../../src/driver/native/queue/delivered.ts').DeliveredMessage} message
  */
 async function handle(message) {
   const { key, serial } = /** @type {{ key: number, serial: number }} */ (codec.decode(message.payload))

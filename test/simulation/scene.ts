@@ -6,8 +6,8 @@ import type { Millis } from '../../src/base/time.ts'
 import { DEFAULT_LIMITS } from '../../src/protocol/raft/config.ts'
 import { createTroupe, type Troupe } from '../../src/runtime/troupe.ts'
 import { SimulatedCluster } from '../../src/simulation/cluster.ts'
-import { Computer } from '../../src/simulation/computer.ts'
 import { drawScenario, QUIET } from '../../src/simulation/scenario.ts'
+import { Computer } from '../../src/simulation/world/computer.ts'
 
 export interface SceneOptions {
   readonly nodes?: number

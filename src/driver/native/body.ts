@@ -12,8 +12,8 @@ import {
 import { encodeTransaction, type Part } from '../../machine/transaction.ts'
 import { OPERATION } from '../../wire/request.ts'
 import type { Receipt } from '../contract.ts'
-import type { Operation, Verb } from './operation.ts'
-import { refusal } from './record.ts'
+import { refusal } from './map/record.ts'
+import type { Operation, Verb } from './route/operation.ts'
 
 const BUFFER_BYTES = 65_536
 

@@ -13,9 +13,9 @@ import { CHILD_RESULT_LIMIT_BYTES } from '../../machine/queue/flow.ts'
 import { encodePublish, TOPIC_COMMAND } from '../../machine/topic/command.ts'
 import { PARTS_LIMIT, type Part } from '../../machine/transaction.ts'
 import type { CallOptions, Effect, OutgoingMessage, QueueName, TopicName } from '../contract.ts'
-import { parentOf } from './flow-parent.ts'
-import type { RuledQueue } from './queue-rules.ts'
-import type { Router } from './router.ts'
+import { parentOf } from './queue/flow-parent.ts'
+import type { RuledQueue } from './queue/rules.ts'
+import type { Router } from './route/router.ts'
 
 /** What effects need of the facets of queues and topics. */
 export interface EffectPorts {

@@ -13,9 +13,9 @@ import { encodePieceName } from '../../machine/queue/encode.ts'
 import { OPERATION } from '../../wire/request.ts'
 import type { CallOptions, OutgoingMessage, Sent } from '../contract.ts'
 import { ASK, type Bodies } from './body.ts'
-import { Operation, type Verb } from './operation.ts'
-import { refusal } from './record.ts'
-import type { Router } from './router.ts'
+import { refusal } from './map/record.ts'
+import { Operation, type Verb } from './route/operation.ts'
+import type { Router } from './route/router.ts'
 
 /** How payloads are cut. */
 export interface PieceSizes {

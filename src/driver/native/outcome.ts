@@ -6,9 +6,9 @@ import type { SessionId } from '../../base/identity.ts'
 import { decodeCommandReply, encodeResolve, NO_SESSION, RESOLUTIONS } from '../../machine/command.ts'
 import { OPERATION } from '../../wire/request.ts'
 import type { CallOptions, OperationOutcome } from '../contract.ts'
-import { Operation, type Verb } from './operation.ts'
-import { refusal } from './record.ts'
-import type { Router } from './router.ts'
+import { refusal } from './map/record.ts'
+import { Operation, type Verb } from './route/operation.ts'
+import type { Router } from './route/router.ts'
 
 /** Asking twice is harmless, so it needs no session of its own. */
 const ENVELOPE = { session: NO_SESSION, sequence: 0, acknowledged: 0 }

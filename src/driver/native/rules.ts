@@ -5,10 +5,10 @@ import { DEFAULT_TIMEOUT_MS, type Millis } from '../../base/time.ts'
 import { fieldsOf } from '../../machine/differing.ts'
 import type { CallOptions } from '../contract.ts'
 import type { Bodies, Done } from './body.ts'
-import { overloadedError } from './failure.ts'
-import { Operation, type Verb } from './operation.ts'
-import type { Router } from './router.ts'
-import type { WatchPorts } from './shard-watch.ts'
+import { overloadedError } from './route/failure.ts'
+import { Operation, type Verb } from './route/operation.ts'
+import type { Router } from './route/router.ts'
+import type { WatchPorts } from './stream/shard-watch.ts'
 
 interface Known {
   /** The rules object that was given last, which is mostly the same one. */

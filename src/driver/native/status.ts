@@ -5,8 +5,8 @@ import type { NodeStatus } from '../../cluster/status.ts'
 import { OPERATION } from '../../wire/request.ts'
 import type { CallOptions, ClusterStatus } from '../contract.ts'
 import { readJson } from './json.ts'
-import { ANY_NODE, Operation, type Verb } from './operation.ts'
-import type { Router } from './router.ts'
+import { ANY_NODE, Operation, type Verb } from './route/operation.ts'
+import type { Router } from './route/router.ts'
 
 const STATUS: Verb<ClusterStatus> = {
   operation: OPERATION.status,

@@ -12,12 +12,12 @@ import { MemoryLog } from '../../../src/host/log/memory-log.ts'
 import type { SnapshotStore } from '../../../src/host/log-device.ts'
 import { MemoryPieceStores } from '../../../src/host/piece-files.ts'
 import { DEFAULT_LIMITS, DEFAULT_TIMING } from '../../../src/protocol/raft/config.ts'
-import { connectChannels, type SimulatedChannel } from '../../../src/simulation/client-channel.ts'
-import { Computer } from '../../../src/simulation/computer.ts'
-import { EventQueue } from '../../../src/simulation/event-queue.ts'
-import type { LinkQuality } from '../../../src/simulation/link.ts'
-import { SimulatedNetwork } from '../../../src/simulation/network.ts'
 import { Trace } from '../../../src/simulation/trace.ts'
+import { connectChannels, type SimulatedChannel } from '../../../src/simulation/world/client-channel.ts'
+import { Computer } from '../../../src/simulation/world/computer.ts'
+import { EventQueue } from '../../../src/simulation/world/event-queue.ts'
+import type { LinkQuality } from '../../../src/simulation/world/link.ts'
+import { SimulatedNetwork } from '../../../src/simulation/world/network.ts'
 
 const QUALITY: LinkQuality = { mode: 'stream', loss: 0, duplicate: 0, delayMs: [0.2, 0.4], tail: 0, tailMs: 0 }
 

@@ -5,8 +5,8 @@ import type { NodeId } from '../../../src/base/identity.ts'
 import { PieceRepair, type Question } from '../../../src/cluster/piece-repair.ts'
 import { STATUS } from '../../../src/machine/command.ts'
 import type { Piece } from '../../../src/machine/pieces.ts'
-import { Computer } from '../../../src/simulation/computer.ts'
-import { EventQueue } from '../../../src/simulation/event-queue.ts'
+import { Computer } from '../../../src/simulation/world/computer.ts'
+import { EventQueue } from '../../../src/simulation/world/event-queue.ts'
 import { REPLY } from '../../../src/wire/request.ts'
 
 const CONTENT = Uint8Array.of(1, 2, 3)

@@ -9,7 +9,7 @@ import { MapHandle } from '../../../src/data/map-handle.ts'
 import type { StandardSchema } from '../../../src/data/schema.ts'
 import type { Driver, KeyValueFacet } from '../../../src/driver/contract.ts'
 import { memoryDriver } from '../../../src/driver/memory/memory.ts'
-import { EventQueue } from '../../../src/simulation/event-queue.ts'
+import { EventQueue } from '../../../src/simulation/world/event-queue.ts'
 
 const codec = new ValueCodec()
 const ending = new AbortController().signal

@@ -3,7 +3,7 @@ import { isTroupeError } from '../../../src/base/error.ts'
 import { SeededRandom } from '../../../src/base/random.ts'
 import { claimDirectory, readIdentity } from '../../../src/host/data-directory.ts'
 import { SealedFile } from '../../../src/host/sealed-file.ts'
-import { VirtualDisk } from '../../../src/simulation/disk.ts'
+import { VirtualDisk } from '../../../src/simulation/world/disk.ts'
 import { bytes, node, virtualDisk } from './log/scene.ts'
 
 const owner = { cluster: 'c1', node: node('n1') }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { NodeId } from '../../../src/base/identity.ts'
 import { Host, type Hosted } from '../../../src/host/host.ts'
 import type { Core, Ready, Written } from '../../../src/protocol/core.ts'
-import { EventQueue } from '../../../src/simulation/event-queue.ts'
+import { EventQueue } from '../../../src/simulation/world/event-queue.ts'
 
 type Told = Ready<string, string, string, string>
 

@@ -3,7 +3,7 @@ import { crc32 } from '../../../src/base/crc.ts'
 import { TroupeError } from '../../../src/base/error.ts'
 import { SeededRandom } from '../../../src/base/random.ts'
 import { PieceFiles } from '../../../src/host/piece-files.ts'
-import { VirtualDisk } from '../../../src/simulation/disk.ts'
+import { VirtualDisk } from '../../../src/simulation/world/disk.ts'
 import { group } from './log/scene.ts'
 
 function content(length: number, salt = 0): Uint8Array {

@@ -5,7 +5,7 @@ import { SeededRandom } from '../../../src/base/random.ts'
 import type { SnapshotHeader, SnapshotStore } from '../../../src/host/log-device.ts'
 import { MemorySnapshots } from '../../../src/host/snapshot/memory-snapshots.ts'
 import { SnapshotFiles } from '../../../src/host/snapshot/snapshot-files.ts'
-import { VirtualDisk } from '../../../src/simulation/disk.ts'
+import { VirtualDisk } from '../../../src/simulation/world/disk.ts'
 import { bytes, group, virtualDisk } from './log/scene.ts'
 
 const header = (index: number): SnapshotHeader => ({

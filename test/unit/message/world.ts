@@ -4,7 +4,7 @@ import { SeededRandom } from '../../../src/base/random.ts'
 import type { Driver } from '../../../src/driver/contract.ts'
 import { memoryDriver } from '../../../src/driver/memory/memory.ts'
 import { createTroupe, type Troupe } from '../../../src/runtime/troupe.ts'
-import { EventQueue } from '../../../src/simulation/event-queue.ts'
+import { EventQueue } from '../../../src/simulation/world/event-queue.ts'
 
 export interface World {
   readonly troupe: Troupe

@@ -4,7 +4,7 @@ import { defineMap } from '../../../src/data/map.ts'
 import { memoryDriver } from '../../../src/driver/memory/memory.ts'
 import type { Troupe, TroupeParts } from '../../../src/runtime/troupe.ts'
 import { createTroupe } from '../../../src/runtime/troupe.ts'
-import { EventQueue } from '../../../src/simulation/event-queue.ts'
+import { EventQueue } from '../../../src/simulation/world/event-queue.ts'
 
 const clock = { now: () => 0, wallTime: () => 0 }
 const numbers = defineMap<number>('numbers')

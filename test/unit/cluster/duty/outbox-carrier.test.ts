@@ -3,7 +3,7 @@ import { ByteReader } from '../../../../src/base/bytes.ts'
 import { OutboxCarrier } from '../../../../src/cluster/duty/outbox-carrier.ts'
 import type { ReplyTarget } from '../../../../src/cluster/source.ts'
 import { STATUS } from '../../../../src/machine/command.ts'
-import { EventQueue } from '../../../../src/simulation/event-queue.ts'
+import { EventQueue } from '../../../../src/simulation/world/event-queue.ts'
 import { REPLY } from '../../../../src/wire/request.ts'
 
 const LANE = { shard: 3, name: 'mails' }

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { TroupeError } from '../../../../src/base/error.ts'
 import type { Change, ScannedEntry } from '../../../../src/driver/contract.ts'
-import { Cursor, readCursor } from '../../../../src/driver/native/cursor.ts'
+import { Cursor, readCursor } from '../../../../src/driver/native/stream/cursor.ts'
 import { OPERATION } from '../../../../src/wire/request.ts'
 import { text, World } from './world.ts'
 

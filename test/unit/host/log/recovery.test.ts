@@ -4,7 +4,7 @@ import { isTroupeError, TroupeError } from '../../../../src/base/error.ts'
 import { SeededRandom } from '../../../../src/base/random.ts'
 import type { TornTail } from '../../../../src/host/log/recovery.ts'
 import type { LogDevice } from '../../../../src/host/log-device.ts'
-import { type DiskOperation, VirtualDisk, type VirtualDiskOptions } from '../../../../src/simulation/disk.ts'
+import { type DiskOperation, VirtualDisk, type VirtualDiskOptions } from '../../../../src/simulation/world/disk.ts'
 import { append, commit, contents, entry, group, node, open, virtualDisk } from './scene.ts'
 
 const SECTOR = 512

@@ -5,7 +5,7 @@ import { SeededRandom } from '../../../../src/base/random.ts'
 import { type LogOptions, openLog } from '../../../../src/host/log/write-ahead-log.ts'
 import type { LogDevice } from '../../../../src/host/log-device.ts'
 import type { Entry } from '../../../../src/protocol/raft/message.ts'
-import { VirtualDisk, type VirtualDiskOptions } from '../../../../src/simulation/disk.ts'
+import { VirtualDisk, type VirtualDiskOptions } from '../../../../src/simulation/world/disk.ts'
 
 export const group = (id: number): GroupId => id as GroupId
 export const node = (name: string): NodeId => name as NodeId

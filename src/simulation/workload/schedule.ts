@@ -1,0 +1,104 @@
+/** The schedule workload has every program set the same schedules, as programs do when they start, and collects what fires. */
+
+import { defineQueue } from '../../message/queue.ts'
+import type { ScheduleTime } from '../../message/schedule.ts'
+import { checkSchedules, type FiringRecord, type SchedulePromise } from '../check/schedule.ts'
+import type { Program } from '../program.ts'
+import { attempt } from './attempt.ts'
+import type { Workload, WorkloadPorts } from './workload.ts'
+
+const CALL_MS = 5000
+const SETTERS = 3
+const COLLECTORS = 2
+/** Firings of each schedule after the last fault that show that it lives. */
+const ALIVE = 2
+const FIRING = /^(.*)@(\d+)$/
+
+const ticks = defineQueue<string>('ticks', { lease: 2000, maxAttempts: 1000 })
+
+interface Planned extends SchedulePromise {
+  readonly time: ScheduleTime
+  readonly missed: 'skip' | 'latest' | 'all'
+}
+
+export function scheduleWorkload({ scenario, random }: WorkloadPorts): Workload {
+  // A calendar that was set wrong makes leader time jump, and then at most 64 times are made up for.
+  const clocksLie = scenario.faults.includes('clock')
+  const isQuiet = scenario.faults.length === 0
+  const everyMs = 1000 + random.below(2000)
+  const planned: readonly Planned[] = [
+    plan('all', { every: everyMs }, everyMs, !clocksLie),
+    plan('skip', { every: everyMs + 250 }, everyMs + 250, isQuiet),
+    { ...plan('all', { cron: '*/2 * * * * *' }, 2000, !clocksLie), schedule: 'cron', isAligned: true },
+  ]
+  const log: ScheduleLog = { events: [], isClosing: false, alive: new Map() }
+  return {
+    programs: [
+      ...Array.from({ length: SETTERS }, (_, at) => setterOf(`setter-${at}`, planned)),
+      ...Array.from({ length: COLLECTORS }, (_, at) => collectorOf(`collector-${at}`, log)),
+      auditorOf(log),
+    ],
+    isDone: () => planned.every(({ schedule }) => (log.alive.get(schedule)?.size ?? 0) >= ALIVE),
+    judge: () => checkSchedules(log.events, planned),
+    history: log.events,
+  }
+}
+
+function plan(missed: 'skip' | 'all', time: ScheduleTime, everyMs: number, isComplete: boolean): Planned {
+  return { schedule: missed, time, missed, everyMs, isAligned: false, isComplete }
+}
+
+interface ScheduleLog {
+  readonly events: FiringRecord[]
+  isClosing: boolean
+  /** Times that came after the faults, by schedule. */
+  readonly alive: Map<string, Set<number>>
+}
+
+/** Sets all schedules, again and again: the same one once more changes nothing. */
+function setterOf(name: string, planned: readonly Planned[]): Program {
+  return {
+    name,
+    async run(troupe, { random, closing, ending, sleep }) {
+      while (!ending.aborted) {
+        for (const { schedule, time, missed } of planned) {
+          await attempt(troupe.schedule(ticks, schedule, time, { value: schedule, missed, timeout: CALL_MS }))
+        }
+        await sleep(closing.aborted ? 500 : random.below(8000))
+      }
+    },
+  }
+}
+
+function collectorOf(name: string, log: ScheduleLog): Program {
+  return {
+    name,
+    async run(troupe, { random, ending, sleep }) {
+      try {
+        for await (const message of troupe.queue(ticks).receive({ prefetch: 4, signal: ending })) {
+          const [, schedule = '', time = ''] = FIRING.exec(message.headers['troupe-firing'] ?? '') ?? []
+          const { id } = message
+          const sentAt = Math.round(message.sentAt * 1000)
+          log.events.push({ type: 'firing', schedule, id, time: Number(time), sentAt })
+          if (log.isClosing) log.alive.set(schedule, (log.alive.get(schedule) ?? new Set()).add(Number(time)))
+          await sleep(random.below(50))
+          if (random.next() < 0.95) await attempt(message.acknowledge({ timeout: CALL_MS }), 'FENCED', 'LEASE_LOST')
+        }
+      } catch (error) {
+        if (!ending.aborted) throw error
+      }
+    },
+  }
+}
+
+/** Says when the faults are over. */
+function auditorOf(log: ScheduleLog): Program {
+  return {
+    name: 'auditor',
+    isSpared: true,
+    async run(_, { closing, sleep }) {
+      while (!closing.aborted) await sleep(100)
+      log.isClosing = true
+    },
+  }
+}

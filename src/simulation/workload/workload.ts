@@ -1,0 +1,34 @@
+/** A workload is what programs do to a simulated cluster, and how to judge from what they saw whether it kept its promises. */
+
+import type { SeededRandom } from '../../base/random.ts'
+import type { Millis } from '../../base/time.ts'
+import type { Election } from '../check/ledger.ts'
+import type { Coverage } from '../coverage.ts'
+import type { Program } from '../program.ts'
+import type { Scenario } from '../scenario.ts'
+import type { LinkQuality } from '../world/link.ts'
+
+export interface Workload {
+  readonly programs: readonly Program[]
+  /** Nobody does what a program leaves undone whose node is broken: then none stays so. */
+  readonly needsAll?: boolean
+  /** Whether all work that was begun is done; asked after the faults, when programs begin nothing new. */
+  isDone(): boolean
+  /** Every promise that was broken, as a sentence. */
+  judge(): readonly string[]
+  /** All that was noted, each as one line of JSON. */
+  readonly history: readonly object[]
+}
+
+/** How far one leader's time may lie behind the next one's: a follower learns it from an entry that was proposed, acknowledged and then said to be committed. */
+export function lagOf({ delayMs, tailMs }: LinkQuality): Millis {
+  return 4 * (delayMs[1] + tailMs)
+}
+
+export interface WorkloadPorts {
+  readonly scenario: Scenario
+  readonly random: SeededRandom
+  readonly coverage: Coverage
+  /** All until now. */
+  readonly elections: readonly Election[]
+}
