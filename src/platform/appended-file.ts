@@ -10,7 +10,7 @@ export interface AppendedFilePorts {
   readonly name: string
   /** The same file through the cache, which is read, and written while the disk is slow. */
   readonly file: DiskFile
-  readonly direct: DirectFile
+  readonly direct: Pick<DirectFile, 'write' | 'close'>
   readonly syncs: Syncs
   /** Memory that begins at a page and is a whole number of them; all files of a disk may share it. */
   readonly pages: Uint8Array
@@ -21,8 +21,10 @@ export class AppendedFile implements DiskFile {
   #end = 0
   /** The page in which the file ends so far: it is written again with what follows. */
   readonly #lastPage = new Uint8Array(PAGE_BYTES)
-  /** Whether something went through the cache, by us or by whoever had the file before. */
-  #isCached = true
+  /** How many writes went through the cache; the first is what whoever had the file before may have left there. */
+  #cached = 1
+  /** How many of them are known to be on the device. */
+  #synced = 0
 
   constructor(ports: AppendedFilePorts) {
     this.#ports = ports
@@ -49,12 +51,15 @@ export class AppendedFile implements DiskFile {
   }
 
   sync(done: Done): void {
-    if (!this.#isCached) {
+    const cached = this.#cached
+    if (cached === this.#synced) {
       done(undefined)
       return
     }
-    this.#isCached = false
-    this.#ports.file.sync(done)
+    this.#ports.file.sync((error) => {
+      if (error === undefined) this.#synced = Math.max(this.#synced, cached)
+      done(error)
+    })
   }
 
   truncate(): void {
@@ -81,7 +86,7 @@ export class AppendedFile implements DiskFile {
   #put(position: number, pages: Uint8Array, isQuick: boolean): void {
     if (isQuick && this.#writeDirectly(position, pages)) return
     this.#ports.file.write(position, pages)
-    this.#isCached = true
+    this.#cached++
   }
 
   #writeDirectly(position: number, pages: Uint8Array): boolean {

@@ -96,7 +96,7 @@ async function diskStorage(
   const log = await openLog({
     disk,
     durability,
-    check: (groups) => snapshots.check(groups),
+    check: (groups) => snapshots.accept(groups),
     breathe: () => new Promise((resolve) => setImmediate(resolve)),
     dropped: ({ file, offset, bytes }) =>
       settings.notice?.(

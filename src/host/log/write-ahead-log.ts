@@ -24,7 +24,7 @@ export interface LogOptions {
   readonly disk: Disk
   /** Lets others work, when a segment has been read: one of 64 MiB takes a tenth of a second. Default: everything is read at once. */
   readonly breathe?: () => Promise<void>
-  /** Looks at what was found before anything is changed; what it throws is why the log is not opened. */
+  /** Looks at what was found before the log changes anything; what it throws is why the log is not opened. */
   readonly check?: (groups: Iterable<GroupStart>) => void
   /** `'os'` leaves the moment of writing to the operating system: a power cut loses what was acknowledged last. */
   readonly durability: 'disk' | 'os'

@@ -26,23 +26,27 @@ export class SnapshotFiles implements SnapshotStore {
   readonly #newest = new Map<GroupId, LogIndex>()
   #writers = 0
 
-  /** Removes what a crash left unfinished or not yet removed. Throws `DATA_DAMAGED` and `VERSION_SKEW`, and then has removed nothing. */
+  /** Finds the newest snapshot of each group, and changes nothing. Throws `DATA_DAMAGED` and `VERSION_SKEW`. */
   constructor(disk: Disk) {
     this.#disk = disk
-    const names = disk.list()
-    const found = names.map(parseName).filter((name) => name !== undefined)
-    for (const { group, index } of found) this.#newest.set(group, Math.max(index, this.#newest.get(group) ?? 0))
+    for (const { group, index } of disk
+      .list()
+      .map(parseName)
+      .filter((name) => name !== undefined))
+      this.#newest.set(group, Math.max(index, this.#newest.get(group) ?? 0))
     for (const group of this.#newest.keys()) this.newest(group)?.close()
-    for (const { group, index } of found) if (index !== this.#newest.get(group)) disk.remove(snapshotName(group, index))
-    for (const name of names) if (name.startsWith('snapshot-') && name.endsWith(PARTIAL)) disk.remove(name)
   }
 
-  /** Throws `DATA_DAMAGED` when the log of a group begins where no snapshot ends. */
-  check(groups: Iterable<GroupStart>): void {
+  /**
+   * Throws `DATA_DAMAGED` when the log of a group begins where no snapshot ends. Otherwise removes what a crash left
+   * unfinished or not yet removed.
+   */
+  accept(groups: Iterable<GroupStart>): void {
     for (const { id, start } of groups) {
       const end = this.#newest.get(id) ?? 0
       if (end < start.index) throw missingSnapshot(id, start.index, end)
     }
+    for (const name of this.#disk.list()) if (this.#isLeftOver(name)) this.#disk.remove(name)
   }
 
   newest(group: GroupId): StoredSnapshot | undefined {
@@ -67,6 +71,12 @@ export class SnapshotFiles implements SnapshotStore {
       this.#disk.syncDirectory()
       this.#adopt(group, index)
     })
+  }
+
+  #isLeftOver(name: string): boolean {
+    if (name.startsWith('snapshot-') && name.endsWith(PARTIAL)) return true
+    const found = parseName(name)
+    return found !== undefined && found.index !== this.#newest.get(found.group)
   }
 
   /** The newer of two snapshots stays, in whatever order they were finished. */

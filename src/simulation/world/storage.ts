@@ -54,7 +54,7 @@ export class Storage {
     const { generation } = await claimDirectory(disk, { cluster: CLUSTER, node })
     const snapshots = new SnapshotFiles(disk)
     const pieces = new PieceFiles(disk)
-    const check = (groups: Iterable<GroupStart>): void => snapshots.check(groups)
+    const check = (groups: Iterable<GroupStart>): void => snapshots.accept(groups)
     const log = await openLog({ disk, durability: 'disk', check, segmentBytes, limitBytes: logBytes })
     return { generation, log: new WatchedLog(log), snapshots, pieces, charter }
   }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { isTroupeError } from '../../../src/base/error.ts'
 import { hashBytes } from '../../../src/base/hash.ts'
 import { SeededRandom } from '../../../src/base/random.ts'
-import type { SnapshotHeader, SnapshotStore } from '../../../src/host/log-device.ts'
+import type { GroupStart, SnapshotHeader, SnapshotStore } from '../../../src/host/log-device.ts'
 import { MemorySnapshots } from '../../../src/host/snapshot/memory-snapshots.ts'
 import { SnapshotFiles } from '../../../src/host/snapshot/snapshot-files.ts'
 import { VirtualDisk } from '../../../src/simulation/world/disk.ts'
@@ -32,6 +32,11 @@ function save(store: SnapshotStore, index: number, content: Uint8Array): Error |
     result = { error }
   })
   return result?.error
+}
+
+/** The group's log begins after this index. */
+function logAfter(index: number): GroupStart[] {
+  return [{ id: group(1), start: { index, term: 3 } }]
 }
 
 function load(store: SnapshotStore): Uint8Array | undefined {
@@ -143,10 +148,20 @@ describe('snapshot files', () => {
     const disk = virtualDisk()
     const files = new SnapshotFiles(disk)
     save(files, 9, body(10))
-    const begin = (index: number) => [{ id: group(1), start: { index, term: 3 } }]
-    files.check(begin(9))
-    const error = caught(() => files.check(begin(10)))
+    files.accept(logAfter(9))
+    const error = caught(() => files.accept(logAfter(10)))
     expect(error).toMatchObject({ code: 'DATA_DAMAGED', details: { file: 'snapshot-1-0000000000000010' } })
+  })
+
+  test('that were superseded, or never finished, are removed only once the log fits those that stay', () => {
+    const disk = virtualDisk()
+    save(new SnapshotFiles(disk), 20, body(10))
+    for (const name of ['snapshot-1-0000000000000009', 'snapshot-1-0000000000000030.1.partial']) disk.open(name, 100)
+    const before = disk.list()
+    expect(caught(() => new SnapshotFiles(disk).accept(logAfter(21)))).toMatchObject({ code: 'DATA_DAMAGED' })
+    expect(disk.list()).toEqual(before)
+    new SnapshotFiles(disk).accept(logAfter(20))
+    expect(disk.list()).toEqual(['snapshot-1-0000000000000020'])
   })
 
   test('of a newer format are refused as such, when they are whole', () => {
@@ -199,7 +214,9 @@ describe('snapshot files', () => {
       finished = error === undefined && operations < at
       disk.crash()
       const again = disk.reopen({ random: new SeededRandom(at) })
-      const content = load(new SnapshotFiles(again))
+      const files = new SnapshotFiles(again)
+      files.accept([])
+      const content = load(files)
       expect((finished ? [fresh] : [old, fresh]).map(digest)).toContain(digest(content))
       expect(again.list()).toHaveLength(1)
     }

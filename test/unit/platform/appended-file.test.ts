@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { DiskFile } from '../../../src/host/port.ts'
+import type { DiskFile, Done } from '../../../src/host/port.ts'
+import { AppendedFile } from '../../../src/platform/appended-file.ts'
 import { type DirectoryDisk, openDirectory } from '../../../src/platform/disk.ts'
 import { type SyncPlace, Syncs } from '../../../src/platform/syncs.ts'
 
@@ -106,6 +107,31 @@ describe('an appended file', () => {
     file.close()
     await new Promise((resolve) => disk.prepare('next', 4 * PAGE, resolve))
     expect(readFileSync(join(directory, 'next'))).toEqual(Buffer.alloc(4 * PAGE))
+  })
+
+  test('is on the device for none who asks while a sync of what went through the cache is under way', () => {
+    const synced: Done[] = []
+    const cache: Partial<DiskFile> = { write: () => {}, sync: (done) => synced.push(done) }
+    const file = new AppendedFile({
+      name: 'log',
+      file: cache as DiskFile,
+      direct: { write: () => false, close: () => {} },
+      syncs: new Syncs('engine'),
+      pages: new Uint8Array(PAGE),
+    })
+    file.write(0, new Uint8Array(10))
+    const said: string[] = []
+    file.sync(() => said.push('first'))
+    file.sync(() => said.push('second'))
+    expect(said).toEqual([])
+    synced[0]?.(undefined)
+    file.write(10, new Uint8Array(10))
+    file.sync(() => said.push('third'))
+    synced[1]?.(undefined)
+    expect(said).toEqual(['first', 'second'])
+    synced[2]?.(undefined)
+    file.sync(() => said.push('at once'))
+    expect(said).toEqual(['first', 'second', 'third', 'at once'])
   })
 
   test('is written from front to back only', () => {
