@@ -168,8 +168,7 @@ export interface TroupeMap<Value, Input = Value> {
    * Replaces a value by what `change` makes of it, as one atomic step: when somebody else writes meanwhile, `change` is
    * called again with the newer value. It may be asynchronous; what it throws ends the update with nothing changed. It must
    * return the next value: `undefined` is refused, so that a forgotten `return` cannot erase anything (to remove a key
-   * use `delete`). `timeout` and
-   * `signal` bound all attempts together, `change` included: what it gives later is not written.
+   * use `delete`). `timeout` and `signal` bound all attempts together, `change` included: what it gives later is not written.
    *
    * @example
    * await map.update('visits', (count = 0) => count + 1, { timeout: 2_000 })

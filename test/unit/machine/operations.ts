@@ -20,6 +20,7 @@ import {
   type ScanQuery,
 } from '../../../src/machine/command.ts'
 import type { Shard } from '../../../src/machine/shard.ts'
+import type { Neighbours } from '../../../src/machine/table.ts'
 
 export const anyone = { session: NO_SESSION, sequence: 1, acknowledged: 1 }
 export const from = (session: number, sequence: number, acknowledged = 1) => ({
@@ -72,3 +73,16 @@ export function scan(shard: Shard, query: Partial<ScanQuery> = {}): Page {
 }
 
 export const contents = (shard: Shard) => scan(shard).entries.map(({ key, value }) => [key, value[0]])
+
+/** What a table asks of its shard, when nothing else is in it. */
+export function neighbours(): Neighbours {
+  let revision = 0
+  return {
+    revise: () => ++revision,
+    announce: () => undefined,
+    enqueue: () => 0,
+    deleteKey: () => undefined,
+    leaseEnded: () => undefined,
+    hasLease: () => false,
+  }
+}

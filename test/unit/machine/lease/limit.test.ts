@@ -3,25 +3,16 @@ import { ByteReader } from '../../../../src/base/bytes.ts'
 import { STATUS } from '../../../../src/machine/command.ts'
 import { attachPart, fencePart, LEASE_COMMAND } from '../../../../src/machine/lease/command.ts'
 import { LeaseTable } from '../../../../src/machine/lease/lease.ts'
-import type { Neighbours, Task } from '../../../../src/machine/table.ts'
+import type { Task } from '../../../../src/machine/table.ts'
 import type { Part } from '../../../../src/machine/transaction.ts'
-import { bytes } from '../operations.ts'
+import { bytes, neighbours } from '../operations.ts'
 import { acquiring, granting, lettingGo, part, revokePart } from './operations.ts'
 
 const DAY = 86_400_000_000
 const LIMITS = { leases: 4, claims: 5, waitersOfLock: 2, attachedKeys: 2, fences: 2 }
 
 function tableWith(...leases: number[]): LeaseTable {
-  let revision = 0
-  const neighbours: Neighbours = {
-    revise: () => ++revision,
-    announce: () => undefined,
-    enqueue: () => 0,
-    deleteKey: () => undefined,
-    leaseEnded: () => undefined,
-    hasLease: () => false,
-  }
-  const table = new LeaseTable(neighbours, LIMITS)
+  const table = new LeaseTable(neighbours(), LIMITS)
   for (const lease of leases) run(table, part(granting(lease)))
   return table
 }

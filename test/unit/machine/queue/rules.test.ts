@@ -14,7 +14,7 @@ import {
 import { QueueTable } from '../../../../src/machine/queue/queue.ts'
 import { Shard } from '../../../../src/machine/shard.ts'
 import { encodeTransaction, type Part } from '../../../../src/machine/transaction.ts'
-import { anyone, apply, bytes, get } from '../operations.ts'
+import { anyone, apply, bytes, get, neighbours } from '../operations.ts'
 import {
   acknowledging,
   command,
@@ -459,16 +459,7 @@ describe('whatever bytes a client sends', () => {
 })
 
 test('a message from within the shard is stored once for its deduplication id', () => {
-  let revision = 0
-  const neighbours = {
-    revise: () => ++revision,
-    announce: () => undefined,
-    enqueue: () => 0,
-    deleteKey: () => undefined,
-    leaseEnded: () => undefined,
-    hasLease: () => false,
-  }
-  const table = new QueueTable(neighbours, new MemoryPieces())
+  const table = new QueueTable(neighbours(), new MemoryPieces())
   const message = { queue: QUEUE, key: 'k', headers: text('h'), payload: text('p'), deduplicationId: 'firing' }
   expect(table.enqueue(message, 1000)).toBe(1)
   expect(table.enqueue(message, 2000)).toBe(0)
