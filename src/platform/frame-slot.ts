@@ -9,7 +9,7 @@ const SHORTEST_MS = 0.001
 /** Words of the head. */
 const LENGTH = 0
 const WATCHED = 1
-const TRIAL = 2
+const ASKER_AWAKE = 2
 
 /**
  * Shared by one thread that puts and one that takes.
@@ -40,13 +40,13 @@ export class FrameSlot {
     Atomics.store(this.#head, WATCHED, isWatched ? 1 : 0)
   }
 
-  /** Who takes looks, or looked last, to see whether that is worth while. */
-  get isTrial(): boolean {
-    return Atomics.load(this.#head, TRIAL) === 1
+  /** Who puts questions stays awake for the answers; said by that thread only. */
+  get isAskerAwake(): boolean {
+    return Atomics.load(this.#head, ASKER_AWAKE) === 1
   }
 
-  set isTrial(isTrial: boolean) {
-    Atomics.store(this.#head, TRIAL, isTrial ? 1 : 0)
+  set isAskerAwake(isAwake: boolean) {
+    Atomics.store(this.#head, ASKER_AWAKE, isAwake ? 1 : 0)
   }
 
   get isEmpty(): boolean {

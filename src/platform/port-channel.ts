@@ -4,7 +4,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { TroupeError } from '../base/error.ts'
 import type { Channel } from '../wire/channel.ts'
 import { FrameSlot } from './frame-slot.ts'
-import { Vigil } from './vigil.ts'
+import { AnswerersVigil, AskersVigil, type Vigil } from './vigil.ts'
 
 /** What may wait for the other thread to get its turn. */
 const BUDGET_BYTES = 16 * 2 ** 20
@@ -15,10 +15,7 @@ const CLONED_BYTES = 1_024
 /** How often a thread on a vigil looks without letting its event loop go round: for some ten microseconds. */
 const LOOKS = 1_000
 
-/** What decides for how long an end looks for an answer instead of sleeping. */
-type Watch = Pick<Vigil, 'begin' | 'isOver' | 'end' | 'isTrying'>
-
-/** One end of a port channel, on its way to the thread that will use it. Transfer `port`. */
+/** One end of a port channel, on its way to the thread that will use it: 0 asks, 1 answers. Transfer `port`. */
 export interface PortEnd {
   readonly port: MessagePort
   /** For each end, how many bytes (modulo 2^32) it has received: what the other one has sent and is not counted here still waits. */
@@ -54,7 +51,7 @@ export class PortChannel implements Channel {
   readonly #budgetBytes: number
   readonly #inward: FrameSlot
   readonly #outward: FrameSlot
-  readonly #vigil: Watch
+  readonly #vigil: Vigil
   readonly #look = (): void => this.#lookIn()
   #isLooking = false
   /** A look is due in this or the next round of the event loop. */
@@ -69,14 +66,14 @@ export class PortChannel implements Channel {
   #closeHandler: ((reason: Error | undefined) => void) | undefined
   #closed = false
 
-  constructor({ port, received, slots, end, budgetBytes }: PortEnd, vigil: Watch = new Vigil()) {
+  constructor({ port, received, slots, end, budgetBytes }: PortEnd, vigil?: Vigil) {
     this.#port = port
     this.#received = new Uint32Array(received)
     this.#end = end
     this.#budgetBytes = budgetBytes
-    this.#vigil = vigil
     this.#inward = new FrameSlot(slots[end])
     this.#outward = new FrameSlot(slots[end === 0 ? 1 : 0])
+    this.#vigil = vigil ?? this.#ownVigil()
     port.on('close', () => {
       this.#takeFromSlot()
       this.#ended(new TroupeError('CLOSED', 'the other side closed the channel'))
@@ -90,8 +87,7 @@ export class PortChannel implements Channel {
     this.#sent = (this.#sent + frame.length) >>> 0
     const isHanded = isPortIdle && this.#hand(frame)
     if (!isHanded) this.#post(frame)
-    if (!this.#vigil.begin(performance.now(), isHanded && this.#outward.isTrial)) return true
-    this.#inward.isTrial = this.#vigil.isTrying
+    if (!this.#vigil.begin(performance.now())) return true
     this.#givesWay = !isHanded
     this.#startLooking()
     return true
@@ -115,6 +111,14 @@ export class PortChannel implements Channel {
     if (this.#closed) return
     this.#port.close()
     this.#ended(undefined)
+  }
+
+  /** The application asks, the engine answers. */
+  #ownVigil(): Vigil {
+    if (this.#end === 1) return new AnswerersVigil(() => this.#inward.isAskerAwake)
+    return new AskersVigil((isAwake) => {
+      this.#outward.isAskerAwake = isAwake
+    })
   }
 
   #hand(frame: Uint8Array): boolean {

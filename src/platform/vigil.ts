@@ -4,95 +4,113 @@ import type { Millis } from '../base/time.ts'
 
 /** Where answers take longer, waking the thread is a small part of it. */
 const LONGEST: Millis = 0.5
-/** A vigil ends at so many times its usual length. */
-const PATIENCE = 4
-/** One that does not save this part of the waiting is not worth its processor time. */
+/** What it costs both threads when one has fallen asleep too soon: to wait awake for as long costs at most twice as much as knowing better (Karlin and others, SOSP 1991). */
+const WAKING: Millis = 0.15
+/** Waiting awake is not worth its processor time if it does not save this part of the waiting. */
 const SAVED = 0.1
-/** One trial shows no more than this. */
-const MOST_SAVED = 0.25
-/** Once in so many times is a trial of the other way, to see whether that has become better; the first ones come sooner. */
-const TRIED_EVERY = 256
-const FIRST_TRIED_EVERY = 8
-/** So many waitings, and so many trials, make what is usual. */
-const LATELY = 32
-const TRIALS_LATELY = 8
-/** What is usual is never nothing: it changes by a part of itself. */
-const SHORTEST: Millis = 0.001
+/** So many waitings show what is usual: their median does not count the pauses of a disk. */
+const SAMPLE = 32
+/** So many waitings go by between two comparisons, and twice as many each time that nothing has changed. */
+const SHORTEST_REST = 256
+const LONGEST_REST = 4096
+/** After so many vigils in a row that were in vain it is time for a comparison. */
+const IN_VAIN = 16
+
+export interface Vigil {
+  /** Something was said. Whether to look for the answer; false too while an earlier one is looked for. */
+  begin(now: Millis): boolean
+  /** The answer takes unusually long: sleep until it wakes the thread. */
+  isOver(now: Millis): boolean
+  /** Something was heard. */
+  end(now: Millis): void
+}
 
 /**
- * Decides each time whether to stay awake, by how much sooner answers came lately when it did. A trial is compared with what
- * is usual at that moment: when the disk has become slower since the last one, all waiting is longer, whichever way it is done.
+ * The vigil of the thread that asks: whether it pays for both threads to stay awake. From time to time it compares a sample of
+ * waitings in the way that was better so far with one in the other way right after it: when the disk has become slower, it has for both.
  */
-export class Vigil {
-  /** How long waiting is usually, in the way it is done now. */
-  #usual: Millis = 0
+export class AskersVigil implements Vigil {
+  #isAwakeBetter = true
+  #rest = SHORTEST_REST
+  /** Waitings since the comparison began: the better way, the other one, then the rest. */
   #count = 0
-  #isUsuallyAwake = false
-  /** How much longer it is asleep. */
-  #saved: Millis = 0
-  #trials = 0
-  #untilTrial = LATELY
+  readonly #sample = new Float64Array(2 * SAMPLE)
+  #inVain = 0
   #since: Millis = 0
   #isWaiting = false
-  #isTrial = false
-  /** This waiting is part of a trial, and not of one that the other thread asked for. */
-  isTrying = false
-  /** A trial is two waitings in a row: during the first the threads find their processors. */
-  #isCompared = false
+  readonly #tell: (isAwake: boolean) => void
 
-  /**
-   * Something was said. Whether to stay awake; false too while an earlier answer is awaited.
-   *
-   * @param isAsked the other thread stays awake for a trial, which shows little unless this one does, too
-   */
-  begin(now: Millis, isAsked = false): boolean {
+  /** @param tell the thread that answers which way it is now */
+  constructor(tell: (isAwake: boolean) => void) {
+    this.#tell = tell
+    tell(this.#isAwake)
+  }
+
+  get #isAwake(): boolean {
+    const isOtherWay = this.#count >= SAMPLE && this.#count < 2 * SAMPLE
+    return this.#isAwakeBetter !== isOtherWay
+  }
+
+  begin(now: Millis): boolean {
     if (this.#isWaiting && !this.isOver(now)) return false
     // Not everything is answered.
     this.end(now)
     this.#isWaiting = true
     this.#since = now
-    const left = this.#untilTrial
-    this.#untilTrial = left > 0 ? left - 1 : this.#trials < TRIALS_LATELY ? FIRST_TRIED_EVERY : TRIED_EVERY
-    const mayTry = this.#usual <= LONGEST
-    this.isTrying = mayTry && left <= 1
-    this.#isTrial = this.isTrying || (mayTry && isAsked && !this.#isUsuallyAwake)
-    this.#isCompared = left === 0 || !this.isTrying
-    return this.#isUsuallyAwake !== this.#isTrial
+    return this.#isAwake
   }
 
-  /** The answer takes unusually long: sleep until it wakes the thread. */
   isOver(now: Millis): boolean {
-    const patience = this.#count < LATELY ? LONGEST : PATIENCE * this.#usual
-    return now - this.#since > Math.min(LONGEST, patience)
+    return now - this.#since > LONGEST
   }
 
-  /** Something was heard. */
   end(now: Millis): void {
     if (!this.#isWaiting) return
     this.#isWaiting = false
-    if (!this.#isTrial) this.#waited(now - this.#since)
-    else if (this.#isCompared) this.#tried(now - this.#since)
-    const pays = this.#saved > SAVED * this.#usual && this.#usual <= LONGEST
-    if (pays === this.#isUsuallyAwake) return
-    this.#isUsuallyAwake = pays
-    this.#usual = Math.max(SHORTEST, this.#usual + (pays ? -this.#saved : this.#saved))
+    if (this.#count < 2 * SAMPLE) this.#sample[this.#count] = now - this.#since
+    else this.#inVain = this.#isAwake && this.isOver(now) ? this.#inVain + 1 : 0
+    this.#count++
+    if (this.#count === 2 * SAMPLE) this.#compare()
+    if (this.#count === 2 * SAMPLE + this.#rest || this.#inVain === IN_VAIN) this.#startComparison()
+    if (this.#count <= 2 * SAMPLE && this.#count % SAMPLE === 0) this.#tell(this.#isAwake)
   }
 
-  /** The median: up or down by the same part, whether the waiting was a little longer or, in a pause of the disk, very much. */
-  #waited(wait: Millis): void {
-    if (this.#count < LATELY) this.#count++
-    const step = this.#usual / this.#count
-    if (this.#count === 1) this.#usual = wait
-    else this.#usual += wait > this.#usual ? step : -step
-    this.#usual = Math.max(SHORTEST, Math.min(this.#usual, 2 * LONGEST))
+  #startComparison(): void {
+    this.#count = 0
+    this.#inVain = 0
   }
 
-  /** The mean, in which none counts much: in a trial, too, the disk may pause. */
-  #tried(wait: Millis): void {
-    if (this.#trials < TRIALS_LATELY) this.#trials++
-    const most = MOST_SAVED * this.#usual
-    const longer = Math.max(-most, Math.min(wait - this.#usual, most))
-    const saved = this.#isUsuallyAwake ? longer : -longer
-    this.#saved += (saved - this.#saved) / this.#trials
+  #compare(): void {
+    const better = median(this.#sample.subarray(0, SAMPLE))
+    const other = median(this.#sample.subarray(SAMPLE))
+    const [awake, asleep] = this.#isAwakeBetter ? [better, other] : [other, better]
+    const isAwakeBetter = awake <= LONGEST && awake < (1 - SAVED) * asleep
+    this.#rest = isAwakeBetter === this.#isAwakeBetter ? Math.min(2 * this.#rest, LONGEST_REST) : SHORTEST_REST
+    this.#isAwakeBetter = isAwakeBetter
   }
+}
+
+/** The vigil of the thread that answers, for the next question: for a short time, and only while the other one stays awake, too. */
+export class AnswerersVigil implements Vigil {
+  readonly #isAskerAwake: () => boolean
+  #since: Millis = 0
+
+  constructor(isAskerAwake: () => boolean) {
+    this.#isAskerAwake = isAskerAwake
+  }
+
+  begin(now: Millis): boolean {
+    this.#since = now
+    return this.#isAskerAwake()
+  }
+
+  isOver(now: Millis): boolean {
+    return now - this.#since > WAKING
+  }
+
+  end(): void {}
+}
+
+function median(values: Float64Array): number {
+  return values.sort()[values.length / 2] ?? 0
 }

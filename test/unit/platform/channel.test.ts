@@ -112,7 +112,7 @@ function numbered(at: number): Uint8Array {
 
 const numberOf = (frame: Uint8Array): number => new DataView(frame.buffer, frame.byteOffset).getUint32(0)
 
-const AWAKE = { isTrying: false, begin: () => true, isOver: () => false, end: () => {} }
+const AWAKE = { begin: () => true, isOver: () => false, end: () => {} }
 
 describe('a port channel on which both ends stay awake', () => {
   /** Both ends, with what has gone through the port from the first one. */
@@ -207,7 +207,7 @@ test('a port channel whose end stops looking takes what was put there meanwhile'
 const ECHO = `
   const { workerData: { entry, end } } = require('node:worker_threads')
   import(entry).then(({ PortChannel }) => {
-    const restless = { begin: () => Math.random() < 0.9, isOver: () => Math.random() < 0.5, end() {}, isTrying: false }
+    const restless = { begin: () => Math.random() < 0.9, isOver: () => Math.random() < 0.5, end() {} }
     const channel = new PortChannel(end, restless)
     channel.onFrame((frame) => channel.send(frame))
   })`
@@ -221,8 +221,6 @@ test('a port channel between threads that fall asleep at any moment loses no fra
     begin: () => Math.random() < 0.9,
     isOver: () => Math.random() < 0.5,
     end: () => {},
-    isTrying: false,
-    isLate: () => false,
   }
   const channel = new PortChannel(near, restless)
   const total = 3_000
