@@ -180,8 +180,18 @@ function isOffset([partition, offset]: readonly [number, bigint]): boolean {
 }
 
 function batchOf<Value>(batch: RecordBatch, records: readonly TopicRecord<Value>[]): TopicBatch<Value> {
-  const { topic, partition, lag, lost } = batch
-  return { topic, partition, lag, lost, records, commit: (options = NO_OPTIONS) => batch.commit(options) }
+  const { topic, partition, lag } = batch
+  return {
+    topic,
+    partition,
+    lag,
+    records,
+    // Who asks after a long pause is told without waiting for a timer.
+    get lost() {
+      return batch.lost
+    },
+    commit: (options = NO_OPTIONS) => batch.commit(options),
+  }
 }
 
 /** Field by field: copying what an object has costs as much as all else that is done with a record. */

@@ -198,6 +198,18 @@ const GROUPS: readonly TimedConformanceCase[] = [
     },
   },
   {
+    name: 'a commit of an earlier batch takes nothing back',
+    async run(context) {
+      const scene = new TopicScene(context)
+      await scene.publishAll('a', 'b', 'c')
+      const first = scene.subscribe({ group: 'g', batch: 1 })
+      const batches = [await scene.next(first), await scene.next(first)]
+      for (const batch of batches.reverse()) await batch.commit({})
+      await first.return?.()
+      checkEqual(await scene.read(scene.subscribe({ group: 'g' }), 1), ['c'], 'after the commits')
+    },
+  },
+  {
     name: 'what a group has not committed it reads again',
     async run(context) {
       const scene = new TopicScene(context)

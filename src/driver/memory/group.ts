@@ -167,8 +167,11 @@ export class MemoryGroup {
     const free = this.#partitions.filter(({ number }) => !owned.has(number))
     for (const [at, member] of ranked.entries()) {
       for (const partition of free.splice(0, Math.max(0, share(at) - member.partitions.length))) {
-        const commit = (offset: bigint): void => void this.#committed.set(partition.number, offset)
-        member.read(partition, this.#committed.get(partition.number), commit)
+        const committed = (): bigint | undefined => this.#committed.get(partition.number)
+        const commit = (offset: bigint): void => {
+          if (offset > (committed() ?? -1n)) this.#committed.set(partition.number, offset)
+        }
+        member.read(partition, committed(), commit)
       }
     }
     for (const member of this.#members) member.serve()

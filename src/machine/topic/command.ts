@@ -24,6 +24,7 @@ import type { LeaderMicros } from '../batch.ts'
  * - `commit` `[topic text, group text, partition u32, offset u53, lease u53, generation u53]`: the offset of the next record to read. `fenced`, with the
  *   generation now, unless the lease owns the partition or is still to yield it, and has had it since `generation` or before: send the generation in which
  *   the records were received. A lease of 0 is an operator's, for groups without members, else `conflict`; it founds a group that is not there.
+ *   What was committed further stays (from level 2 on), unless it is an operator's.
  * - `topicDelete` `[topic text]` in every shard: its records, rules and groups go; what is published under its name later begins at 0. Number: how many
  *   records went. `absent` when there was none here. From level 2 on a record for a topic without rules is `unruled`.
  *

@@ -92,9 +92,11 @@ export class Group {
     return share !== undefined && (share.owner || share.yielding) === lease && share.since <= received
   }
 
-  commit(partition: number, offset: number): void {
+  /** @param mayGoBack otherwise what was committed further stays: of two commits on their way either may come first */
+  commit(partition: number, offset: number, mayGoBack: boolean): void {
     this.#widen(partition + 1)
-    required(this.#shares[partition], 'a partition').committed = offset + 1
+    const share = required(this.#shares[partition], 'a partition')
+    if (mayGoBack || offset >= share.committed) share.committed = offset + 1
   }
 
   /** `[generation u53, members u32, lease u53 …, partitions u32, (owner u53, yielding u53, changed u53, since u53, committed u53) …]` */

@@ -5,9 +5,13 @@ import { KEY_LIMIT_BYTES } from '../../base/limit.ts'
 import type { LeaderMicros } from '../batch.ts'
 import { expectEnd, STATUS } from '../command.ts'
 import { compareKeys } from '../key-order.ts'
+import type { Level } from '../level.ts'
 import type { Neighbours, Task } from '../table.ts'
 import { encodeGroupState, GROUP_MAP, GROUPS_LIMIT, MEMBERS_LIMIT, PARTITIONS_LIMIT } from './command.ts'
 import { Group } from './group.ts'
+
+/** From this level on no member's commit takes an offset back. */
+const FORWARD_LEVEL: Level = 2
 
 export class Groups {
   readonly #neighbours: Neighbours
@@ -69,7 +73,7 @@ export class Groups {
 
   /** Sets the outcome of a `commit`, and carries it out when `applies`; when it has been checked, that is so whatever has changed since. */
   commit(task: Task, step: 'check' | 'apply' | 'run'): void {
-    const { reader, end, outcome } = task
+    const { reader, end, outcome, level } = task
     const key = readGroupKey(reader)
     const partition = reader.u32()
     const offset = reader.u53()
@@ -85,7 +89,9 @@ export class Groups {
       else if (lease === 0 && (present?.size ?? 0) > 0) outcome.status = STATUS.conflict
       else if (present === undefined && this.#groups.size >= GROUPS_LIMIT) outcome.status = STATUS.full
     }
-    if (step !== 'check' && outcome.status === STATUS.ok) (present ?? this.#found(key)).commit(partition, offset)
+    if (step === 'check' || outcome.status !== STATUS.ok) return
+    const mayGoBack = lease === 0 || level < FORWARD_LEVEL
+    ;(present ?? this.#found(key)).commit(partition, offset, mayGoBack)
   }
 
   /** Members that live by this lease leave their groups. */

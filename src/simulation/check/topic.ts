@@ -121,7 +121,7 @@ function checkPublishOrder(publishes: readonly PublishRecord[]): string[] {
   })
 }
 
-/** No reader skips a record, and a new owner begins no later than at what may have been committed. */
+/** No reader skips a record; a new owner begins no later than at what may have been committed, and no earlier than at what was. */
 function checkReaders(batches: readonly BatchRecord[], commits: readonly CommitRecord[]): string[] {
   const broken: string[] = []
   const next = new Map<string, number>()
@@ -130,8 +130,12 @@ function checkReaders(batches: readonly BatchRecord[], commits: readonly CommitR
     const asked = commits.filter((commit) => commit.partition === partition && commit.invokedAt <= at)
     const most = isMember ? Math.max(0, ...asked.map((commit) => commit.next)) : 0
     const expected = next.get(name)
+    const done = asked.filter(({ outcome, returnedAt }) => outcome === 'ok' && returnedAt < at)
+    const least = isMember ? Math.max(0, ...done.map((commit) => commit.next)) : 0
     if (expected === undefined && offset > most)
       broken.push(`${name} began at ${offset}, and no more than ${most} was committed`)
+    if (expected === undefined && offset < least)
+      broken.push(`${name} began at ${offset} (${at}) after ${least} had been committed`)
     if (expected !== undefined && offset !== expected) broken.push(`${name} got ${offset} after ${expected - 1}`)
     next.set(name, offset + contents.length)
   }

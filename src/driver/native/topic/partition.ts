@@ -28,6 +28,8 @@ export interface BatchHandler {
   /** The topic was deleted; the reader has ended. */
   deleted(reader: PartitionReader): void
   commit(batch: Batch, options: CallOptions): Promise<void>
+  /** Before it says whether it is lost. */
+  look(): void
 }
 
 /** What a batch says beside its records. */
@@ -110,6 +112,7 @@ export class PartitionReader implements StreamHandler {
   }
 
   get lostSignal(): AbortSignal {
+    this.#handler.look()
     return this.#controller.signal
   }
 
@@ -190,7 +193,7 @@ export class PartitionReader implements StreamHandler {
   lose(): void {
     this.#stream?.end()
     const message = `partition ${this.partition} of '${this.topic}' belongs to another member`
-    if (!this.lostSignal.aborted) this.#controller.abort(new TroupeError('LEASE_LOST', message))
+    if (!this.#controller.signal.aborted) this.#controller.abort(new TroupeError('LEASE_LOST', message))
   }
 
   #present({ offset, time, key, headers, payload }: TopicRecord): ReadRecord {

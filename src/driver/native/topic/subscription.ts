@@ -55,9 +55,12 @@ export interface SubscriptionParts extends LeaseParts {
 }
 
 /** Gives credit back for what its consumer takes. */
-export function batches(spring: { readonly feed: Feed<RecordBatch> }): AsyncIterator<RecordBatch, undefined> {
+export function batches(
+  spring: BatchHandler & { readonly feed: Feed<RecordBatch> },
+): AsyncIterator<RecordBatch, undefined> {
   return {
     async next() {
+      spring.look()
       const result = await spring.feed.next()
       if (result.done !== true && result.value instanceof Batch) result.value.reader.taken(result.value)
       return result
@@ -93,6 +96,8 @@ export class Ephemeral implements Spring, BatchHandler {
   }
 
   async commit(): Promise<void> {}
+
+  look(): void {}
 
   /** A subscription by a pattern goes on with the others, and with a topic that comes under this name. */
   deleted({ topic }: PartitionReader): void {
@@ -165,7 +170,8 @@ interface Owned {
   readonly generation: number
   /** A batch that was handed out and is not committed. */
   open: Batch | undefined
-  isYielding: boolean
+  /** Nothing more is read while it is `'yielding'`; once it is `'yielded'`, which the group may not have heard, all that was read is committed. */
+  state: 'reading' | 'yielding' | 'yielded'
 }
 
 export class Member implements Spring, BatchHandler {
@@ -207,10 +213,16 @@ export class Member implements Spring, BatchHandler {
   }
 
   received(batch: Batch): void {
+    this.look()
     const owned = this.#owned.get(batch.partition)
     if (owned?.reader !== batch.reader) return
     owned.open = batch
     this.feed.push(batch)
+  }
+
+  /** When this process stood still, others have its partitions before a timer says so. */
+  look(): void {
+    if (this.#lease?.lost.aborted === true) this.#loseAll()
   }
 
   /** Its group was deleted with the topic, and that is announced. */
@@ -278,27 +290,35 @@ export class Member implements Spring, BatchHandler {
     }
   }
 
+  /** What is to be yielded comes first: it counts as heard from now on. */
   async #assigned(state: GroupState, lease: SessionLease): Promise<void> {
     this.#generation = state.generation
+    const given: [partition: number, committed: number | undefined][] = []
     for (const [partition, { owner, yielding, committed }] of state.partitions.entries()) {
       const owned = this.#owned.get(partition)
       if (owner === lease.id) {
-        if (owned === undefined) await this.#take(partition, committed)
-        else if (owned.isYielding) {
-          // Whom it was for has gone before it was yielded.
-          owned.isYielding = false
-          owned.reader.begin()
-        }
-      } else if (yielding === lease.id && owned !== undefined && !owned.isYielding) {
-        owned.isYielding = true
-        owned.reader.stop()
+        if (owned === undefined) given.push([partition, committed])
+        else this.#keep(owned)
       } else if (yielding !== lease.id) this.#lose(partition)
+      else if (owned?.state === 'reading') {
+        owned.state = 'yielding'
+        owned.reader.stop()
+      }
     }
     this.#grace?.cancel()
-    if (!state.partitions.some(({ yielding }) => yielding === lease.id)) return
-    const { clock, scheduler } = this.#parts.ports
-    this.#grace = scheduler.at(clock.now() + GRACE_MS, () => this.#yieldWhatIsDone(true))
-    this.#yieldWhatIsDone(false)
+    if (state.partitions.some(({ yielding }) => yielding === lease.id)) {
+      const { clock, scheduler } = this.#parts.ports
+      this.#grace = scheduler.at(clock.now() + GRACE_MS, () => this.#yieldWhatIsDone(true))
+      this.#yieldWhatIsDone(false)
+    }
+    for (const [partition, committed] of given) await this.#take(partition, committed)
+  }
+
+  /** Whom it was for has gone before it was yielded: it is read on where it was stopped, for a commit may be newer than what is announced. */
+  #keep(owned: Owned): void {
+    if (owned.state === 'reading') return
+    owned.state = 'reading'
+    owned.reader.begin()
   }
 
   async #take(partition: number, committed: number | undefined): Promise<void> {
@@ -307,18 +327,21 @@ export class Member implements Spring, BatchHandler {
     const group = this.#parts.groupOf(this.#topic, partition)
     const place = { topic: this.#topic, partition, group, offset, batch: this.#options.batch }
     const reader = new PartitionReader(place, this.#parts.router, this.#parts.ports, this)
-    this.#owned.set(partition, { reader, generation: this.#generation, open: undefined, isYielding: false })
+    this.#owned.set(partition, { reader, generation: this.#generation, open: undefined, state: 'reading' })
     reader.begin()
   }
 
   /** Partitions are yielded together, once nothing of them is being handled or its time is over. */
   #yieldWhatIsDone(isTimeOver: boolean): void {
-    const yielding = [...this.#owned].filter(([, { isYielding }]) => isYielding)
+    const yielding = [...this.#owned].filter(([, { state }]) => state === 'yielding')
     const lease = this.#lease
     if (lease === undefined || (yielding.length === 0 && !isTimeOver)) return
     if (!isTimeOver && yielding.some(([, { open }]) => open !== undefined)) return
     this.#grace?.cancel()
-    for (const [partition] of yielding) this.#lose(partition)
+    for (const [partition, owned] of yielding) {
+      if (owned.open === undefined) owned.state = 'yielded'
+      else this.#lose(partition)
+    }
     this.#yield(lease, this.#generation).catch((error: unknown) => this.feed.fail(error))
   }
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ByteReader } from '../../../../src/base/bytes.ts'
+import { ByteReader, type ByteWriter } from '../../../../src/base/bytes.ts'
+import { LEVEL } from '../../../../src/machine/level.ts'
 import {
   decodeGroupState,
   encodeCommit,
@@ -15,12 +16,14 @@ import {
   TOPIC_QUERY,
 } from '../../../../src/machine/topic/command.ts'
 import { TopicTable } from '../../../../src/machine/topic/topic.ts'
-import { ask, give, type Neighbourhood, neighbourhood, restored, sectionsOf } from './operations.ts'
+import { ask, give, giveAt, type Neighbourhood, neighbourhood, restored, sectionsOf } from './operations.ts'
 
 /** A group of one topic, as its members drive it. */
 class Members {
   readonly neighbours: Neighbourhood = neighbourhood()
   table: TopicTable = new TopicTable(this.neighbours)
+  /** Of the entries with their commits. */
+  level: number = LEVEL
 
   join(lease: number, partitions = 4, group = 'g') {
     this.neighbours.leases.add(lease)
@@ -45,9 +48,13 @@ class Members {
   }
 
   commit(lease: number, partition: number, offset: number, generation: number) {
-    return give(this.table, 1, TOPIC_COMMAND.commit, (writer) =>
-      encodeCommit(writer, { topic: 't', group: 'g', partition, offset, lease, generation }),
-    )
+    const commit = { topic: 't', group: 'g', partition, offset, lease, generation }
+    const encode = (writer: ByteWriter): void => encodeCommit(writer, commit)
+    return giveAt(this.level, this.table, 1, { kind: TOPIC_COMMAND.commit, encode })
+  }
+
+  get committed(): readonly (number | undefined)[] {
+    return this.state?.partitions.map(({ committed }) => committed) ?? []
   }
 
   get state(): GroupState | undefined {
@@ -192,7 +199,7 @@ describe('a commit', () => {
     expect(group.commit(11, 2, 40, group.generation).status).toBe('ok')
     group.end(11)
     group.join(12)
-    expect(group.state?.partitions.map(({ committed }) => committed)).toEqual([undefined, undefined, 40, undefined])
+    expect(group.committed).toEqual([undefined, undefined, 40, undefined])
   })
 
   test('may be made by who is to yield, and by nobody who has yielded', () => {
@@ -217,6 +224,24 @@ describe('a commit', () => {
     group.join(11, 1)
     expect(group.commit(11, 0, 3, early).status).toBe('fenced')
     expect(group.commit(11, 0, 91, group.generation).status).toBe('ok')
+  })
+
+  test('that is overtaken by a further one takes nothing back, also when its partition was taken and given back in between', () => {
+    const group = new Members()
+    group.join(11)
+    const { generation } = group
+    group.join(12)
+    group.end(12)
+    expect(group.commit(11, 3, 9, group.generation).status).toBe('ok')
+    expect(group.commit(11, 3, 5, generation).status).toBe('ok')
+    expect(group.committed[3]).toBe(9)
+    // As it was before members had agreed on this.
+    group.level = 1
+    expect(group.commit(11, 3, 5, generation).status).toBe('ok')
+    expect(group.committed[3]).toBe(5)
+    group.leave(11)
+    expect(group.commit(0, 3, 2, 0).status).toBe('ok')
+    expect(group.committed[3]).toBe(2)
   })
 
   test("is an operator's without a lease, while there are no members", () => {

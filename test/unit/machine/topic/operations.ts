@@ -47,10 +47,20 @@ export function neighbourhood(): Neighbourhood {
 
 /** Gives a command to a table as a shard would: late enough batches advance it first. */
 export function give(table: Table, time: number, kind: number, encode: (writer: ByteWriter) => void): CommandReply {
+  return giveAt(1, table, time, { kind, encode })
+}
+
+/** As one of an entry of this level. */
+export function giveAt(
+  level: number,
+  table: Table,
+  time: number,
+  { kind, encode }: { readonly kind: number; readonly encode: (writer: ByteWriter) => void },
+): CommandReply {
   if (table.dueAt <= time) table.advance(time)
   const body = bytes(encode)
   const outcome = { status: 0, revision: 0 }
-  table.run({ kind, reader: new ByteReader(body), end: body.length, time, outcome, level: 1 })
+  table.run({ kind, reader: new ByteReader(body), end: body.length, time, outcome, level })
   return decodeCommandReply(
     bytes((writer) => {
       writer.u8(outcome.status)

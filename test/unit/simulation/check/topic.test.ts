@@ -61,6 +61,10 @@ describe('what keeps the promises of a topic', () => {
       'a new owner that reads again what nobody committed',
       [publish('a', 0), batch(0, ['a']), batch(0, ['a'], { reader: 's', at: 20 })],
     ],
+    [
+      'a new owner that begins before what somebody was still committing',
+      [publish('a', 0), batch(0, ['a']), commit(1, 12), batch(0, ['a'], { reader: 's', at: 13 })],
+    ],
     ['owners that follow one another', [group(1, 7), group(2, 0), group(2, 8, 5)]],
     [
       'an end that is committed',
@@ -90,6 +94,11 @@ describe('what breaks a promise of a topic', () => {
       'a new owner that skips',
       /began at 1/,
       [publish('a', 0), batch(0, ['a']), publish('b', 1), batch(1, ['b'], { reader: 's', at: 20 })],
+    ],
+    [
+      'a new owner that begins before what was committed',
+      /began at 0/,
+      [publish('a', 0), batch(0, ['a']), commit(1, 12), batch(0, ['a'], { reader: 's', at: 20 })],
     ],
     ['a commit that goes back', /after s had committed 5/, [commit(5, 10, { reader: 's' }), commit(3, 20)]],
     ['two owners in one generation', /owned by 7 and by 8/, [group(1, 7), group(1, 8)]],

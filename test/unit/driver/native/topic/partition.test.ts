@@ -20,6 +20,7 @@ class Scene {
       received: (received) => this.batches.push(received),
       deleted: () => {},
       commit: async () => {},
+      look: () => {},
     })
   }
 
