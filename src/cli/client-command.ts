@@ -13,7 +13,7 @@ export const CLIENT_FLAGS: Flags = {
     value: 'HOST:PORT,…',
     help: 'nodes to talk to; default TROUPE_CONNECT, else 127.0.0.1:7401, 7402 and 7403',
   },
-  timeout: { value: 'MS', help: 'give up after this long, such as 500ms or 5s; default 10s' },
+  timeout: { value: 'DURATION', help: 'give up after this long, such as 500ms or 5s; default 10s' },
   json: { help: 'print JSON: one document, or one a line where there are many' },
   ...HELP_FLAG,
 }

@@ -13,23 +13,19 @@ export function ruledByOthers(placed: string): QueueDefinition<unknown> {
 
 export async function checkQueue(client: Client, name: string, options: CallOptions): Promise<void> {
   const known = await client.queues(options)
-  if (!known.includes(name)) throw unknown('queue', name, known)
+  if (!known.some((queue) => queue.name === name)) throw unknown('queue', name, known)
 }
 
 export async function knownTopic(client: Client, name: string, options: CallOptions): Promise<TopicName> {
   const known = await client.topics(options)
   const found = known.find((topic) => topic.name === name)
-  if (found === undefined)
-    throw unknown(
-      'topic',
-      name,
-      known.map((topic) => topic.name),
-    )
+  if (found === undefined) throw unknown('topic', name, known)
   return found
 }
 
-function unknown(kind: 'queue' | 'topic', name: string, known: readonly string[]): Error {
-  const near = nearestName(name, known) ?? known.find((other) => other.startsWith(`${name}@`))
+function unknown(kind: 'queue' | 'topic', name: string, known: readonly { readonly name: string }[]): Error {
+  const names = known.map((dataset) => dataset.name)
+  const near = nearestName(name, names) ?? names.find((other) => other.startsWith(`${name}@`))
   const hint = near === undefined ? `'troupe ${kind}s' lists those that are there` : `did you mean '${near}'?`
   return invalidArgument(`there is no ${kind} '${name}'; ${hint}`)
 }

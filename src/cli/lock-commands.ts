@@ -21,10 +21,10 @@ const lock: Command = {
   flags: {
     shared: { help: 'together with others that share it' },
     'no-wait': { help: 'LOCKED at once when somebody else holds it' },
-    ttl: { value: 'MS', help: 'how long this process may be out of touch before it loses the lock; default 10s' },
-    'lock-delay': { value: 'MS', help: 'how long the lock stays shut after its holder was lost; default 0' },
+    ttl: { value: 'DURATION', help: 'how long this process may be out of touch before it loses the lock; default 10s' },
+    'lock-delay': { value: 'DURATION', help: 'how long the lock stays shut after its holder was lost; default 0' },
     connect: CLIENT_FLAGS.connect ?? { help: '' },
-    timeout: { value: 'MS', help: 'wait in line no longer than this; default as long as it takes' },
+    timeout: { value: 'DURATION', help: 'wait in line no longer than this; default as long as it takes' },
     json: { help: 'without a command: print name and token as JSON' },
     help: CLIENT_FLAGS.help ?? { help: '' },
   },

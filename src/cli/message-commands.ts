@@ -23,9 +23,9 @@ const send: Command = {
     ...VALUE_FLAGS,
     lines: { help: 'each line of standard input is a message of its own' },
     key: { value: 'KEY', help: 'messages of one key come one at a time, in their order' },
-    delay: { value: 'MS', help: 'deliver it after this long, such as 30s or 2h' },
+    delay: { value: 'DURATION', help: 'deliver it after this long, such as 30s or 2h' },
     at: { value: 'TIME', help: 'deliver it then, such as 2031-12-24T18:00Z' },
-    ttl: { value: 'MS', help: 'a dead letter unless it is done within this long' },
+    ttl: { value: 'DURATION', help: 'a dead letter unless it is done within this long' },
     priority: { value: 'N', help: '0 (default) to 9, higher first' },
     deduplicate: { value: 'ID', help: 'once, however often it is sent with this id in five minutes' },
     ...HEADER_FLAGS,
@@ -100,7 +100,7 @@ const move: Command = {
   parameters: ['QUEUE', 'ID'],
   flags: {
     at: { value: 'TIME', help: 'deliver it then, such as 2031-12-24T18:00Z; a time that is past means now' },
-    delay: { value: 'MS', help: 'deliver it after this long; 0 means now' },
+    delay: { value: 'DURATION', help: 'deliver it after this long; 0 means now' },
     ...CLIENT_FLAGS,
   },
   examples: [

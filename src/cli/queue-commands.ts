@@ -24,9 +24,9 @@ const list: Command = {
   run: (line, terminal) =>
     withClient(line, terminal, async (client) => {
       const rows: string[][] = []
-      for (const name of await client.queues(callOptions(line))) {
+      for (const { name } of await client.queues(callOptions(line))) {
         const stats = await client.queue(ruledByOthers(name)).stats(callOptions(line))
-        if (line.has('json')) await terminal.print(json({ queue: name, ...stats }))
+        if (line.has('json')) await terminal.print(json({ name, ...stats }))
         else rows.push([name, ...counts(stats)])
       }
       const heads = ['QUEUE', 'WAITING', 'DELAYED', 'UNDER WAY', 'DEAD', 'WORKERS', 'STATE']

@@ -38,7 +38,7 @@ const set: Command = {
   flags: {
     cron: { value: 'CRON', help: 'minute, hour, day of the month, month, day of the week; seconds may stand before' },
     'time-zone': { value: 'ZONE', help: 'of the cron, such as Europe/Berlin; default UTC' },
-    every: { value: 'MS', help: 'each time so much later, such as 30s or 1h' },
+    every: { value: 'DURATION', help: 'each time so much later, such as 30s or 1h' },
     at: { value: 'TIME', help: 'once, such as 2031-12-24T18:00Z' },
     missed: { value: 'WHICH', help: 'of times that pass while nobody leads: skip (default), latest or all' },
     until: { value: 'TIME', help: 'no more after this' },

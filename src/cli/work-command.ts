@@ -26,7 +26,7 @@ export const WORK_COMMAND: Command = {
     concurrency: { value: 'N', help: 'so many at once; default 1' },
     limit: { value: 'N', help: 'end after so many messages, failed or not' },
     consumer: { value: 'NAME', help: "names this worker in 'queue stats'; default worker" },
-    'drain-timeout': { value: 'MS', help: 'how long commands may go on once this is asked to end; default 25s' },
+    'drain-timeout': { value: 'DURATION', help: 'how long commands may go on once this is asked to end; default 25s' },
     connect: CLIENT_FLAGS.connect ?? { help: '' },
     json: CLIENT_FLAGS.json ?? { help: '' },
     help: CLIENT_FLAGS.help ?? { help: '' },

@@ -261,7 +261,8 @@ export interface QueueFacet {
   delete(queue: string, options: CallOptions): Promise<number>
   /** Dead letters wait again at their old places among those of their keys, oldest first. */
   redrive(queue: string, filter: RedriveFilter, options: CallOptions): Promise<number>
-  queues(options: CallOptions): Promise<readonly string[]>
+  /** All queues, in the order of their names; the rules are left out where the engine does not tell them. */
+  queues(options: CallOptions): Promise<readonly QueueName[]>
   /** Exactly one firing per due time and cluster; the message carries the header `troupe-firing`. A cron that is none is `INVALID_ARGUMENT`. */
   schedule(queue: QueueName, id: string, rule: ScheduleRule, options: CallOptions): Promise<void>
   unschedule(queue: string, id: string, options: CallOptions): Promise<boolean>

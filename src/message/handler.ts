@@ -54,8 +54,8 @@ export interface BatchContext<Value> {
 export interface BatchWorkOptions extends WorkOptions {
   /** Most messages of a batch, 1 to 1,000. With order `'key'` a key has one message in it at most. */
   readonly size: number
-  /** Milliseconds that the first message of a batch waits for more; default 10. */
-  readonly wait?: Millis
+  /** How long the first message of a batch waits for more, in milliseconds; default 10. */
+  readonly linger?: Millis
 }
 
 export interface WorkOptions {

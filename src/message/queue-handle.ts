@@ -32,7 +32,7 @@ import { ChildList, type FlowChildren, type FlowOptions } from './flow.ts'
 import type { BatchHandler, BatchWorkOptions, Handler, Worker, WorkOptions } from './handler.ts'
 import { outgoingMessage } from './outgoing.ts'
 import { type MessageParts, pause } from './parts.ts'
-import { type QueueDefinition, rateOf, type SendOptions } from './queue.ts'
+import { type QueueDefinition, type QueueMessage, rateOf, type SendOptions } from './queue.ts'
 import { decide } from './retry.ts'
 import type {
   InspectedQueueMessage,
@@ -299,11 +299,7 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
     }
   }
 
-  #settleable(
-    message: Omit<ReceivedMessage<Value>, keyof Delivered> &
-      Pick<ReceivedMessage<Value>, 'id' | 'key' | 'headers' | 'attempt' | 'sentAt'>,
-    delivered: Delivered,
-  ): ReceivedMessage<Value> {
+  #settleable(message: QueueMessage<Value>, delivered: Delivered): ReceivedMessage<Value> {
     const { retry: policy } = this.#definition
     const { random, codec } = this.#parts
     const none: CallOptions = NO_OPTIONS
@@ -313,7 +309,7 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
     }
     return {
       ...message,
-      get lost() {
+      get signal() {
         return delivered.lost
       },
       acknowledge: async (options = none) => acknowledge(message, delivered, codec, checked('acknowledge', options)),

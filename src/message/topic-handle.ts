@@ -187,7 +187,7 @@ function batchOf<Value>(batch: RecordBatch, records: readonly TopicRecord<Value>
     lag,
     records,
     // Who asks after a long pause is told without waiting for a timer.
-    get lost() {
+    get signal() {
       return batch.lost
     },
     commit: (options = NO_OPTIONS) => batch.commit(options),

@@ -134,7 +134,7 @@ export interface TopicBatch<Value> {
   /** How many offsets lie between this batch and the end of its partition, and for how long, at most, the first of them has waited. */
   readonly lag: { readonly records: number; readonly ms: Millis }
   /** Aborts with `LEASE_LOST` when the partition belongs to another member of the group. */
-  readonly lost: AbortSignal
+  readonly signal: AbortSignal
   /** Everything up to and with this batch is done; `FENCED` when the partition belongs to another. */
   commit(options?: CallOptions): Promise<void>
 }

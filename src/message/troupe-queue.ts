@@ -10,7 +10,7 @@ import type { QueueMessage, RateLimit, SendOptions } from './queue.ts'
 /** A message that was pulled, to be settled by hand. */
 export interface ReceivedMessage<Value> extends QueueMessage<Value> {
   /** Aborts with `LEASE_LOST` when somebody else may have the message. */
-  readonly lost: AbortSignal
+  readonly signal: AbortSignal
   /** It is done. All of these reject with `FENCED` when the lease is over. */
   acknowledge(options?: CallOptions): Promise<void>
   /** It has failed: another attempt after `delay`, by default that of the queue's policy. */
@@ -128,7 +128,7 @@ export interface TroupeQueue<Value, Input = Value> {
    * long enough. Each message succeeds or fails by itself.
    *
    * @example
-   * queue.workBatches(async (messages) => index(messages.map(({ value }) => value)), { size: 100, wait: 50 })
+   * queue.workBatches(async (messages) => index(messages.map(({ value }) => value)), { size: 100, linger: 50 })
    */
   workBatches(handler: BatchHandler<Value>, options: BatchWorkOptions): Worker
   /**

@@ -19,12 +19,12 @@ import type { QueueDefinition, QueueMessage } from './queue.ts'
 import { decide } from './retry.ts'
 
 export const WORK_OPTIONS: ReadonlySet<string> = new Set(['concurrency', 'prefetch', 'consumer', 'signal', 'onFailure'])
-export const BATCH_WORK_OPTIONS: ReadonlySet<string> = new Set([...WORK_OPTIONS, 'size', 'wait'])
+export const BATCH_WORK_OPTIONS: ReadonlySet<string> = new Set([...WORK_OPTIONS, 'size', 'linger'])
 const MOST_BATCHED = 1000
-const BATCH_WAIT_MS: Millis = 10
+const LINGER_MS: Millis = 10
 const DRAIN_OPTIONS: ReadonlySet<string> = new Set(['timeout'])
 
-type BatchSize = Pick<BatchWorkOptions, 'size' | 'wait'>
+type BatchSize = Pick<BatchWorkOptions, 'size' | 'linger'>
 
 /** What works messages off: one by one, or several at a time. */
 export type Work<Value> =
@@ -175,7 +175,7 @@ export class QueueWorker<Value, Input> implements Worker {
   }
 
   /** Whether there is a batch to begin with: full, or waited for. */
-  #gather({ size, wait = BATCH_WAIT_MS }: BatchSize): boolean {
+  #gather({ size, linger = LINGER_MS }: BatchSize): boolean {
     const isReady = this.#waiting.length >= size || (this.#isGathered && this.#waiting.length > 0)
     if (isReady || this.#waiting.length === 0) {
       this.#gathering?.cancel()
@@ -184,7 +184,7 @@ export class QueueWorker<Value, Input> implements Worker {
       return isReady
     }
     const { clock, scheduler } = this.#parts
-    this.#gathering ??= scheduler.at(clock.now() + wait, () => {
+    this.#gathering ??= scheduler.at(clock.now() + linger, () => {
       this.#isGathered = true
       this.#start()
     })
@@ -314,10 +314,10 @@ export class QueueWorker<Value, Input> implements Worker {
 }
 
 function checkBatch(batch: BatchSize): void {
-  const { size, wait = BATCH_WAIT_MS } = batch
+  const { size, linger = LINGER_MS } = batch
   if (!(Number.isSafeInteger(size) && size >= 1 && size <= MOST_BATCHED))
     throw invalidArgument(`size is a whole number from 1 to ${MOST_BATCHED}`)
-  checkDuration('wait', wait)
+  checkDuration('linger', linger)
 }
 
 /** Undefined when its value does not fit the schema: then it is a dead letter with the issues. Rejects when a large payload cannot be fetched. */

@@ -22,7 +22,15 @@ import type { MapDefinition, TroupeMap } from '../data/map.ts'
 import type { HandleParts } from '../data/map-handle.ts'
 import { MapHandle } from '../data/map-handle.ts'
 import { readSequencer } from '../data/sequencer.ts'
-import type { CallOptions, ClusterStatus, Driver, Fence, OperationOutcome, TopicName } from '../driver/contract.ts'
+import type {
+  CallOptions,
+  ClusterStatus,
+  Driver,
+  Fence,
+  OperationOutcome,
+  QueueName,
+  TopicName,
+} from '../driver/contract.ts'
 import { type MessageParts, pause } from '../message/parts.ts'
 import type { QueueDefinition } from '../message/queue.ts'
 import { QueueHandle } from '../message/queue-handle.ts'
@@ -86,8 +94,8 @@ export interface Troupe {
    */
   subscribe(pattern: string, options?: SubscribePatternOptions): AsyncIterable<TopicBatch<unknown>>
 
-  /** The names of all queues, each with its placement: `name` or `name@placement`. */
-  queues(options?: CallOptions): Promise<readonly string[]>
+  /** All queues, each by its name and placement: `name` or `name@placement`. */
+  queues(options?: CallOptions): Promise<readonly QueueName[]>
   /** All topics with their rules. */
   topics(options?: CallOptions): Promise<readonly TopicName[]>
 
@@ -288,7 +296,7 @@ class OpenTroupe implements Troupe {
     return new TopicHandle(topicPattern(pattern), this.#handleParts).subscribe(options)
   }
 
-  async queues(options: CallOptions = NO_OPTIONS): Promise<readonly string[]> {
+  async queues(options: CallOptions = NO_OPTIONS): Promise<readonly QueueName[]> {
     checkCall('troupe.queues', options, CALL_OPTIONS)
     return facetOf(this.#parts.driver, 'queue').queues(options)
   }

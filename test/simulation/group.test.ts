@@ -38,7 +38,7 @@ test('a partition that was to be yielded, and stays because the other member has
   await scene.settled(other.close())
   await scene.settled(joining)
   await scene.pass(1000)
-  expect(taken.some(({ lost }) => lost.aborted)).toBe(false)
+  expect(taken.some(({ signal }) => signal.aborted)).toBe(false)
   for (const batch of taken) await scene.settled(batch.commit())
   for (let value = 5; value < 10; value++) await scene.settled(topic.publish(value, { key: `key-${value - 5}` }))
   await scene.until(scene.now + 20_000, () => values().length === 10)

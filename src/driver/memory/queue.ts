@@ -213,8 +213,8 @@ export class MemoryQueues implements QueueFacet, EffectPort {
     return this.#door.answer(options, () => this.#named(name).redrive(filter))
   }
 
-  queues(options: CallOptions): Promise<readonly string[]> {
-    return this.#door.answer(options, () => [...this.#queues.keys()].sort())
+  queues(options: CallOptions): Promise<readonly QueueName[]> {
+    return this.#door.answer(options, () => [...this.#queues.keys()].sort().map((name) => ({ name })))
   }
 
   schedule(queue: QueueName, id: string, rule: ScheduleRule, options: CallOptions): Promise<void> {

@@ -76,9 +76,7 @@ describe('queues are looked at and looked after', () => {
     await terminal.run('queue send emails hi')
     await terminal.run('queue pause emails')
     await terminal.run('queues --json')
-    expect(terminal.out.map((line) => JSON.parse(line))).toMatchObject([
-      { queue: 'emails', waiting: 1, isPaused: true },
-    ])
+    expect(terminal.out.map((line) => JSON.parse(line))).toMatchObject([{ name: 'emails', waiting: 1, isPaused: true }])
     await terminal.run('queue resume emails')
     await terminal.run('queues')
     expect(terminal.out[0]).toMatch(/emails +1 +0 +0 +0 +0 +open/)

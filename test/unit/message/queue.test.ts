@@ -249,7 +249,7 @@ describe('a worker of batches', () => {
       (messages) => void batches.push(`${messages.map(({ value }) => value).join()} at ${time.now()}`),
       {
         size: 2,
-        wait: 50,
+        linger: 50,
       },
     )
     await pass(49)
@@ -315,7 +315,7 @@ describe('a worker of batches', () => {
     const queue = troupe.queue(jobs)
     expect(() => queue.workBatches(() => undefined, { size: 0 })).toThrow('size is a whole number')
     await queue.sendAll([1, 2, 3])
-    const worker = queue.workBatches(() => undefined, { size: 10, wait: 1000 })
+    const worker = queue.workBatches(() => undefined, { size: 10, linger: 1000 })
     await pass(10)
     expect(await worker.drain()).toEqual({ finished: 0, released: 3, abandoned: 0 })
     expect(await queue.stats()).toMatchObject({ waiting: 3, consumers: [] })

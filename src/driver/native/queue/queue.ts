@@ -290,7 +290,7 @@ export class NativeQueues implements QueueFacet {
     return count
   }
 
-  async queues(options: CallOptions): Promise<readonly string[]> {
+  async queues(options: CallOptions): Promise<readonly QueueName[]> {
     const groups = await this.#router.whenReady(options)
     const names = new Set<string>()
     for (let shard = 0; shard < groups.length; shard++) {
@@ -302,7 +302,7 @@ export class NativeQueues implements QueueFacet {
         after = page.at(-1)
       }
     }
-    return [...names].sort()
+    return [...names].sort().map((name) => ({ name }))
   }
 
   async schedule(queue: QueueName, id: string, rule: ScheduleRule, options: CallOptions): Promise<void> {
