@@ -62,7 +62,7 @@ test('a partition that is given back in the moment in which it is committed and 
   for (let value = 5; value < 10; value++) await scene.settled(topic.publish(value, { key: `key-${value - 5}` }))
   await scene.pass(20_000)
   expect(values()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
-  expect(taken.some(({ lost }) => lost.aborted)).toBe(false)
+  expect(taken.some(({ signal }) => signal.aborted)).toBe(false)
   await scene.settled(troupe.close())
   await reading
 })
@@ -88,7 +88,7 @@ test('a member that stood still for longer than its lease knows at once that its
   await scene.until(scene.now + 60_000, () => read.length === 4)
   await scene.pass(100)
   computer.resume()
-  expect(first?.lost.aborted).toBe(true)
+  expect(first?.signal.aborted).toBe(true)
   // What had come before is not handed out any more.
   const next = batches.next()
   await scene.settled(other.close())
