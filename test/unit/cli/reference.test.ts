@@ -5,8 +5,8 @@ import { golden } from '../../golden/golden.ts'
 
 const INTRODUCTION = `# The command line
 
-This page is what \`troupe --help\` and \`troupe COMMAND --help\` print. In a checkout of Troupe itself the command is
-\`node dist/cli/main.js\`, elsewhere \`npx troupe\`.
+This page is what \`troupe --help\` and \`troupe COMMAND --help\` print. \`npx troupe\` runs it,
+in a checkout of Troupe and wherever the package is installed.
 `
 
 const block = (text: string): string => `\`\`\`text\n${text}\n\`\`\``
