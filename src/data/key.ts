@@ -20,6 +20,11 @@ export function checkBound(what: string, bound: string): void {
     throw new TroupeError('TOO_LARGE', `${what} has ${bytes} bytes, and ${KEY_LIMIT_BYTES} are the most`)
 }
 
+/** Whether UTF-8 can carry the text. */
+export function isWellFormed(text: string): boolean {
+  return utf8Length(text) !== undefined
+}
+
 /** The first text after all those that begin with `prefix`; `''` when there is none. */
 export function endOfPrefix(prefix: string): string {
   const points = Array.from(prefix)

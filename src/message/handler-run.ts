@@ -13,7 +13,8 @@ import { NO_HEADERS } from './outgoing.ts'
 import type { MessageParts } from './parts.ts'
 import type { QueueMessage } from './queue.ts'
 
-const RESULT_KEEP_MS: Millis = 24 * 3_600_000
+const DAY_MS: Millis = 24 * 3_600_000
+const RESULT_KEEP_MS = DAY_MS
 
 /** Each message makes one of these and no more: the signal and the effects are there once somebody asks for them. */
 export class HandlerRun implements HandlerContext {
@@ -23,17 +24,22 @@ export class HandlerRun implements HandlerContext {
   message: QueueMessage<unknown> | undefined
   /** When the lease is to be extended. */
   keepAt: Millis
+  #leaseMs: Millis
   #end: Error | undefined
   readonly #parts: MessageParts
   readonly #queue: string
+  readonly #keepAgain: (at: Millis) => void
   #effects: EffectBuffer | undefined
   #controller: AbortController | undefined
 
-  constructor(parts: MessageParts, queue: string, delivered: Delivered) {
+  /** @param keepAgain is told when the lease is to be extended earlier than was said */
+  constructor(parts: MessageParts, queue: string, delivered: Delivered, keepAgain: (at: Millis) => void) {
     this.delivered = delivered
     this.#queue = queue
     this.#parts = parts
-    this.keepAt = parts.clock.now() + delivered.leaseMs / 2
+    this.#keepAgain = keepAgain
+    this.#leaseMs = delivered.leaseMs
+    this.keepAt = parts.clock.now() + halfOf(delivered.leaseMs)
     delivered.onLost((error) => this.end(error))
   }
 
@@ -61,9 +67,8 @@ export class HandlerRun implements HandlerContext {
 
   /** Extends the lease: a failure shows as a lost one; a lost reply is made good by the next extension. */
   keep(now: Millis): void {
-    const { leaseMs } = this.delivered
-    this.delivered.extend(leaseMs, {}).catch(() => undefined)
-    this.keepAt = now + leaseMs / 2
+    this.delivered.extend(this.#leaseMs, {}).catch(() => undefined)
+    this.keepAt = now + halfOf(this.#leaseMs)
   }
 
   // What a handler calls is made when it is looked up, and bound: `({ value }, { emit, set }) => …` is what people write.
@@ -107,7 +112,11 @@ export class HandlerRun implements HandlerContext {
   get extend(): HandlerContext['extend'] {
     return async (lease) => {
       checkDuration('a lease', lease, 1)
-      return this.delivered.extend(lease, {})
+      const half = this.#parts.clock.now() + halfOf(lease)
+      await this.delivered.extend(lease, {})
+      this.#leaseMs = lease
+      this.keepAt = half
+      this.#keepAgain(half)
     }
   }
 
@@ -134,4 +143,9 @@ export class HandlerRun implements HandlerContext {
     if (this.isCommitted)
       throw invalidArgument('the message has been committed: nothing can happen along with it any more')
   }
+}
+
+/** When to extend a lease, of which the leader grants a day at most. */
+function halfOf(lease: Millis): Millis {
+  return Math.min(lease, DAY_MS) / 2
 }

@@ -34,7 +34,7 @@ export interface HandlerContext {
   commit(this: void): Promise<void>
   /** Kept with the message for `inspect`. */
   progress(this: void, value: unknown): Promise<void>
-  /** From now on the lease lasts this long. Not needed to keep it: the worker extends it while the handler runs. */
+  /** From now on the lease lasts this long, and is kept at it. Not needed to keep it: the worker extends it while the handler runs. */
   extend(this: void, lease: Millis): Promise<void>
 }
 

@@ -3,7 +3,7 @@
 import { checkDuration, checkTime, invalidArgument, LONGEST_MS, refuseUnknownOptions } from '../base/argument.ts'
 import { TroupeError } from '../base/error.ts'
 import { encodeHeaders, HEADERS_LIMIT_BYTES, type Headers, LARGE_HEADER, PARENT_HEADER } from '../base/headers.ts'
-import { checkBound } from '../data/key.ts'
+import { checkBound, isWellFormed } from '../data/key.ts'
 import { type StandardSchema, validate } from '../data/schema.ts'
 import type { DeduplicationMode, OutgoingMessage } from '../driver/contract.ts'
 import type { DeduplicateOptions, QueueDefinition, SendOptions } from './queue.ts'
@@ -37,7 +37,8 @@ export function whenValid<Result>(
   where: string,
   use: (valid: unknown) => Result,
 ): Result | Promise<Result> {
-  const valid = schema === undefined ? value : validate(schema, value, where)
+  if (schema === undefined) return use(value)
+  const valid = validate(schema, value, where)
   return valid instanceof Promise ? valid.then(use) : use(valid)
 }
 
@@ -48,6 +49,8 @@ export function checkHeaders(headers: Readonly<Record<string, string>>): void {
     throw invalidArgument('headers is a plain object of texts')
   for (const [name, text] of Object.entries(headers)) {
     if (typeof text !== 'string') throw invalidArgument(`the header '${name}' is a text`)
+    if (!(isWellFormed(name) && isWellFormed(text)))
+      throw invalidArgument(`the header '${name}' holds half a surrogate pair, which UTF-8 cannot carry`)
   }
   const { length } = encodeHeaders(headers)
   if (length > HEADERS_LIMIT_BYTES)

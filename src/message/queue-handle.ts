@@ -151,7 +151,8 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
 
   async sendAll(values: Iterable<Input>, options: SendOptions = NO_OPTIONS): Promise<readonly Sent[]> {
     checkIterable('queue.sendAll', values)
-    const ends = await Promise.allSettled(Array.from(values, (value) => this.send(value, options)))
+    // All of them first: what ends in the middle of being listed has sent nothing.
+    const ends = await Promise.allSettled(Array.from(values).map((value) => this.send(value, options)))
     return ends.map((end) => {
       if (end.status === 'rejected') throw end.reason
       return end.value
@@ -251,19 +252,19 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
     checkReason(options.reason)
     rateOf(rate)
     if (filter !== undefined) checkFunction('filter', filter)
-    if (filter !== undefined) return this.#redriveChosen(filter, options)
+    if (filter !== undefined || rate !== undefined) return this.#redriveChosen(filter ?? isAny, options)
     let total = 0
     for (;;) {
-      const most = Math.min(limit - total, rate?.messages ?? MOST_REDRIVEN, MOST_REDRIVEN)
+      const most = Math.min(limit - total, MOST_REDRIVEN)
       if (most <= 0) return total
       const reason = options.reason === undefined ? {} : { reason: options.reason }
       const count = await this.#facet().redrive(this.name, { limit: most, ...reason }, callOf(options))
       total += count
       if (count < most) return total
-      if (rate !== undefined) await pause(this.#parts, rate.per, options.signal)
     }
   }
 
+  /** Goes along all dead letters once: one that dies again meanwhile stays dead. */
   async #redriveChosen(filter: (message: InspectedQueueMessage) => boolean, options: RedriveOptions): Promise<number> {
     const { limit = Number.POSITIVE_INFINITY, rate, reason } = options
     const call = callOf(options)
@@ -271,13 +272,17 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
     let total = 0
     let ids: string[] = []
     const bringBack = async (): Promise<void> => {
-      if (rate !== undefined && total > 0) await pause(this.#parts, rate.per, options.signal)
+      if (rate !== undefined && total > 0) await pause(this.#parts, (rate.per * most) / rate.messages, options.signal)
       total += await this.#facet().redrive(this.name, { ids }, call)
       ids = []
     }
     for await (const message of this.#facet().peek(this.name, 'dead', { ...call, limit: Number.MAX_SAFE_INTEGER })) {
       if (total + ids.length >= limit) break
-      if ((reason !== undefined && message.death !== reason) || !filter(this.#inspected(message))) continue
+      if (reason !== undefined && message.death !== reason) continue
+      const isChosen: unknown = filter(this.#inspected(message))
+      if (isPromise(isChosen))
+        throw invalidArgument('the filter of queue.redrive answers at once: it is no async function')
+      if (!isChosen) continue
       ids.push(message.id)
       if (ids.length === most) await bringBack()
     }
@@ -352,6 +357,10 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
   #facet(): QueueFacet {
     return facetOf(this.#parts.driver, 'queue')
   }
+}
+
+function isAny(): boolean {
+  return true
 }
 
 function checkId(id: string): void {

@@ -2,6 +2,7 @@
 
 import { checkDuration, checkFlag, invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import type { Millis, WallMillis } from '../base/time.ts'
+import { checkBound } from '../data/key.ts'
 import type { SelfFitting } from '../data/map.ts'
 import { checkName, checkSchema, placedName } from '../data/name.ts'
 import type { InputOf, OutputOf, StandardSchema } from '../data/schema.ts'
@@ -159,7 +160,7 @@ function rulesOf(options: QueueOptions): QueueRules {
   return {
     order,
     maxAttempts: whole('maxAttempts', options.maxAttempts ?? 5),
-    leaseMs: atLeast('lease', 1, options.lease ?? 30_000),
+    leaseMs: duration('lease', options.lease ?? 30_000),
     limit: whole('limit', options.limit ?? 1_000_000),
     overflow,
     concurrency,
@@ -168,17 +169,19 @@ function rulesOf(options: QueueOptions): QueueRules {
     ratePeriodMs: rate.per,
     keyRate: keyRate.messages,
     keyRatePeriodMs: keyRate.per,
-    deadKeepMs: atLeast('deadLetter.keep', 0, deadLetter.keep ?? 14 * DAY_MS),
+    deadKeepMs: keepOf(deadLetter.keep ?? 14 * DAY_MS),
     single: single || concurrency !== NO_LIMIT || rate.messages !== NO_LIMIT,
     keyWeights,
   }
 }
 
 function weightsOf(weights: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
-  if (typeof weights !== 'object' || weights === null) throw invalidArgument('perKey.weights is an object of numbers')
+  if (Object.prototype.toString.call(weights) !== '[object Object]')
+    throw invalidArgument('perKey.weights is a plain object of numbers')
   const entries = Object.entries(weights)
   if (entries.length > WEIGHTS_LIMIT) throw invalidArgument(`perKey.weights has at most ${WEIGHTS_LIMIT} keys`)
   for (const [key, weight] of entries) {
+    checkBound('a key of perKey.weights', key)
     if (Number.isInteger(weight) && weight >= 1 && weight <= WEIGHT_LIMIT) continue
     throw invalidArgument(`the weight of '${key}' is a whole number from 1 to ${WEIGHT_LIMIT}`)
   }
@@ -189,7 +192,7 @@ function weightsOf(weights: Readonly<Record<string, number>>): Readonly<Record<s
 export function rateOf(rate: RateLimit | undefined): RateLimit {
   if (rate === undefined) return { messages: NO_LIMIT, per: 1000 }
   refuseUnknownOptions('rate', rate, RATE_OPTIONS)
-  return { messages: whole('rate.messages', rate.messages), per: atLeast('rate.per', 1, rate.per) }
+  return { messages: whole('rate.messages', rate.messages), per: duration('rate.per', rate.per) }
 }
 
 /** A whole number from 1, or Infinity. */
@@ -198,9 +201,15 @@ function whole(option: string, value: number): number {
   throw invalidArgument(`${option} is a whole number from 1, or Infinity`)
 }
 
-function atLeast(option: string, least: Millis, value: Millis): Millis {
-  if (value !== NO_LIMIT) checkDuration(option, value, least)
+function duration(option: string, value: Millis): Millis {
+  checkDuration(option, value, 1)
   return value
+}
+
+/** To keep nothing is to keep it for a millisecond: where rules are stored, 0 is for ever. */
+function keepOf(value: Millis): Millis {
+  if (value !== NO_LIMIT) checkDuration('deadLetter.keep', value)
+  return Math.max(1, Math.ceil(value))
 }
 
 export interface SendOptions extends CallOptions {

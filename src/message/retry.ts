@@ -54,6 +54,7 @@ export function fixedDelay(delay: Millis, options: JitterOptions = {}): RetryPol
  * defineQueue('mail', { retry: linearDelay(5_000, { most: 60_000 }) })
  */
 export function linearDelay(step: Millis, { most = HOUR_MS, ...options }: LinearDelayOptions = {}): RetryPolicy {
+  checkDuration('step', step)
   checkDuration('most', most)
   return policy((attempt) => Math.min(most, step * attempt), options)
 }
@@ -71,8 +72,9 @@ export function exponentialDelay({
   most = HOUR_MS,
   ...options
 }: ExponentialDelayOptions = {}): RetryPolicy {
+  checkDuration('first', first)
   checkDuration('most', most)
-  if (!(factor >= 1)) throw invalidArgument('factor is a number from 1')
+  if (!(typeof factor === 'number' && factor >= 1)) throw invalidArgument('factor is a number from 1')
   return policy((attempt) => Math.min(most, first * factor ** (attempt - 1)), options)
 }
 
@@ -92,7 +94,8 @@ export function decide(policyOf: RetryPolicy, error: unknown, attempt: number, r
 function policy(delayOf: (attempt: number) => Millis, options: JitterOptions): RetryPolicy {
   refuseUnknownOptions('a delay', options, JITTER_OPTIONS)
   const { jitter = 0 } = options
-  if (!(jitter >= 0 && jitter <= 1)) throw invalidArgument('jitter is a share from 0 to 1')
+  if (!(typeof jitter === 'number' && jitter >= 0 && jitter <= 1))
+    throw invalidArgument('jitter is a share from 0 to 1')
   checkDuration('a delay', delayOf(1))
   return (_error, attempt, random) => {
     const delay = delayOf(attempt)

@@ -4,6 +4,7 @@ import { checkDuration, checkTime, invalidArgument, refuseUnknownOptions } from 
 import type { Millis, WallMillis } from '../base/time.ts'
 import { CALL_OPTIONS, checkCall } from '../data/call.ts'
 import { facetOf } from '../data/facet.ts'
+import { checkBound } from '../data/key.ts'
 import { afterwards } from '../data/patience.ts'
 import type { CallOptions, ScheduleRule, ScheduleStatus } from '../driver/contract.ts'
 import { ownHeaders, whenValid } from './outgoing.ts'
@@ -111,4 +112,5 @@ function ruleOf(time: ScheduleTime): ScheduleRule['rule'] {
 function checkId(id: string): void {
   if (typeof id !== 'string' || id === '' || id.length > 256)
     throw invalidArgument('the id of a schedule is a text of 1 to 256')
+  checkBound('the id of a schedule', id)
 }

@@ -65,11 +65,11 @@ export interface PeekOptions extends CallOptions {
 export interface RedriveOptions extends CallOptions {
   /** Only dead letters that died for this reason. */
   readonly reason?: DeathReason
-  /** Only those that it accepts: then they are looked at one by one. */
+  /** Only those that it accepts, at once and not by a promise: then they are looked at one by one. */
   readonly filter?: (message: InspectedQueueMessage) => boolean
   /** Most of them; default all. */
   readonly limit?: number
-  /** At most so many at a time, with a pause of `per` between. */
+  /** At most so many at a time, with a pause of `per` between. What dies again meanwhile stays dead. */
   readonly rate?: RateLimit
 }
 

@@ -63,11 +63,11 @@ export class QueueWorker<Value, Input> implements Worker {
     checkSignal(signal)
     if (onFailure !== undefined) checkFunction('onFailure', onFailure)
     if (batch !== undefined) checkBatch(batch)
-    const most = concurrency * (batch?.size ?? 1)
-    const prefetch = options.prefetch ?? most
     checkFunction('a handler', handler)
     if (!(Number.isSafeInteger(concurrency) && concurrency >= 1))
       throw invalidArgument('concurrency is a whole number from 1')
+    const most = concurrency * (batch?.size ?? 1)
+    const prefetch = options.prefetch ?? most
     if (!(Number.isSafeInteger(prefetch) && prefetch >= 0)) throw invalidArgument('prefetch is a whole number from 0')
     this.#parts = parts
     this.#definition = definition
@@ -153,7 +153,7 @@ export class QueueWorker<Value, Input> implements Worker {
       void this.#release(delivered)
       return
     }
-    const run = new HandlerRun(this.#parts, this.#definition.name, delivered)
+    const run = new HandlerRun(this.#parts, this.#definition.name, delivered, this.#keep)
     this.#keep(run.keepAt)
     this.#waiting.push(run)
     this.#start()
@@ -210,7 +210,7 @@ export class QueueWorker<Value, Input> implements Worker {
     await delivered.release({}).catch(() => undefined)
   }
 
-  #keep(at: Millis): void {
+  readonly #keep = (at: Millis): void => {
     if (at >= this.#keeperAt || this.#ending.signal.aborted) return
     this.#keeper?.cancel()
     this.#keeperAt = at

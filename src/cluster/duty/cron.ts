@@ -12,7 +12,8 @@ export function checkCron(spec: string, timeZone: string): void {
 }
 
 /**
- * The next times after `afterMicros` in microseconds, ascending, at most `count`; fewer, or none, when it fires no more often.
+ * The next times after `afterMicros` in microseconds, ascending, at most `count`; fewer, or none, when it fires no more often
+ * before 2255, where microseconds end.
  * `spec` has five fields (minute, hour, day of month, month, day of week), six with seconds before them, or seven with years
  * after them; `timeZone` is an IANA name, `''` UTC. At a change of the
  * clocks, a fixed time of day that is skipped fires at once after the gap, and one that comes twice fires the first time;
@@ -27,7 +28,8 @@ export function planCron(spec: string, timeZone: string, afterMicros: number, co
   checkTimeZone(timeZone)
   try {
     const cron = new Cron(spec.trim(), { timezone: timeZone || 'UTC', paused: true })
-    return cron.nextRuns(count, isoText(afterMicros)).map((time) => time.getTime() * 1000)
+    const times = cron.nextRuns(count, isoText(afterMicros)).map((time) => time.getTime() * 1000)
+    return times.filter(Number.isSafeInteger)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw invalidArgument(`'${spec}' is no cron expression: ${reason}`, cause)

@@ -30,6 +30,8 @@ const attempts: [string, () => unknown, code?: string][] = [
   ['a policy whose delays grow by no number', () => exponentialDelay({ factor: Number.NaN })],
   ['a policy up to no delay', () => linearDelay(5, { most: Number.NaN })],
   ['headers beyond their limit', () => queue.send(1, { headers: HUGE_HEADERS }), 'TOO_LARGE'],
+  ['headers with half a surrogate pair', () => queue.send(1, { headers: { a: '\ud800' } })],
+  ['a value that is yet to come', () => queue.send(Promise.resolve(1)), 'UNSERIALIZABLE'],
   ['a signal that is null', () => queue.send(1, { signal: bad(null) })],
   ['a list of messages that is none', () => queue.sendAll(bad(undefined))],
   ['a list of messages that is a number', () => queue.sendAll(bad(7))],
@@ -52,6 +54,13 @@ const attempts: [string, () => unknown, code?: string][] = [
   ['rules that are kept by a text', () => defineQueue('jobs', { keepRules: bad('yes') })],
   ['a single queue by a number', () => defineQueue('jobs', { single: bad(1) })],
   ['weights that are a number', () => defineQueue('jobs', { perKey: { weights: bad(7) } })],
+  ['weights in a map', () => defineQueue('jobs', { perKey: { weights: bad(new Map([['a', 2]])) } })],
+  ['the weight of half a surrogate pair', () => defineQueue('jobs', { perKey: { weights: { '\ud800': 2 } } })],
+  ['a lease for ever', () => defineQueue('jobs', { lease: Number.POSITIVE_INFINITY })],
+  ['a rate of no time', () => defineQueue('jobs', { rate: { messages: 1, per: Number.POSITIVE_INFINITY } })],
+  ['a policy whose delays are texts', () => linearDelay(bad('5'))],
+  ['a policy that begins with a text', () => exponentialDelay({ first: bad('5') })],
+  ['a worker with a big integer of handlers', () => queue.work(() => 1, { concurrency: bad(5n) })],
   ['a lease of centuries', () => defineQueue('jobs', { lease: FAR })],
   ['compaction by a text', () => defineTopic('events', { compact: bad('yes') })],
   ['a list of records that is none', () => topic.publishAll(bad(null))],
@@ -62,6 +71,10 @@ const attempts: [string, () => unknown, code?: string][] = [
   ['offsets that are numbers', () => topic.reset('billing', { offsets: bad(new Map([[0, 7]])) })],
   ['a commit by a text', () => topic.subscribe({ autoCommit: bad('yes') })],
   ['a schedule in no time', () => troupe.schedule(jobs, 'nightly', { every: FAR }, { value: 1 })],
+  [
+    'a schedule whose id is half a surrogate pair',
+    () => troupe.schedule(jobs, '\ud800', { every: 1000 }, { value: 1 }),
+  ],
   ['a schedule without options', () => troupe.schedule(jobs, 'nightly', { every: 1000 }, bad(undefined))],
   ['an update without a function', () => troupe.map(defineMap('m')).update('a', bad(undefined))],
   ['a lock without a name', () => troupe.lock('')],
@@ -87,6 +100,13 @@ test.each(attempts)(
     await expect(outcome()).rejects.toMatchObject({ code })
   },
 )
+
+test('to keep no dead letters is not to keep them for ever, which is how rules say 0', () => {
+  expect(defineQueue('jobs', { deadLetter: { keep: 0 } }).rules?.deadKeepMs).toBe(1)
+  expect(defineQueue('jobs', { deadLetter: { keep: Number.POSITIVE_INFINITY } }).rules?.deadKeepMs).toBe(
+    Number.POSITIVE_INFINITY,
+  )
+})
 
 test('a message that was received is settled with options that are known', async () => {
   const world = openWorld()

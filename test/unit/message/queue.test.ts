@@ -410,6 +410,26 @@ describe('dead letters', () => {
     expect((await collect(queue.deadLetters())).map(({ value }) => value)).toEqual(['b'])
   })
 
+  test('do not come back by a filter that answers later, for each would be accepted', async () => {
+    const { queue } = await threeDead()
+    const later = (async ({ value }: { value: unknown }) => value === 'b') as unknown as () => boolean
+    await expect(queue.redrive({ filter: later })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    expect((await queue.stats()).dead).toBe(3)
+  })
+
+  test('come back by rate each once, though they die again meanwhile', async () => {
+    const { queue, pass } = await threeDead()
+    const tries: string[] = []
+    queue.work(({ value }) => {
+      tries.push(value)
+      throw new Error('still no')
+    })
+    const redriven = queue.redrive({ rate: { messages: 1, per: 1000 } })
+    await pass(20_000)
+    expect(await redriven).toBe(3)
+    expect(tries).toEqual(['a', 'b', 'c'])
+  })
+
   test('come back by a tool that keeps the rules of the queue, to their places in their keys', async () => {
     const { troupe, pass } = openWorld()
     const queue = troupe.queue(defineQueue<string>('poison', { retry: () => 'reject', limit: 3 }))
@@ -434,6 +454,17 @@ describe('dead letters', () => {
     await pass(5000)
     expect(await redriven).toBe(3)
   })
+})
+
+test('a list of messages that ends in the middle has sent nothing', async () => {
+  const { troupe } = openWorld()
+  const queue = troupe.queue(texts)
+  function* broken(): Generator<string> {
+    yield 'a'
+    throw new Error('no more')
+  }
+  await expect(queue.sendAll(broken())).rejects.toThrow('no more')
+  expect((await queue.stats()).waiting).toBe(0)
 })
 
 test('receiving by hand settles by hand, and what is unsettled when the loop ends goes back', async () => {

@@ -61,6 +61,13 @@ describe('the next times of a cron', () => {
     expect(next('0 0 0 1 1 * 2020', 'UTC', '2026-01-01T00:00:00Z')).toEqual([])
   })
 
+  test('end where microseconds do, for none of them would reach the log', () => {
+    const rare = next('0 0 29 2 +1', 'UTC', '2026-01-01T00:00:00Z', 48)
+    expect(rare[0]).toBe('2044-02-29T00:00:00Z')
+    expect(rare.length).toBeLessThan(10)
+    expect(next('0 0 0 1 1 * 2400', 'UTC', '2026-01-01T00:00:00Z')).toEqual([])
+  })
+
   test('are the same whether they are asked for one by one or together', () => {
     const specs = fc.constantFrom('*/7 * * * *', '30 2 * * *', '0 0 29 2 *', '*/13 */5 2 * * *', '0 0 L * *')
     const zones = fc.constantFrom('UTC', 'Europe/Berlin', 'America/St_Johns', 'Pacific/Apia')
@@ -91,6 +98,7 @@ describe('an expression that is none', () => {
     ['2026-01-01T00:00:00', 'UTC'],
     ['* * * * *', 'Mars/Olympus'],
     ['0 0 30 2 *', 'UTC'],
+    ['0 0 0 1 1 * 2400', 'UTC'],
   ])('is refused: %j in %s', (spec, timeZone) => {
     expect(() => checkCron(spec, timeZone)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
   })
