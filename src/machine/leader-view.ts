@@ -25,6 +25,8 @@ export interface HeldMessage {
  * keys; the limits per queue and key, and rates; nothing of a paused queue.
  */
 export interface QueueView {
+  /** Whether there is a message that `hold` would take. Looking counts towards no rate. */
+  isReady(queue: string, now: LeaderMicros): boolean
   /** Takes the next message that may be delivered now; undefined when there is none. */
   hold(queue: string, now: LeaderMicros): HeldMessage | undefined
   /** Puts a message back to where it was, with nothing counted. Without effect when it is not held. */

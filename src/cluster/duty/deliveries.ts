@@ -239,16 +239,14 @@ export class Deliveries {
     const view = this.#ports.queues()
     const now = this.#ports.time.now()
     const since = this.#ports.clock.now()
-    for (let consumer = nextWithRoom(line); ; consumer = nextWithRoom(line)) {
-      const message = consumer === undefined && !wantsMore(line) ? undefined : view.hold(line.queue, now)
+    let consumer = nextWithRoom(line)
+    for (; consumer !== undefined; consumer = nextWithRoom(line)) {
+      const message = view.hold(line.queue, now)
       if (message === undefined) break
-      if (consumer === undefined) {
-        view.unhold(line.queue, message.id)
-        for (const each of line.consumers) each.allowance.wait(each)
-        break
-      }
       this.#deliver(consumer, message, since)
     }
+    if (consumer === undefined && wantsMore(line) && view.isReady(line.queue, now))
+      for (const each of line.consumers) each.allowance.wait(each)
     for (const consumer of line.consumers) consumer.flush()
     line.opening.set(wantsMore(line) ? view.nextAt(line.queue, now) : Number.POSITIVE_INFINITY)
     this.#arm()

@@ -96,6 +96,15 @@ export const LIMIT_CASES: readonly TimedConformanceCase[] = [
     },
   },
   {
+    name: 'a rate counts what is delivered, also to a receiver that has room for one message only',
+    async run(context) {
+      const hourly = { rate: 2, ratePeriodMs: 3_600_000, keyRate: 2, keyRatePeriodMs: 3_600_000 }
+      const scene = new QueueScene(context, hourly)
+      for (let at = 0; at < 4; at++) await scene.send(`${at}`, { key: 'k' })
+      checkEqual(await scene.drain(), ['0', '1'], 'messages of the first hour')
+    },
+  },
+  {
     name: 'a queue that is paused delivers nothing and takes everything, until it is resumed',
     async run(context) {
       const scene = new QueueScene(context)

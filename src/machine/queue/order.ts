@@ -130,20 +130,17 @@ export class DeliveryOrder {
 
   /** Takes the next message; -1 when there is none. */
   hold(now: LeaderMicros): number {
-    const settings = this.#settings
-    if (this.held >= settings.concurrency || this.#opensAt() > now) return -1
-    this.#openThrottled(now)
-    while (true) {
-      const priority = this.#nextPriority()
-      if (priority === -1) return -1
-      const key = this.#nextKey(priority)
-      if (key !== NO_KEY && settings.keyRate !== Number.POSITIVE_INFINITY && !this.#spend(key, now)) continue
-      this.#deliveries++
-      if (settings.rate !== Number.POSITIVE_INFINITY) {
-        this.#spentAt = spentAt(this.#spentAt, now, settings.rate, settings.ratePeriodMs * 1000)
-      }
-      return key === NO_KEY ? this.#take(priority) : this.#takeFrom(key)
-    }
+    const priority = this.#openPriority(now)
+    if (priority === -1) return -1
+    const key = this.#nextKey(priority)
+    this.#spend(key, now)
+    this.#deliveries++
+    return key === NO_KEY ? this.#take(priority) : this.#takeFrom(key)
+  }
+
+  /** Whether there is a next message. */
+  isReady(now: LeaderMicros): boolean {
+    return this.#openPriority(now) !== -1
   }
 
   /** Puts a held message back to where it was. */
@@ -260,6 +257,16 @@ export class DeliveryOrder {
     held[key] = (held[key] ?? 0) + change
   }
 
+  /** The priority that has a turn, with a next message that no rate holds back; -1 when there is none. */
+  #openPriority(now: LeaderMicros): number {
+    if (this.held >= this.#settings.concurrency || this.#opensAt() > now) return -1
+    this.#openThrottled(now)
+    while (true) {
+      const priority = this.#nextPriority()
+      if (priority === -1 || !this.#throttle(this.#nextKey(priority), now)) return priority
+    }
+  }
+
   /** The priority that has a turn; -1 when none has anything to deliver. */
   #nextPriority(): number {
     const { lines } = this.#messages
@@ -307,19 +314,24 @@ export class DeliveryOrder {
     return this.#settings.order === 'key' && (isHeld > 0 || this.#messages.has(first, FLAG.delayed))
   }
 
-  /** Whether the key's rate lets a message through; otherwise the key waits until it does. */
-  #spend(key: number, now: LeaderMicros): boolean {
+  /** Whether the key's rate holds its messages back: then the key waits until it does no more. */
+  #throttle(key: number, now: LeaderMicros): boolean {
     const { keyRate, keyRatePeriodMs } = this.#settings
+    if (key === NO_KEY || keyRate === Number.POSITIVE_INFINITY) return false
     const { throttled, openings } = this.#lanes
-    const name = this.#messages.keys.name(key)
-    const opensAt = this.#keyRates.opensAt(name, keyRate, keyRatePeriodMs * 1000)
-    if (opensAt <= now) {
-      this.#keyRates.spend(name, now, keyRate, keyRatePeriodMs * 1000)
-      return true
-    }
+    const opensAt = this.#keyRates.opensAt(this.#messages.keys.name(key), keyRate, keyRatePeriodMs * 1000)
+    if (opensAt <= now) return false
     throttled.set(key, openings.add(key, opensAt))
     this.#refresh(key)
-    return false
+    return true
+  }
+
+  /** A delivery counts towards the rates of the queue and of its key. */
+  #spend(key: number, now: LeaderMicros): void {
+    const { rate, ratePeriodMs, keyRate, keyRatePeriodMs } = this.#settings
+    if (rate !== Number.POSITIVE_INFINITY) this.#spentAt = spentAt(this.#spentAt, now, rate, ratePeriodMs * 1000)
+    if (key === NO_KEY || keyRate === Number.POSITIVE_INFINITY) return
+    this.#keyRates.spend(this.#messages.keys.name(key), now, keyRate, keyRatePeriodMs * 1000)
   }
 
   #openThrottled(now: LeaderMicros): void {

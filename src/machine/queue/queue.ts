@@ -133,6 +133,11 @@ export class QueueTable implements Table, QueueView {
     return outcome.status === STATUS.ok ? outcome.revision : 0
   }
 
+  isReady(queue: string, now: LeaderMicros): boolean {
+    const state = this.#queues.get(queue)?.state
+    return state !== undefined && !state.isPaused && state.order.isReady(now)
+  }
+
   hold(queue: string, now: LeaderMicros): HeldMessage | undefined {
     const state = this.#queues.get(queue)?.state
     if (state === undefined || state.isPaused) return undefined

@@ -228,6 +228,16 @@ describe('limits', () => {
     expect(house.work()).toEqual(['c'])
   })
 
+  test('count what is taken, and not who looks for it', () => {
+    const house = houseOf({ rate: 2, ratePeriodMs: 1000, keyRate: 1, keyRatePeriodMs: 10_000 })
+    house.send('a', { key: 'k' })
+    const { queues } = house.shard.view
+    const isReady = () => queues.isReady(QUEUE, house.ms * 1000)
+    expect([isReady(), isReady(), isReady(), house.hold()?.payload]).toEqual([true, true, true, 'a'])
+    house.send('b', { key: 'k' })
+    expect([isReady(), house.hold()]).toEqual([false, undefined])
+  })
+
   test('of the rate of a key leave other keys alone, and outlast its messages', () => {
     const house = houseOf({ keyRate: 1, keyRatePeriodMs: 1000 })
     house.send('a1', { key: 'a' })
