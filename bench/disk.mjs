@@ -1,4 +1,7 @@
-/** The disk's own limit is what a durable write costs when nothing else happens: of records as large as a logged message, in the quickest way there is. */
+/**
+ * The disk's own limit is what a durable write costs when nothing else happens: of records as large as a logged
+ * message, in the quickest way there is.
+ */
 
 import { closeSync, constants, fdatasyncSync, fsyncSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'

@@ -30,7 +30,8 @@ const nightly = schedules.find(({ id }) => id === 'nightly')
 const hour = new Intl.DateTimeFormat('en', { timeZone: 'Europe/Berlin', hour: 'numeric', hourCycle: 'h23' })
 console.log('the next night report is due at', hour.format(nightly?.nextAt), 'in Berlin, summer or winter')
 
-// Each firing is a message like any other: retried when the handler fails, and named so that an effect elsewhere can be made once.
+// Each firing is a message like any other: retried when the handler fails, and named so that an effect elsewhere can be
+// made once.
 const firings: string[] = []
 const worker = troupe.queue(reports).work(({ value, headers }) => {
   firings.push(`${value.kind} ${headers['troupe-firing']}`)

@@ -1,4 +1,7 @@
-/** An order pipeline in which a step happens as a whole or not at all: acknowledgement, totals and the next message (docs/guide/queue.md). */
+/**
+ * An order pipeline in which a step happens as a whole or not at all: acknowledgement, totals and the next message
+ * (docs/guide/queue.md).
+ */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { defineMap, defineQueue, fixedDelay, open } from 'troupe'

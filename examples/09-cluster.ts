@@ -1,6 +1,7 @@
 /**
- * One file that is a program by itself, and a cluster of three when it is run three times with other variables; each tenant
- * has a queue of its own, so that one who sends a million messages delays nobody else (docs/guide/first-cluster.md).
+ * One file that is a program by itself, and a cluster of three when it is run three times with other variables; each
+ * tenant has a queue of its own, so that one who sends a million messages delays nobody else
+ * (docs/guide/first-cluster.md).
  *
  *   export TROUPE_JOIN=127.0.0.1:7501,127.0.0.1:7502,127.0.0.1:7503
  *   TROUPE_NODE=n1 TROUPE_LISTEN=127.0.0.1:7501 TROUPE_DATA_DIR=./n1 npx tsx 09-cluster.ts

@@ -1,6 +1,6 @@
 /**
- * Plants each bug of test/canary in a copy of dist, and demands that the simulation finds it, or the suite that it names; first
- * of all, that they find nothing in the unaltered copy.
+ * Plants each bug of test/canary in a copy of dist, and demands that the simulation finds it, or the suite that it
+ * names; first of all, that they find nothing in the unaltered copy.
  *
  *   npm run canary                       all of them
  *   npm run canary -- vote term          those whose name holds one of the words

@@ -1,5 +1,6 @@
 /**
- * The campaigns: real nodes under load lose processes to kill -9, or are asked for more than they can do, and what was promised is checked.
+ * The campaigns: real nodes under load lose processes to kill -9, or are asked for more than they can do, and what was
+ * promised is checked.
  *
  *   npm run kills -- --kills 30                                   the leader, while a map is written and read
  *   npm run kills -- --queue --minutes 10 --messages 2000000      a node every 5 s, and consumers, while a queue is worked off

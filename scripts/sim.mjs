@@ -4,7 +4,8 @@
  *   npm run sim -- --seeds 500                           seeds 1 to 500, on all cores
  *   npm run sim -- --workload queue --seed 7 --trace     one seed, with a line for each thing that happens
  *
- * The workloads are map, and those of `WORKLOADS`; without --workload the seeds take them in turn. Besides: --from N (first seed), --nodes N, --shards N, --clients N, --seconds N, --faults a,b, --history FILE,
+ * The workloads are map, and those of `WORKLOADS`; without --workload the seeds take them in turn. Besides: --from N
+ * (first seed), --nodes N, --shards N, --clients N, --seconds N, --faults a,b, --history FILE,
  * --first-failure (stop at it), --dist FOLDER (what to run instead of dist). Exit code 1 when a seed failed.
  */
 

@@ -32,7 +32,8 @@ vitest.on('close', (code) => {
 })
 
 /**
- * Counts tests; a file that cannot be loaded, an error outside any test, and a run without tests each count as one failure.
+ * Counts tests; a file that cannot be loaded, an error outside any test, and a run without tests each count as one
+ * failure.
  * @param {boolean} clean whether vitest itself found nothing wrong
  */
 function count(clean) {

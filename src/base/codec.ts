@@ -26,16 +26,16 @@ const CARRIED: ReadonlySet<string> = new Set([
 const HALF_A_PAIR = 'half a surrogate pair'
 
 /**
- * Encodes whatever structured clone can carry, cycles and shared references included. As with structured clone, instances
- * of classes become plain objects; holes in arrays become `undefined` and `-0` becomes `0`. Of an error its name, message and
- * cause are kept; one of several errors (`AggregateError`) is refused.
+ * Encodes whatever structured clone can carry, cycles and shared references included. As with structured clone,
+ * instances of classes become plain objects; holes in arrays become `undefined` and `-0` becomes `0`. Of an error its
+ * name, message and cause are kept; one of several errors (`AggregateError`) is refused.
  */
 export class ValueCodec {
   readonly #packr: Packr = new Packr({ structuredClone: true, moreTypes: true })
 
   /**
-   * Bytes of their own, which nothing else refers to. Throws `UNSERIALIZABLE`, naming the path of what cannot be carried,
-   * and `TOO_LARGE` above the limit in bytes.
+   * Bytes of their own, which nothing else refers to. Throws `UNSERIALIZABLE`, naming the path of what cannot be
+   * carried, and `TOO_LARGE` above the limit in bytes.
    */
   encode(value: unknown, limit: number = VALUE_LIMIT_BYTES): Uint8Array {
     if (value instanceof Uint8Array) return tagged(RAW, value, limit)

@@ -20,8 +20,8 @@ export function encodeFrame(body: Uint8Array): Uint8Array {
 }
 
 /**
- * Cuts a stream of chunks, however they were split, into its frames. A frame that lies within one chunk is a view of it;
- * only one that spans chunks is joined, in a buffer of exactly its size.
+ * Cuts a stream of chunks, however they were split, into its frames. A frame that lies within one chunk is a view of
+ * it; only one that spans chunks is joined, in a buffer of exactly its size.
  */
 export class FrameReader {
   readonly #limit: number

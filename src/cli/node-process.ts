@@ -47,7 +47,8 @@ export class NodeProcess {
     const { name, address, directory } = this.place
     const options = ['--node', name, '--cluster', 'dev', '--listen', address, '--data-dir', directory]
     const child = spawn(process.execPath, [MAIN, 'start', '--json', ...options, '--join', this.#join.join(',')], {
-      // A group of its own: Ctrl-C reaches `dev`, which ends its nodes in order. If `dev` is killed, the closed channel tells them.
+      // A group of its own: Ctrl-C reaches `dev`, which ends its nodes in order. If `dev` is killed, the closed channel
+      // tells them.
       detached: true,
       env: withoutPlace(process.env),
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

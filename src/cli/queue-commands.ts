@@ -1,4 +1,7 @@
-/** The queue commands list queues, say how they are, and stop, empty and refill them; a queue keeps the rules that its application gave it. */
+/**
+ * The queue commands list queues, say how they are, and stop, empty and refill them; a queue keeps the rules that its
+ * application gave it.
+ */
 
 import type { DeathReason, QueueStats } from '../driver/contract.ts'
 import type { TroupeQueue } from '../message/troupe-queue.ts'

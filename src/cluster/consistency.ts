@@ -1,6 +1,6 @@
 /**
- * Consistency is the choice between consistent and available answers: what each level waits for, refuses and returns. A strong
- * dataset answers from its group's log only.
+ * Consistency is the choice between consistent and available answers: what each level waits for, refuses and returns. A
+ * strong dataset answers from its group's log only.
  *
  * | call | waits for | without a majority | returns |
  * | --- | --- | --- | --- |
@@ -24,8 +24,8 @@ export interface ReplicaView {
 }
 
 /**
- * Milliseconds since this replica was last known to be in touch with its group: a follower with its leader, a leader with
- * a majority. Infinity when it does not know of any leader.
+ * Milliseconds since this replica was last known to be in touch with its group: a follower with its leader, a leader
+ * with a majority. Infinity when it does not know of any leader.
  */
 export function replicaAge(view: ReplicaView, liveness: Liveness, now: Millis): Millis {
   if (view.leader === undefined) return Number.POSITIVE_INFINITY

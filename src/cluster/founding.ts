@@ -24,9 +24,9 @@ export type Verdict =
 
 /**
  * A node agrees to a list of founders only once: when it has met as many new nodes as it expects. It takes part in the
- * cluster only when every founder has agreed to the same list, which one that has seen it may attest. A node is known by its name and its data directory, so one
- * that comes back with an empty directory is a stranger and never votes as who it was. One that has only forgotten what it agreed to
- * founds nothing again: somebody has to attest it.
+ * cluster only when every founder has agreed to the same list, which one that has seen it may attest. A node is known
+ * by its name and its data directory, so one that comes back with an empty directory is a stranger and never votes as
+ * who it was. One that has only forgotten what it agreed to founds nothing again: somebody has to attest it.
  *
  * Invariant: two founded nodes that share a founder have equal lists.
  */

@@ -199,8 +199,8 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
   }
 
   /**
-   * Takes what must see every acknowledged write: a query, or leases to keep alive. Whoever kept them alive without asking
-   * the others might have been deposed, and a new leader give them to somebody else meanwhile.
+   * Takes what must see every acknowledged write: a query, or leases to keep alive. Whoever kept them alive without
+   * asking the others might have been deposed, and a new leader give them to somebody else meanwhile.
    */
   read(source: Source, { id, operation, bytes }: Request): void {
     if (operation === OPERATION.keepAlive) readLeases(bytes)
@@ -404,7 +404,10 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
     this.send(output.to, { type: 'append', term, previous, entries, commit })
   }
 
-  /** Brings the machine to the newest snapshot. It may have come after the one that was installed: what it holds is decided all the same. */
+  /**
+   * Brings the machine to the newest snapshot. It may have come after the one that was installed: what it holds is
+   * decided all the same.
+   */
   #restore(): void {
     this.#restorer?.cancel()
     this.#restorer = undefined

@@ -218,9 +218,9 @@ export class Groups {
 }
 
 /**
- * Whether the log leads up to, and agrees with, what the machine has executed. A snapshot may be ahead of the log: it was
- * installed just before a crash, or made of entries that were decided before this node's own disk had them. Then what the
- * log holds after it may have been overwritten since, and the log begins anew.
+ * Whether the log leads up to, and agrees with, what the machine has executed. A snapshot may be ahead of the log: it
+ * was installed just before a crash, or made of entries that were decided before this node's own disk had them. Then
+ * what the log holds after it may have been overwritten since, and the log begins anew.
  */
 function reaches({ start, log }: RecoveredGroup, applied: LogPosition): boolean {
   if (applied.index === start.index) return true

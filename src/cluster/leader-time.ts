@@ -11,13 +11,14 @@ const TRUST_MS: Millis = 600_000
 const SLEW = 1 / 256
 
 /**
- * Every replica carries the time on by its monotonic clock from the batches that it applies, so that the next leader goes on
- * where the last one was, whatever their calendars say. A calendar counts at once only on a node that has not heard a
- * leader since it started. Otherwise the time is slewed towards it; a calendar that is ahead by more than a second is
- * adopted when it has stayed so for ten minutes, one that is behind never (time waits for it, by going slower).
+ * Every replica carries the time on by its monotonic clock from the batches that it applies, so that the next leader
+ * goes on where the last one was, whatever their calendars say. A calendar counts at once only on a node that has not
+ * heard a leader since it started. Otherwise the time is slewed towards it; a calendar that is ahead by more than a
+ * second is adopted when it has stayed so for ten minutes, one that is behind never (time waits for it, by going
+ * slower).
  *
- * A batch tells the time when it was proposed. One that was there before this replica came into touch with the leader may be
- * of any age, and does not count as having heard it.
+ * A batch tells the time when it was proposed. One that was there before this replica came into touch with the leader
+ * may be of any age, and does not count as having heard it.
  */
 export class LeaderTime {
   readonly #clock: Clock

@@ -6,7 +6,10 @@ import type { Group } from './group.ts'
 import type { Groups } from './groups.ts'
 import type { NodeLiveness } from './liveness.ts'
 
-/** A leader that is not the preferred one goes on leading until that one has been there for this long: who has started reads its snapshots and executes its log before it is of use. */
+/**
+ * A leader that is not the preferred one goes on leading until that one has been there for this long: who has started
+ * reads its snapshots and executes its log before it is of use.
+ */
 const SETTLED_MS: Millis = 5000
 /** A transfer that has not come about is tried again after this long. */
 const TRANSFER_AGAIN_MS: Millis = 500
@@ -36,8 +39,8 @@ export class Leaders {
   }
 
   /**
-   * Another node to ask about the group: its leader, or any replica while that is unknown or cannot be reached from here,
-   * which may have heard of one that this node cannot hear.
+   * Another node to ask about the group: its leader, or any replica while that is unknown or cannot be reached from
+   * here, which may have heard of one that this node cannot hear.
    */
   nodeFor(id: GroupId): NodeId | undefined {
     const leader = this.leaderOf(id)
@@ -50,8 +53,8 @@ export class Leaders {
   }
 
   /**
-   * Whom to pass on to what another node asks of this one: only the leader that its own replica follows. Terms grow from
-   * each who passes on to the next, so that nothing goes round.
+   * Whom to pass on to what another node asks of this one: only the leader that its own replica follows. Terms grow
+   * from each who passes on to the next, so that nothing goes round.
    */
   relayFor(id: GroupId): NodeId | undefined {
     const leader = this.#groups.get(id)?.leader
@@ -67,8 +70,9 @@ export class Leaders {
   }
 
   /**
-   * Moves each leadership towards the replica that should have it, so that work is spread evenly: at once in a group that
-   * has never had a leader, later when the present one has settled. True while something should be looked at again soon.
+   * Moves each leadership towards the replica that should have it, so that work is spread evenly: at once in a group
+   * that has never had a leader, later when the present one has settled. True while something should be looked at again
+   * soon.
    */
   review(now: Millis): boolean {
     let isUnsettled = false

@@ -1,4 +1,7 @@
-/** The liveness of nodes: when each was last heard, kept alive by a small heartbeat for each pair of nodes instead of one for each group. */
+/**
+ * The liveness of nodes: when each was last heard, kept alive by a small heartbeat for each pair of nodes instead of
+ * one for each group.
+ */
 
 import type { NodeId } from '../base/identity.ts'
 import type { Clock, Millis, Scheduler, Timer } from '../base/time.ts'

@@ -34,8 +34,8 @@ export interface MapOptions {
 
 export interface MapSchemaOptions<Schema> extends MapOptions {
   /**
-   * Checks values when they are written and when they are read. What it returns is stored, and must fit it again: defaults
-   * and coercions do, a transformation into another type does not compile.
+   * Checks values when they are written and when they are read. What it returns is stored, and must fit it again:
+   * defaults and coercions do, a transformation into another type does not compile.
    */
   readonly schema: Schema
 }
@@ -120,9 +120,9 @@ export interface MapWatchOptions {
   /** Only keys in [from, until); default: all. */
   readonly range?: Partial<KeyRange>
   /**
-   * Changes after this revision, or right after this cursor; default: from now on. Revisions of different keys are taken from
-   * the clocks of different leaders: from a revision on, no change of that entry's own key is missed, and those of other keys
-   * as far as the clocks agree. A cursor is exact for all of them.
+   * Changes after this revision, or right after this cursor; default: from now on. Revisions of different keys are
+   * taken from the clocks of different leaders: from a revision on, no change of that entry's own key is missed, and
+   * those of other keys as far as the clocks agree. A cursor is exact for all of them.
    */
   readonly from?: Revision | string
   /** Called once the watch stands: whatever changes from then on comes. It takes as long as a shard has no leader. */
@@ -154,7 +154,8 @@ export interface TroupeMap<Value, Input = Value> {
   get(key: string, options?: ReadOptions): Promise<Versioned<Value> | undefined>
 
   /**
-   * Stores a value. With `ifRevision` only over the revision it names (`0n`: only a key that is absent), else `CONFLICT`.
+   * Stores a value. With `ifRevision` only over the revision it names (`0n`: only a key that is absent), else
+   * `CONFLICT`.
    *
    * @example
    * await map.set('ann', { name: 'Ann' }, { ifRevision: 0n })
@@ -166,9 +167,10 @@ export interface TroupeMap<Value, Input = Value> {
 
   /**
    * Replaces a value by what `change` makes of it, as one atomic step: when somebody else writes meanwhile, `change` is
-   * called again with the newer value. It may be asynchronous; what it throws ends the update with nothing changed. It must
-   * return the next value: `undefined` is refused, so that a forgotten `return` cannot erase anything (to remove a key
-   * use `delete`). `timeout` and `signal` bound all attempts together, `change` included: what it gives later is not written.
+   * called again with the newer value. It may be asynchronous; what it throws ends the update with nothing changed. It
+   * must return the next value: `undefined` is refused, so that a forgotten `return` cannot erase anything (to remove a
+   * key use `delete`). `timeout` and `signal` bound all attempts together, `change` included: what it gives later is
+   * not written.
    *
    * @example
    * await map.update('visits', (count = 0) => count + 1, { timeout: 2_000 })
@@ -180,8 +182,9 @@ export interface TroupeMap<Value, Input = Value> {
   ): Promise<Versioned<Value>>
 
   /**
-   * Entries in key order, fetched page by page as the loop goes on. Each page is a read of its own: an entry that changes
-   * meanwhile is seen before or after its change, and one that does not is seen exactly once. `timeout` bounds each page.
+   * Entries in key order, fetched page by page as the loop goes on. Each page is a read of its own: an entry that
+   * changes meanwhile is seen before or after its change, and one that does not is seen exactly once. `timeout` bounds
+   * each page.
    *
    * @example
    * for await (const { key, value } of map.scan({ prefix: 'eu/', limit: 100 })) console.log(key, value)

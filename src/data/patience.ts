@@ -23,7 +23,8 @@ export function endOfCall(
 }
 
 /**
- * What the promise comes to; `TIMEOUT` or the signal's reason when the call is over before, whatever becomes of the promise.
+ * What the promise comes to; `TIMEOUT` or the signal's reason when the call is over before, whatever becomes of the
+ * promise.
  *
  * @param what is promised, for the message of the error
  */

@@ -3,7 +3,8 @@
 import { TroupeError } from '../base/error.ts'
 
 /**
- * Standard Schema, version 1 (standardschema.dev), reduced to what is used here: zod, valibot, arktype and others have it.
+ * Standard Schema, version 1 (standardschema.dev), reduced to what is used here: zod, valibot, arktype and others have
+ * it.
  */
 export interface StandardSchema<Input = unknown, Output = Input> {
   readonly '~standard': {

@@ -11,8 +11,8 @@ export function sequencerOf({ name, token }: Fence): string {
 }
 
 /**
- * What a sequencer says: the name of a lock and a token of it. Keep the highest token of each name that was seen, and refuse
- * lower ones; or pass it as `fence` to a write, or to `troupe.verify`.
+ * What a sequencer says: the name of a lock and a token of it. Keep the highest token of each name that was seen, and
+ * refuse lower ones; or pass it as `fence` to a write, or to `troupe.verify`.
  *
  * @throws TroupeError `INVALID_ARGUMENT` for what is none
  * @example

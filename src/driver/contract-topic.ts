@@ -62,7 +62,10 @@ export interface RecordBatch {
   readonly lag: { readonly records: number; readonly ms: Millis }
   /** Aborts with `LEASE_LOST` when the partition belongs to another member. */
   readonly lost: AbortSignal
-  /** Everything up to and with this batch is done; rejects with `FENCED` when the partition belongs to another. Without a group nothing happens. */
+  /**
+   * Everything up to and with this batch is done; rejects with `FENCED` when the partition belongs to another. Without
+   * a group nothing happens.
+   */
   commit(options: CallOptions): Promise<void>
 }
 
@@ -91,8 +94,8 @@ export interface PartitionStatus {
 }
 
 /**
- * Promises: offsets of a partition begin at 0 and grow; every reader sees the same records in the same order; within a group
- * each partition has one owner at a time, and what a former owner commits is refused.
+ * Promises: offsets of a partition begin at 0 and grow; every reader sees the same records in the same order; within a
+ * group each partition has one owner at a time, and what a former owner commits is refused.
  */
 export interface TopicFacet {
   /** With a fence, refused with `FENCED` when the partition's shard has seen a newer token of this name. */
@@ -102,16 +105,16 @@ export interface TopicFacet {
     options: CallOptions & { readonly fence?: Fence },
   ): Promise<Published>
   /**
-   * An ephemeral one may name topics by a pattern: `*` stands for one part between dots, `>` for the rest. What is published
-   * to a topic that came later is read from its first record on.
+   * An ephemeral one may name topics by a pattern: `*` stands for one part between dots, `>` for the rest. What is
+   * published to a topic that came later is read from its first record on.
    */
   subscribe(topic: TopicName, options: SubscribeOptions): AsyncIterable<RecordBatch>
   groups(topic: string, options: CallOptions): Promise<readonly GroupOffsets[]>
   /** Only while the group has no members, else `CONFLICT`. */
   reset(topic: TopicName, group: string, to: Position, options: CallOptions): Promise<void>
   /**
-   * Its records, rules and groups go. `CONFLICT` while a group has members; subscriptions without a group end with `CLOSED`, but for those by a pattern.
-   * Whoever names the topic afterwards makes it anew, with offsets from 0.
+   * Its records, rules and groups go. `CONFLICT` while a group has members; subscriptions without a group end with
+   * `CLOSED`, but for those by a pattern. Whoever names the topic afterwards makes it anew, with offsets from 0.
    */
   delete(topic: string, options: CallOptions): Promise<void>
   partitions(topic: TopicName, options: CallOptions): Promise<readonly PartitionStatus[]>

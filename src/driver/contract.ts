@@ -29,8 +29,8 @@ export interface Written {
 }
 
 /**
- * `'linearizable'`: sees every write acknowledged before the call. `'local'`: whatever the nearest replica holds, with its
- * age; with `maxStalenessMs` an older replica refuses rather than answers.
+ * `'linearizable'`: sees every write acknowledged before the call. `'local'`: whatever the nearest replica holds, with
+ * its age; with `maxStalenessMs` an older replica refuses rather than answers.
  */
 export type ReadLevel = 'linearizable' | 'local' | { readonly maxStalenessMs: Millis }
 
@@ -79,14 +79,18 @@ export interface WatchOptions {
   readonly signal?: AbortSignal
   /** Changes after this revision (in every shard) or right after this cursor; default: from now on. */
   readonly from?: Revision | string
-  /** Called once the watch stands: whatever changes from then on comes. Before `next` it is not begun, and it takes as long as a shard has no leader. */
+  /**
+   * Called once the watch stands: whatever changes from then on comes. Before `next` it is not begun, and it takes as
+   * long as a shard has no leader.
+   */
   readonly onStanding?: () => void
 }
 
 /**
  * The key-value facet. Keys are at most 4 KiB of UTF-8, values 1 MiB; the front has checked both. Promises: each
  * acknowledged write survives what its receipt's durability says; linearizable per key; each call happens at most once.
- * Rejects with a `TroupeError`: `CONFLICT`, `NO_QUORUM`, `TIMEOUT`, `OUTCOME_UNKNOWN`, `OVERLOADED`, `CLOSED`, `UNREACHABLE`.
+ * Rejects with a `TroupeError`: `CONFLICT`, `NO_QUORUM`, `TIMEOUT`, `OUTCOME_UNKNOWN`, `OVERLOADED`, `CLOSED`,
+ * `UNREACHABLE`.
  */
 export interface KeyValueFacet {
   get(map: string, key: string, options: ReadOptions): Promise<StoredValue | Absent>
@@ -95,7 +99,10 @@ export interface KeyValueFacet {
   delete(map: string, key: string, options: WriteOptions): Promise<Written & { readonly existed: boolean }>
   /** Entries in key order across all shards, fetched page by page while the consumer asks for more; each page is a read of its own. */
   scan(map: string, range: KeyRange, options: ScanOptions): AsyncIterable<ScannedEntry>
-  /** Every change of the range, in revision order within a shard, without gaps; ends with `COMPACTED` when it fell too far behind. The watch begins when `next` is first called. */
+  /**
+   * Every change of the range, in revision order within a shard, without gaps; ends with `COMPACTED` when it fell too
+   * far behind. The watch begins when `next` is first called.
+   */
   watch(map: string, range: KeyRange, options: WatchOptions): AsyncIterable<Change>
 }
 
@@ -122,9 +129,15 @@ export interface ClusterStatus {
   readonly cluster: string
   /** The node that answered; undefined for drivers without nodes. */
   readonly answeredBy: string | undefined
-  /** What all members have agreed that they can execute; it rises when the last one has been upgraded. Undefined for drivers without nodes. */
+  /**
+   * What all members have agreed that they can execute; it rises when the last one has been upgraded. Undefined for
+   * drivers without nodes.
+   */
   readonly level: number | undefined
-  /** Pieces of large payloads that the answering node's disk had damaged, and that came back from another replica. Look at the disk when it grows. */
+  /**
+   * Pieces of large payloads that the answering node's disk had damaged, and that came back from another replica. Look
+   * at the disk when it grows.
+   */
   readonly mendedPieces: number
   readonly members: readonly MemberStatus[]
   readonly groups: readonly GroupStatus[]

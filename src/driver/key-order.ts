@@ -1,8 +1,8 @@
 /** The key order is that of the keys' UTF-8 bytes, which is that of their code points. */
 
 /**
- * Negative, zero or positive as `a` stands before, at or after `b`. UTF-16 code units disagree with code points only where
- * a surrogate meets a unit from U+E000 upwards, so the two ranges change places (ICU, "UTF-16 code point order").
+ * Negative, zero or positive as `a` stands before, at or after `b`. UTF-16 code units disagree with code points only
+ * where a surrogate meets a unit from U+E000 upwards, so the two ranges change places (ICU, "UTF-16 code point order").
  */
 export function compareKeys(a: string, b: string): number {
   const shared = Math.min(a.length, b.length)

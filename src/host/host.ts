@@ -52,9 +52,9 @@ interface Batch<Slot> {
 
 /**
  * One turn: every replica that was touched hands over what it wants; messages leave; what was decided is executed where
- * somebody waits for the outcome, and a little later elsewhere; everything staged goes to disk with one write and one sync.
- * What had to wait for the disk leaves when it is durable. While a commit is under way the next one gathers: group commit over
- * all groups, without any timer.
+ * somebody waits for the outcome, and a little later elsewhere; everything staged goes to disk with one write and one
+ * sync. What had to wait for the disk leaves when it is durable. While a commit is under way the next one gathers:
+ * group commit over all groups, without any timer.
  */
 export class Host<Message, Request, Output, Write, Event> {
   readonly #ports: HostPorts

@@ -28,8 +28,8 @@ export interface LogDevice {
   /** Whether something is staged. */
   readonly isDirty: boolean
   /**
-   * Makes everything staged durable with one write and one sync, and calls `done`. One commit at a time: staging goes on
-   * meanwhile and belongs to the next. An error is final (`DISK_FAILED`): the node must stop.
+   * Makes everything staged durable with one write and one sync, and calls `done`. One commit at a time: staging goes
+   * on meanwhile and belongs to the next. An error is final (`DISK_FAILED`): the node must stop.
    */
   commit(done: (error: Error | undefined) => void): void
   /**

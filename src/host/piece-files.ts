@@ -10,8 +10,8 @@ export interface PieceStores {
   /** The store of one group; always the same. */
   of(group: GroupId): PieceStore
   /**
-   * Makes durable what the group's store holds now. A snapshot of a state that has pieces must not be visible before: with it, the
-   * entries that brought them are never executed again.
+   * Makes durable what the group's store holds now. A snapshot of a state that has pieces must not be visible before:
+   * with it, the entries that brought them are never executed again.
    */
   sync(group: GroupId, done: Done): void
   close(): void

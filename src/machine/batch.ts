@@ -55,8 +55,9 @@ export class BatchWriter {
 }
 
 /**
- * Walks the commands of an entry, whatever its bytes: `next` puts `reader` at the start of a command and `end` at its end.
- * When `next` returns false before `position` has reached `count`, the rest of the entry is not what it claims to be.
+ * Walks the commands of an entry, whatever its bytes: `next` puts `reader` at the start of a command and `end` at its
+ * end. When `next` returns false before `position` has reached `count`, the rest of the entry is not what it claims to
+ * be.
  */
 export class BatchReader {
   readonly reader: ByteReader

@@ -4,10 +4,10 @@ import { ByteReader, type ByteWriter, malformed } from '../base/bytes.ts'
 import type { SessionId } from '../base/identity.ts'
 
 /**
- * What a command does. Command: `[kind u8, session u53, sequence u53, acknowledged u53, body]`. A kind never changes its
- * body: a new body is a new kind, and a machine that does not know it answers `'unsupported'`. Ranges by type of table:
- * 1–31 the machine itself · 32–63 map · 64–95 queue · 96–127 topic · 128–159 lease · 160–191 registry · 192–223 entity ·
- * 224–255 schedule. Kinds of the tables are in their own files (`queue-command.ts` and so on).
+ * What a command does. Command: `[kind u8, session u53, sequence u53, acknowledged u53, body]`. A kind never changes
+ * its body: a new body is a new kind, and a machine that does not know it answers `'unsupported'`. Ranges by type of
+ * table: 1–31 the machine itself · 32–63 map · 64–95 queue · 96–127 topic · 128–159 lease · 160–191 registry · 192–223
+ * entity · 224–255 schedule. Kinds of the tables are in their own files (`queue-command.ts` and so on).
  *
  * - `transaction` several parts, all or none: see `transaction.ts`.
  * - `refuse` in the place of a command that the leader refused: `fenced`, unless the command has run before.
@@ -37,7 +37,8 @@ export const QUERY = { get: 32, scan: 33 } as const
  * - `cancelled` a `resolve` has settled that this command never happens.
  * - `unsupported` this version does not know the kind.
  * - `overloaded` a limit of the sessions is reached; nothing was done, and the same command may be sent again.
- * - `fenced` a newer token has been seen, or the lease or generation that the command relies on is over; the reply carries
+ * - `fenced` a newer token has been seen, or the lease or generation that the command relies on is over; the reply
+ * carries
  *   the newer token, or 0.
  * - `full` a limit that somebody set is reached; nothing was done.
  * - `duplicate` it has been done before under the same deduplication id; the reply carries what it was then.

@@ -17,12 +17,12 @@ export interface HeldMessage {
 }
 
 /**
- * Queues as their leader delivers them. A hold is volatile: it is in no snapshot and no digest, and nothing that a command
- * comes to depends on it. A message that is gone (acknowledged, dead, expired, purged) is no longer held.
+ * Queues as their leader delivers them. A hold is volatile: it is in no snapshot and no digest, and nothing that a
+ * command comes to depends on it. A message that is gone (acknowledged, dead, expired, purged) is no longer held.
  *
  * `hold` keeps all promises of order: one message of a key at a time unless the queue's order is none, the key's oldest
- * first and a key waits while its oldest is delayed for a retry; priority with its share for the lowest; fair turns between
- * keys; the limits per queue and key, and rates; nothing of a paused queue.
+ * first and a key waits while its oldest is delayed for a retry; priority with its share for the lowest; fair turns
+ * between keys; the limits per queue and key, and rates; nothing of a paused queue.
  */
 export interface QueueView {
   /** Whether there is a message that `hold` would take. Looking counts towards no rate. */
@@ -49,8 +49,9 @@ export interface LeaseView {
 
 export interface TopicView {
   /**
-   * Encoded records of a partition from `offset` on, up to a limit of bytes (at least one record); see `topic-command.ts`.
-   * `next` is the offset after the last of them; an `offset` below the first kept record reads from that one on.
+   * Encoded records of a partition from `offset` on, up to a limit of bytes (at least one record); see
+   * `topic-command.ts`. `next` is the offset after the last of them; an `offset` below the first kept record reads from
+   * that one on.
    */
   read(
     topic: string,

@@ -1,4 +1,7 @@
-/** A level says which commands a machine executes, and how: each log entry has the one it was made for, and none is made beyond what every member can. */
+/**
+ * A level says which commands a machine executes, and how: each log entry has the one it was made for, and none is made
+ * beyond what every member can.
+ */
 
 import { TroupeError } from '../base/error.ts'
 

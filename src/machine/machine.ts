@@ -9,8 +9,8 @@ export type ReplySink = (position: number, reply: Uint8Array) => void
 
 export interface Machine {
   /**
-   * Executes one entry: a batch of commands (see `batch.ts`) with the leader's time. Never throws for what a client sent, and
-   * `VERSION_SKEW` for an entry of a higher level than its own, of which nothing is executed.
+   * Executes one entry: a batch of commands (see `batch.ts`) with the leader's time. Never throws for what a client
+   * sent, and `VERSION_SKEW` for an entry of a higher level than its own, of which nothing is executed.
    */
   apply(entry: Uint8Array, reply: ReplySink): void
   /** Answers a question about the present state; changes nothing. Never throws for what a client sent. */
@@ -25,7 +25,10 @@ export interface Machine {
   readonly view: LeaderView
   /** The state as it is now, as chunks that stay the same while later entries are applied. Release it when done. */
   freeze(): FrozenState
-  /** Begins to read a state that was written by `freeze`, with or without the bytes of its pieces behind it (see `encodePiece`); nothing may be applied before it has finished. */
+  /**
+   * Begins to read a state that was written by `freeze`, with or without the bytes of its pieces behind it (see
+   * `encodePiece`); nothing may be applied before it has finished.
+   */
   beginRestore(): Restoration
   /** A hash of the whole state (walks all of it): equal on all replicas at the same index. */
   digest(): number

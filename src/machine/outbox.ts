@@ -46,12 +46,14 @@ interface OpenLane extends Lane {
 }
 
 /**
- * Kinds of the machine's own range. `emit` (only a part): `[target shard u32, kind u8, body]` is kept under the next sequence,
- * from 1, of its {@link Lane}, so that a queue that is full holds up no other. `relay`: `[source shard u32, sequence u53, kind u8, body]` is executed by the target when the
- * sequence is the next of its source on this lane: `ok`, whatever the inner command comes to, unless that is `full`, which executes
- * nothing: nobody else could be told that there was no room, so it stays in the outbox and is sent again. An earlier sequence has been executed
- * before (`duplicate`), a later one is `conflict` with the next as number. `relayed`: `[target shard u32, name text,
- * sequence u53]`: the target has executed everything up to there, so it is dropped. Commands of the machine itself are not emitted.
+ * Kinds of the machine's own range. `emit` (only a part): `[target shard u32, kind u8, body]` is kept under the next
+ * sequence, from 1, of its {@link Lane}, so that a queue that is full holds up no other. `relay`:
+ * `[source shard u32, sequence u53, kind u8, body]` is executed by the target when the sequence is the next of its
+ * source on this lane: `ok`, whatever the inner command comes to, unless that is `full`, which executes nothing: nobody
+ * else could be told that there was no room, so it stays in the outbox and is sent again. An earlier sequence has been
+ * executed before (`duplicate`), a later one is `conflict` with the next as number. `relayed`:
+ * `[target shard u32, name text, sequence u53]`: the target has executed everything up to there, so it is dropped.
+ * Commands of the machine itself are not emitted.
  *
  * Bodies of `pending` are relay bodies from the sequence on: a shard does not know its own number, so the leader writes
  * head and source before them ({@link encodeRelay}).
@@ -221,8 +223,8 @@ function keyOf({ shard, name }: Lane): string {
 }
 
 /**
- * The name of the queue or topic that a command is for, with which its body begins; `''` for others, and for what a full queue must not
- * hold up because it empties it. The reader stays where it is.
+ * The name of the queue or topic that a command is for, with which its body begins; `''` for others, and for what a
+ * full queue must not hold up because it empties it. The reader stays where it is.
  */
 export function laneNameOf(kind: number, reader: ByteReader): string {
   const table = tableOf(kind)

@@ -12,15 +12,15 @@ export interface Piece {
 }
 
 /**
- * Keeps the bytes of a shard's pieces. What it holds follows from the entries of the log, which are executed again after a
- * crash: nothing here need be durable before the snapshot that stands for those entries.
+ * Keeps the bytes of a shard's pieces. What it holds follows from the entries of the log, which are executed again
+ * after a crash: nothing here need be durable before the snapshot that stands for those entries.
  */
 export interface PieceStore {
   /** Copies the bytes to their place, over whatever is there. Returns their CRC-32. */
   put(upload: number, offset: number, bytes: Uint8Array): number
   /**
-   * The bytes; undefined when they are not what the state says. That may be so on a machine that has been restored: what a
-   * later entry deletes is gone already, until that entry has been executed again.
+   * The bytes; undefined when they are not what the state says. That may be so on a machine that has been restored:
+   * what a later entry deletes is gone already, until that entry has been executed again.
    */
   get(piece: Piece): Uint8Array | undefined
   /** Without effect when there is nothing of it. */

@@ -27,10 +27,10 @@ const FEWEST_SLOTS = 8
  * command that its client may still be waiting for, so that many can be under way and arrive in any order.
  *
  * A session comes into being with a command that says nothing has been answered yet (`acknowledged` is 1) and whose
- * session is not among the expired ones; any other command of an unknown session is refused as `expired`, because it may
- * have run before. Names of expired sessions are kept until their limit is reached, and at least as long as a session may
- * be idle; rather than forget one earlier, new sessions are refused as `overloaded`. So no command runs twice that is sent
- * again within {@link SESSION_IDLE_MICROS} of its session's last.
+ * session is not among the expired ones; any other command of an unknown session is refused as `expired`, because it
+ * may have run before. Names of expired sessions are kept until their limit is reached, and at least as long as a
+ * session may be idle; rather than forget one earlier, new sessions are refused as `overloaded`. So no command runs
+ * twice that is sent again within {@link SESSION_IDLE_MICROS} of its session's last.
  *
  * Invariant: all that is here follows from the commands and their batches' times.
  * Invariant: live and expired sessions are in the order in which they were last touched.

@@ -137,9 +137,10 @@ export function pieceFrameBytes({ length }: Piece): number {
 }
 
 /**
- * A frame that may follow a snapshot for whoever has not executed what came before it: `[isThere u8, upload u53, offset u53, crc u32, bytes]`.
- * One whose bytes are gone says so, with zeros in their place. That does no harm: if the snapshot has the piece at all, an entry that comes
- * after the snapshot has deleted it, for only entries delete, and the entry reaches whoever takes the snapshot too.
+ * A frame that may follow a snapshot for whoever has not executed what came before it:
+ * `[isThere u8, upload u53, offset u53, crc u32, bytes]`. One whose bytes are gone says so, with zeros in their place.
+ * That does no harm: if the snapshot has the piece at all, an entry that comes after the snapshot has deleted it, for
+ * only entries delete, and the entry reaches whoever takes the snapshot too.
  */
 export function encodePiece(piece: Piece, bytes: Uint8Array | undefined): Uint8Array {
   const frames = new FrameWriter(pieceFrameBytes(piece))

@@ -7,11 +7,11 @@ import { COMMAND, type Envelope, encodeHead } from './command.ts'
 export const PARTS_LIMIT = 1024
 
 /**
- * Body: `[count u16]`, then for each part `[length u32, kind u8, body]`. All parts are checked against the state before the
- * transaction, then all are applied in their order. When one does not pass, its status and number are the transaction's, and
- * nothing has happened; otherwise those of the last part are: so `[fence, set]` answers like a `set`. A part that has nothing
- * to do (a delete of what is absent, a message that was sent before) passes, since a transaction that comes to `absent` or
- * `duplicate` counts as one that happened.
+ * Body: `[count u16]`, then for each part `[length u32, kind u8, body]`. All parts are checked against the state before
+ * the transaction, then all are applied in their order. When one does not pass, its status and number are the
+ * transaction's, and nothing has happened; otherwise those of the last part are: so `[fence, set]` answers like a
+ * `set`. A part that has nothing to do (a delete of what is absent, a message that was sent before) passes, since a
+ * transaction that comes to `absent` or `duplicate` counts as one that happened.
  */
 export interface Part {
   readonly kind: number

@@ -71,7 +71,8 @@ export class HandlerRun implements HandlerContext {
     this.keepAt = now + halfOf(this.#leaseMs)
   }
 
-  // What a handler calls is made when it is looked up, and bound: `({ value }, { emit, set }) => …` is what people write.
+  // What a handler calls is made when it is looked up, and bound: `({ value }, { emit, set }) => …` is what people
+  // write.
 
   get emit(): HandlerContext['emit'] {
     return (queue, value, options = NO_OPTIONS) => this.#open().send(queue, value, options)

@@ -10,8 +10,8 @@ import type { PublishOptions, TopicDefinition } from './topic.ts'
 export type Handler<Value> = (message: QueueMessage<Value>, context: HandlerContext) => unknown
 
 /**
- * What a handler can do beside its work, also taken apart (`{ emit, signal }`). What it emits, sets and publishes happens with
- * the acknowledgement, or not at all.
+ * What a handler can do beside its work, also taken apart (`{ emit, signal }`). What it emits, sets and publishes
+ * happens with the acknowledgement, or not at all.
  */
 export interface HandlerContext {
   /** Aborts when the lease is lost (`LEASE_LOST`), and when the worker or the Troupe ends before the handler does. */

@@ -22,8 +22,8 @@ export interface QueueDefinition<Value, Input = Value> {
 }
 
 /**
- * `messages` in each period of `per` milliseconds on average, evenly spread. What was not used is saved up, a period's worth at most:
- * after a pause one period may see twice as many.
+ * `messages` in each period of `per` milliseconds on average, evenly spread. What was not used is saved up, a period's
+ * worth at most: after a pause one period may see twice as many.
  */
 export interface RateLimit {
   readonly messages: number
@@ -33,7 +33,10 @@ export interface RateLimit {
 export interface QueueOptions {
   /** What has the same placement has its equal keys in the same shard, so that one commit can change them together. */
   readonly placement?: string
-  /** `'key'` (the default): messages of one key one at a time, oldest first, also through retries. `'none'`: as soon as somebody is free. */
+  /**
+   * `'key'` (the default): messages of one key one at a time, oldest first, also through retries. `'none'`: as soon as
+   * somebody is free.
+   */
   readonly order?: QueueOrder
   /** Deliveries before a message becomes a dead letter; default 5. */
   readonly maxAttempts?: number
@@ -43,11 +46,15 @@ export interface QueueOptions {
   readonly lease?: Millis
   /** Most messages that wait, in each shard; default 1,000,000. */
   readonly limit?: number
-  /** At the limit: `'reject'` (the default) refuses with `FULL`, `'drop-oldest'` makes the oldest a dead letter, `'block'` waits for room. */
+  /**
+   * At the limit: `'reject'` (the default) refuses with `FULL`, `'drop-oldest'` makes the oldest a dead letter,
+   * `'block'` waits for room.
+   */
   readonly overflow?: Overflow
   /**
-   * Most messages under way at once in the whole cluster; the queue then lives in one shard. When a leader is lost others get what it
-   * had handed out, so a handler counts until its signal aborts: one that goes on after that may be one too many.
+   * Most messages under way at once in the whole cluster; the queue then lives in one shard. When a leader is lost
+   * others get what it had handed out, so a handler counts until its signal aborts: one that goes on after that may be
+   * one too many.
    */
   readonly concurrency?: number
   /** Most deliveries in the whole cluster; the queue then lives in one shard. */
@@ -58,7 +65,10 @@ export interface QueueOptions {
   readonly deadLetter?: { readonly keep?: Millis }
   /** All messages in one shard, so that priorities hold across all keys; default false. */
   readonly single?: boolean
-  /** Leaves the queue the rules that others gave it, for tools that only look after queues: none of the options above but `placement` and `retry` goes with it. */
+  /**
+   * Leaves the queue the rules that others gave it, for tools that only look after queues: none of the options above
+   * but `placement` and `retry` goes with it.
+   */
   readonly keepRules?: boolean
 }
 
@@ -69,8 +79,8 @@ export interface PerKeyOptions {
   /** Most deliveries of a key. */
   readonly rate?: RateLimit
   /**
-   * Shares of keys that compete, 1 (the default) to 1,000, of at most 1,000 keys. Keys take turns: one with a weight of 3 has
-   * three messages delivered in each of its turns.
+   * Shares of keys that compete, 1 (the default) to 1,000, of at most 1,000 keys. Keys take turns: one with a weight of
+   * 3 has three messages delivered in each of its turns.
    */
   readonly weights?: Readonly<Record<string, number>>
 }
@@ -109,7 +119,8 @@ const WEIGHT_LIMIT = 1000
 const DAY_MS = 24 * 3_600_000
 
 /**
- * Defines a queue. Nothing is created: a queue exists as soon as it was used, and takes its rules from whoever uses it last.
+ * Defines a queue. Nothing is created: a queue exists as soon as it was used, and takes its rules from whoever uses it
+ * last.
  *
  * @param name 1 to 128 of `A–Z a–z 0–9 . _ : / -`
  * @throws TroupeError `INVALID_ARGUMENT`
@@ -234,8 +245,9 @@ export interface SendOptions extends CallOptions {
 export interface DeduplicateOptions {
   readonly id: string
   /**
-   * `'drop'` (the default): the earlier message stands. `'replace'`: it takes the new value and keeps its time. `'debounce'`:
-   * the new value, and its delay begins anew. `'requeue'`: dropped for now, and sent once when the earlier one is done.
+   * `'drop'` (the default): the earlier message stands. `'replace'`: it takes the new value and keeps its time.
+   * `'debounce'`: the new value, and its delay begins anew. `'requeue'`: dropped for now, and sent once when the
+   * earlier one is done.
    */
   readonly mode?: DeduplicationMode
   /** Milliseconds for which the earlier message counts, and at least as long as it is there; default 300,000. */

@@ -5,9 +5,9 @@ import type { Random } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
 
 /**
- * Milliseconds until the next attempt, or `'reject'`: the message becomes a dead letter at once. `attempt` is 1 after the
- * first failure. A policy of your own can tell errors apart and leave the rest to one of those below. What it throws, and an
- * answer that is neither, counts as {@link exponentialDelay}.
+ * Milliseconds until the next attempt, or `'reject'`: the message becomes a dead letter at once. `attempt` is 1 after
+ * the first failure. A policy of your own can tell errors apart and leave the rest to one of those below. What it
+ * throws, and an answer that is neither, counts as {@link exponentialDelay}.
  *
  * @example
  * const patient = exponentialDelay({ first: 1_000, most: 60_000 })

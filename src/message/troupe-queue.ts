@@ -26,8 +26,8 @@ export interface ReceivedMessage<Value> extends QueueMessage<Value> {
 }
 
 /**
- * A message as it lies in the queue. Its value is shown as it is, also where it no longer fits the schema. Of a message that is
- * done nothing is known but its id and its result: its value is undefined, times and numbers are 0.
+ * A message as it lies in the queue. Its value is shown as it is, also where it no longer fits the schema. Of a message
+ * that is done nothing is known but its id and its result: its value is undefined, times and numbers are 0.
  */
 export interface InspectedQueueMessage {
   readonly id: string
@@ -78,14 +78,15 @@ export interface RedriveOptions extends CallOptions {
  * settled, at least once, whatever fails. Values are whatever structured clone can carry, up to 256 MiB
  * by `send` and 1 MiB elsewhere. What is beyond 1 MiB waits on the disks of its nodes, not in their memory.
  *
- * Calls reject with a `TroupeError`: `INVALID_ARGUMENT`, `VALIDATION`, `TOO_LARGE`, `UNSERIALIZABLE` before anything was
- * sent; `FULL`, `FENCED`, `UNSUPPORTED`, `NO_QUORUM`, `TIMEOUT`, `OVERLOADED`, `UNREACHABLE`, `CLOSED` when nothing has changed;
- * `OUTCOME_UNKNOWN` when it may have happened.
+ * Calls reject with a `TroupeError`: `INVALID_ARGUMENT`, `VALIDATION`, `TOO_LARGE`, `UNSERIALIZABLE` before anything
+ * was sent; `FULL`, `FENCED`, `UNSUPPORTED`, `NO_QUORUM`, `TIMEOUT`, `OVERLOADED`, `UNREACHABLE`, `CLOSED` when nothing
+ * has changed; `OUTCOME_UNKNOWN` when it may have happened.
  */
 export interface TroupeQueue<Value, Input = Value> {
   readonly name: string
   /**
-   * Resolves once a majority has the message on disk. A `timeout` is for all of it; without one each piece of a large message has the usual time.
+   * Resolves once a majority has the message on disk. A `timeout` is for all of it; without one each piece of a large
+   * message has the usual time.
    *
    * @example
    * await queue.send({ to: 'ann@example.org' }, { key: 'tenant-7', delay: 30_000, deduplicate: 'welcome-ann' })
@@ -94,46 +95,46 @@ export interface TroupeQueue<Value, Input = Value> {
   /** Sends them together, with the same options. Rejects with the first failure when all have ended; the others may have been sent. */
   sendAll(values: Iterable<Input>, options?: SendOptions): Promise<readonly Sent[]>
   /**
-   * Sends a message that comes once all its children are done, messages of this or any other queue: all of them or none.
-   * A child's result is what its handler left by `result`, up to 64 KiB; the handler of the flow has them all from
-   * `children`. While a child is a dead letter the flow waits: redrive it, or give the flow a `ttl`.
+   * Sends a message that comes once all its children are done, messages of this or any other queue: all of them or
+   * none. A child's result is what its handler left by `result`, up to 64 KiB; the handler of the flow has them all
+   * from `children`. While a child is a dead letter the flow waits: redrive it, or give the flow a `ttl`.
    *
    * @example
    * await queue.sendFlow({ month: 7 }, (children) => { for (const page of pages) children.send(renders, page) })
    */
   sendFlow(value: Input, children: (children: FlowChildren) => void, options?: FlowOptions): Promise<Sent>
   /**
-   * Sends a message, and waits until it is done: resolves with the result that its handler left, undefined when it left none.
-   * Rejects like `result`, but with `OUTCOME_UNKNOWN` when it is not done in time: it may still be.
+   * Sends a message, and waits until it is done: resolves with the result that its handler left, undefined when it left
+   * none. Rejects like `result`, but with `OUTCOME_UNKNOWN` when it is not done in time: it may still be.
    *
    * @example
    * const total = await queue.request({ order: 7 }, { timeout: 5_000 })
    */
   request(value: Input, options?: SendOptions): Promise<unknown>
   /**
-   * Waits until a message is done, and resolves with its result; undefined when it left none, or nothing is known of it any more. Rejects with
-   * `DEAD_LETTER` when it has died, and with `TIMEOUT` when it is not done in time.
+   * Waits until a message is done, and resolves with its result; undefined when it left none, or nothing is known of it
+   * any more. Rejects with `DEAD_LETTER` when it has died, and with `TIMEOUT` when it is not done in time.
    */
   result(id: string, options?: CallOptions): Promise<unknown>
   /**
-   * Runs the handler for each message, several at once. A handler that returns has done its message; one that throws has
-   * failed, and the queue's retry policy says what follows.
+   * Runs the handler for each message, several at once. A handler that returns has done its message; one that throws
+   * has failed, and the queue's retry policy says what follows.
    *
    * @example
    * await using worker = queue.work(async ({ value }, { signal }) => deliver(value, signal), { concurrency: 16 })
    */
   work(handler: Handler<Value>, options?: WorkOptions): Worker
   /**
-   * Runs the handler for several messages at a time: what is there when the batch is full, or when its first message has waited for
-   * long enough. Each message succeeds or fails by itself.
+   * Runs the handler for several messages at a time: what is there when the batch is full, or when its first message
+   * has waited for long enough. Each message succeeds or fails by itself.
    *
    * @example
    * queue.workBatches(async (messages) => index(messages.map(({ value }) => value)), { size: 100, linger: 50 })
    */
   workBatches(handler: BatchHandler<Value>, options: BatchWorkOptions): Worker
   /**
-   * Messages one by one, to be settled by hand. What is unsettled when the loop ends goes back. Nothing extends their leases but
-   * `extend`.
+   * Messages one by one, to be settled by hand. What is unsettled when the loop ends goes back. Nothing extends their
+   * leases but `extend`.
    *
    * @example
    * for await (const message of queue.receive({ prefetch: 8 })) await message.acknowledge()
@@ -155,8 +156,9 @@ export interface TroupeQueue<Value, Input = Value> {
   /** Removes what waits (the default), what is dead, or all; says how many. */
   purge(what?: 'waiting' | 'dead' | 'all', options?: CallOptions): Promise<number>
   /**
-   * Deletes the queue: its messages, dead letters, results and rules, so that nothing of it takes memory. Says how many messages went. `CONFLICT` while it
-   * has workers, other consumers or schedules: end them first. Whoever uses the queue afterwards makes it anew.
+   * Deletes the queue: its messages, dead letters, results and rules, so that nothing of it takes memory. Says how many
+   * messages went. `CONFLICT` while it has workers, other consumers or schedules: end them first. Whoever uses the
+   * queue afterwards makes it anew.
    */
   delete(options?: CallOptions): Promise<number>
   /** As `peek` with `state: 'dead'`: each with its reason and its first and last error. */

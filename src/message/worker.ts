@@ -320,7 +320,10 @@ function checkBatch(batch: BatchSize): void {
   checkDuration('linger', linger)
 }
 
-/** Undefined when its value does not fit the schema: then it is a dead letter with the issues. Rejects when a large payload cannot be fetched. */
+/**
+ * Undefined when its value does not fit the schema: then it is a dead letter with the issues. Rejects when a large
+ * payload cannot be fetched.
+ */
 export async function receivedMessage<Value, Input>(
   { name, schema }: QueueDefinition<Value, Input>,
   delivered: Delivered,

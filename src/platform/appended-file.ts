@@ -1,4 +1,7 @@
-/** An appended file is written from front to back in whole pages: directly while the disk is quick, through the operating system's cache while it is not. */
+/**
+ * An appended file is written from front to back in whole pages: directly while the disk is quick, through the
+ * operating system's cache while it is not.
+ */
 
 import { assert } from '../base/assert.ts'
 import type { DiskFile, Done } from '../host/port.ts'

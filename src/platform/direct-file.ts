@@ -24,7 +24,8 @@ export function allocatePages(bytes: number): Uint8Array {
   try {
     return new Uint8Array(new WebAssembly.Memory({ initial: Math.ceil(bytes / WEB_ASSEMBLY_PAGE_BYTES) }).buffer)
   } catch {
-    // There is none with `--jitless`, nor where a process may not reserve the addresses that it takes: direct writes are refused then.
+    // There is none with `--jitless`, nor where a process may not reserve the addresses that it takes: direct writes
+    // are refused then.
     return new Uint8Array(bytes)
   }
 }

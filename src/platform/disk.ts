@@ -29,8 +29,8 @@ import { type SyncPlace, Syncs } from './syncs.ts'
 export interface DiskOptions {
   /**
    * Where a sync waits: `'engine'` in the calling thread, which answers nobody meanwhile; `'thread'` in another one;
-   * `'adaptive'`, the default, in the calling thread for as long as the disk is quick and little was written. The figures
-   * are in docs/decisions/0005-where-fsync-runs.md.
+   * `'adaptive'`, the default, in the calling thread for as long as the disk is quick and little was written. The
+   * figures are in docs/decisions/0005-where-fsync-runs.md.
    */
   readonly sync?: SyncPlace
 }
@@ -147,8 +147,8 @@ export class DirectoryDisk implements Disk {
   }
 
   /**
-   * Ends the threads and lets the next process in, once nothing of this one is on its way to a file any more: then it calls
-   * `done`. Callbacks under way never come. Files must be closed before.
+   * Ends the threads and lets the next process in, once nothing of this one is on its way to a file any more: then it
+   * calls `done`. Callbacks under way never come. Files must be closed before.
    */
   close(done: () => void = () => {}): void {
     this.#isClosing = true

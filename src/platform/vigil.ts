@@ -4,7 +4,10 @@ import type { Millis } from '../base/time.ts'
 
 /** Where answers take longer, waking the thread is a small part of it. */
 const LONGEST: Millis = 0.5
-/** What it costs both threads when one has fallen asleep too soon: to wait awake for as long costs at most twice as much as knowing better (Karlin and others, SOSP 1991). */
+/**
+ * What it costs both threads when one has fallen asleep too soon: to wait awake for as long costs at most twice as much
+ * as knowing better (Karlin and others, SOSP 1991).
+ */
 const WAKING: Millis = 0.15
 /** Waiting awake is not worth its processor time if it does not save this part of the waiting. */
 const SAVED = 0.1
@@ -26,8 +29,9 @@ export interface Vigil {
 }
 
 /**
- * The vigil of the thread that asks: whether it pays for both threads to stay awake. From time to time it compares a sample of
- * waitings in the way that was better so far with one in the other way right after it: when the disk has become slower, it has for both.
+ * The vigil of the thread that asks: whether it pays for both threads to stay awake. From time to time it compares a
+ * sample of waitings in the way that was better so far with one in the other way right after it: when the disk has
+ * become slower, it has for both.
  */
 export class AskersVigil implements Vigil {
   #isAwakeBetter = true

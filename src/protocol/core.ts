@@ -24,12 +24,12 @@ export interface Written extends LogPosition {
 /**
  * What every protocol promises and what the host owes it.
  *
- * The host calls `receive`, `submit`, `wake` and `persisted` in any order, then `takeReady` until it yields nothing, and
- * fulfils each `Ready` in this order: `messages` may leave at once, and may travel while the disk writes; `writes` become
- * durable together and in the order in which they were taken; only then `messagesAfterPersist` leave and `persisted` is
- * called with how far that was. A core never waits, never reads a clock, a disk or a random device, and never throws
- * but for an assertion, after which the host stops the node, and for a message that no peer can have sent: `DATA_DAMAGED`, as if
- * its bytes were malformed.
+ * The host calls `receive`, `submit`, `wake` and `persisted` in any order, then `takeReady` until it yields nothing,
+ * and fulfils each `Ready` in this order: `messages` may leave at once, and may travel while the disk writes; `writes`
+ * become durable together and in the order in which they were taken; only then `messagesAfterPersist` leave and
+ * `persisted` is called with how far that was. A core never waits, never reads a clock, a disk or a random device, and
+ * never throws but for an assertion, after which the host stops the node, and for a message that no peer can have sent:
+ * `DATA_DAMAGED`, as if its bytes were malformed.
  */
 export interface Core<Message, Request, Output, Write, Event> {
   /** The network said. Messages may be lost, repeated, reordered and late, but never altered. */
@@ -39,8 +39,8 @@ export interface Core<Message, Request, Output, Write, Event> {
   /** The deadline passed. Waking early or late is harmless. */
   wake(now: Millis): void
   /**
-   * The disk confirmed every write that was taken up to there, but none that was taken later. False when nothing comes of
-   * it: a turn can be spared.
+   * The disk confirmed every write that was taken up to there, but none that was taken later. False when nothing comes
+   * of it: a turn can be spared.
    */
   persisted(upTo: Written): boolean
   /** The next deadline; Infinity when idle. */
@@ -63,8 +63,8 @@ export interface Addressed<Message> {
 }
 
 /**
- * When each node was last heard, kept once per node for all groups: an idle group sends nothing, and its followers trust
- * their leader for as long as the leader's node is alive.
+ * When each node was last heard, kept once per node for all groups: an idle group sends nothing, and its followers
+ * trust their leader for as long as the leader's node is alive.
  */
 export interface Liveness {
   /** -Infinity when the node is not connected or has restarted since. */

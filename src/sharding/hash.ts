@@ -7,8 +7,9 @@ import type { ShardingStrategy } from './strategy.ts'
 
 /**
  * The shard of a key is the MurmurHash3 of its placement, a zero character and `key`, modulo the number of shards. The
- * placement of `name@placement` is what follows the `@`, that of any other name the name itself: what shares a placement
- * has its equal keys in the same shard. This is part of the format: data is where it says, so it never changes.
+ * placement of `name@placement` is what follows the `@`, that of any other name the name itself: what shares a
+ * placement has its equal keys in the same shard. This is part of the format: data is where it says, so it never
+ * changes.
  */
 export class HashSharding implements ShardingStrategy {
   readonly shards: number

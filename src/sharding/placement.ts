@@ -26,8 +26,8 @@ export function replicaCount(nodes: number): number {
  * whatever order they come.
  *
  * Replicas are chosen by rendezvous hashing (Thaler and Ravishankar 1998): a node that joins takes only the replicas it
- * now ranks among the first for, one that leaves gives up only its own. Leaders are spread so that no two nodes differ by more
- * than one wherever the replicas allow it.
+ * now ranks among the first for, one that leaves gives up only its own. Leaders are spread so that no two nodes differ
+ * by more than one wherever the replicas allow it.
  */
 export function place(groups: readonly GroupId[], nodes: readonly NodeId[]): readonly Placed[] {
   assert(nodes.length > 0 && new Set(nodes).size === nodes.length, 'nodes are unique, and there is one')

@@ -46,8 +46,9 @@ const CALM_MS: Millis = 2000
 const LAST_WORDS_MS: Millis = 60_000
 
 /**
- * Runs an application beside each node of a cluster whose size, network and faults follow from the seed. Only virtual time
- * passes: use `context.sleep`, not `setTimeout`, and no input or output of the process, or equal seeds will differ.
+ * Runs an application beside each node of a cluster whose size, network and faults follow from the seed. Only virtual
+ * time passes: use `context.sleep`, not `setTimeout`, and no input or output of the process, or equal seeds will
+ * differ.
  *
  * @example
  * const counters = defineMap('counters')

@@ -91,9 +91,9 @@ const RETURN_MS: Millis = 30_000
 const MOST_TOLD = 3
 
 /**
- * Safety: programs work while faults happen to nodes and to themselves; the invariants of `simulate` are checked after every
- * event. Liveness: one node may stay broken, all else is healed, and what was begun must end. At last the workload judges
- * what its programs saw.
+ * Safety: programs work while faults happen to nodes and to themselves; the invariants of `simulate` are checked after
+ * every event. Liveness: one node may stay broken, all else is healed, and what was begun must end. At last the
+ * workload judges what its programs saw.
  *
  * @example
  * const { ok, failure } = await simulateWorkload({ workload: 'lock', seed: 7, faults: ['stall', 'partition'] })
@@ -137,8 +137,8 @@ export async function simulateWorkload(options: WorkloadOptions): Promise<Worklo
 }
 
 /**
- * Most seeds have faults of programs, too. Frames keep their order and come once, as on any connection: that Raft bears more
- * is shown by `simulate`, but what nodes forward for applications need not.
+ * Most seeds have faults of programs, too. Frames keep their order and come once, as on any connection: that Raft bears
+ * more is shown by `simulate`, but what nodes forward for applications need not.
  */
 function adapt(drawn: Scenario, { faults, virtualSeconds, workload }: WorkloadOptions, random: SeededRandom): Scenario {
   const more: FaultKind[] = PROGRAM_FAULTS.filter(() => random.next() < 0.5)
@@ -152,7 +152,10 @@ function adapt(drawn: Scenario, { faults, virtualSeconds, workload }: WorkloadOp
   }
 }
 
-/** All nodes but one, which is left as the nemesis left it; all where there is no spare one, and where each may have what no other has, or a program beside it. */
+/**
+ * All nodes but one, which is left as the nemesis left it; all where there is no spare one, and where each may have
+ * what no other has, or a program beside it.
+ */
 function coreOf({ nodes, scenario }: SimulatedCluster, random: SeededRandom, workload: Workload): readonly NodeId[] {
   const needsAll = nodes.length < 3 || workload.needsAll === true || scenario.faults.includes(PIECE_FAULT)
   const spare = needsAll ? undefined : nodes[random.below(nodes.length * 2)]

@@ -10,8 +10,9 @@ export interface ConsumeRequest {
   /** A random number: what the streams of one consumption may have of a node's shards is one number. */
   readonly consumption: number
   /**
-   * How many messages more may be under lease at once to the consumption's streams at the leader's node; settled ones make room
-   * by themselves, `credit` adds to it, or takes from it when it is negative as an i32. It ends with the stream.
+   * How many messages more may be under lease at once to the consumption's streams at the leader's node; settled ones
+   * make room by themselves, `credit` adds to it, or takes from it when it is negative as an i32. It ends with the
+   * stream.
    */
   readonly credit: number
 }
@@ -29,8 +30,9 @@ export function readConsumeRequest(reader: ByteReader): ConsumeRequest {
 
 /**
  * An `event` of a consumer's stream holds these, oldest first. One that holds none says that more waits than the credit
- * at this node allows; no stream of the consumption there says it again before there was more credit, or an event of one byte
- * has said that nothing waits any more. One of two bytes follows what the stream's opening or more credit for it has brought.
+ * at this node allows; no stream of the consumption there says it again before there was more credit, or an event of
+ * one byte has said that nothing waits any more. One of two bytes follows what the stream's opening or more credit for
+ * it has brought.
  */
 export interface Delivery {
   /** Of the lease; unique for a shard's leadership and never used again after it: `term * 2^32 + count`, so at most 2^21 terms. */

@@ -8,8 +8,8 @@ import type { Channel } from './channel.ts'
 const BUDGET_BYTES = 16 * 2 ** 20
 
 /**
- * The two ends of a channel without a wire. A frame arrives at the end of the turn in which it was sent, never within the
- * call, so that neither side is entered while it is at work.
+ * The two ends of a channel without a wire. A frame arrives at the end of the turn in which it was sent, never within
+ * the call, so that neither side is entered while it is at work.
  */
 export function directChannels(
   scheduler: Pick<Scheduler, 'defer'>,

@@ -1,15 +1,16 @@
 /**
- * A handshake is how the two sides of a new connection learn who the other is, prove that both hold the secret, and agree
- * on a protocol version.
+ * A handshake is how the two sides of a new connection learn who the other is, prove that both hold the secret, and
+ * agree on a protocol version.
  *
  * ```
  * dialer → hello      listener → hello      dialer → proof      listener → ready (with its own proof)
  * ```
  *
- * Either side may answer `refuse` instead. A proof is an HMAC-SHA256 over both hellos, keyed by the secret, which itself
- * never travels; both hellos carry a fresh nonce, so that a recorded handshake proves nothing later, and the proofs of the
- * two sides differ, so that one can't be reflected as the other. The dialer proves first: whoever merely connects gets
- * nothing to work on. What follows a handshake is neither encrypted nor signed; that is the business of TLS.
+ * Either side may answer `refuse` instead. A proof is an HMAC-SHA256 over both hellos, keyed by the secret, which
+ * itself never travels; both hellos carry a fresh nonce, so that a recorded handshake proves nothing later, and the
+ * proofs of the two sides differ, so that one can't be reflected as the other. The dialer proves first: whoever merely
+ * connects gets nothing to work on. What follows a handshake is neither encrypted nor signed; that is the business of
+ * TLS.
  */
 
 import { ByteReader, ByteWriter, malformed } from '../base/bytes.ts'

@@ -51,8 +51,8 @@ export const REPLY = {
   /** Certainly not executed, for now: the leader's node id (text, `''` when there is none known). */
   notLeader: 1,
   /**
-   * The leader changed after the request was taken: it may have been executed, or may still be. To a query also: there was no room for
-   * the answer, ask again.
+   * The leader changed after the request was taken: it may have been executed, or may still be. To a query also: there
+   * was no room for the answer, ask again.
    */
   leaderLost: 2,
   /** Certainly not executed: an error code (text) and a message (text). */
@@ -147,9 +147,9 @@ export function readWatchRequest(reader: ByteReader): WatchRequest {
 }
 
 /**
- * What a watch sends. `'standing'`: the watch covers everything after `through`. `'changes'`: encoded changes, which cover
- * everything up to `through`. `'compacted'`: what lay between is forgotten; the watch has ended. `'moved'`: this node can
- * no longer serve the watch, which has ended; ask another with the last `through`.
+ * What a watch sends. `'standing'`: the watch covers everything after `through`. `'changes'`: encoded changes, which
+ * cover everything up to `through`. `'compacted'`: what lay between is forgotten; the watch has ended. `'moved'`: this
+ * node can no longer serve the watch, which has ended; ask another with the last `through`.
  */
 export interface WatchEvent {
   readonly type: 'standing' | 'changes' | 'compacted' | 'moved'

@@ -1,8 +1,8 @@
 /**
  * Canaries are planted bugs, each a promise of the paper or of the design broken by one line: the test of the tests.
  * `file` is below dist, `find` occurs in it exactly once, and `seeds` says within how many seeds the simulation must
- * have found it. `options` narrows the simulation to a workload, or to the faults that bring a bug to light. What no simulation
- * looks for names the `suite` that must find it instead.
+ * have found it. `options` narrows the simulation to a workload, or to the faults that bring a bug to light. What no
+ * simulation looks for names the `suite` that must find it instead.
  */
 
 import { CONSENSUS_CANARIES } from './consensus-canaries.mjs'

@@ -3,8 +3,9 @@
 import { openSync, writeSync } from 'node:fs'
 
 /**
- * What a producer or consumer was told. `unsure`: a send without an answer, made again without anything that recognizes it.
- * `refused`: the lease was over. `failed`: the settlement did certainly not happen. `unanswered`: it may have happened.
+ * What a producer or consumer was told. `unsure`: a send without an answer, made again without anything that recognizes
+ * it. `refused`: the lease was over. `failed`: the settlement did certainly not happen. `unanswered`: it may have
+ * happened.
  */
 export const KINDS = /** @type {const} */ ([
   'sent',

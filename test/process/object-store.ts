@@ -1,4 +1,7 @@
-/** An object store as far as S3's conditional writes go: GET, PUT with If-Match or If-None-Match, and ETags that are the MD5 of the content. */
+/**
+ * An object store as far as S3's conditional writes go: GET, PUT with If-Match or If-None-Match, and ETags that are the
+ * MD5 of the content.
+ */
 
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'

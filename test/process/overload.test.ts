@@ -20,10 +20,16 @@ const SECONDS = Number(process.env.OVERLOAD_SECONDS ?? 20)
 const PATIENCE_MS = SECONDS * 1000 + 60_000
 const LIMIT = 2000
 const MEGABYTE = 1_000_000
-/** The queue takes 2 MB, 65,536 calls under way with their promises some hundred; the rest is the log of the last entries and Node itself. */
+/**
+ * The queue takes 2 MB, 65,536 calls under way with their promises some hundred; the rest is the log of the last
+ * entries and Node itself.
+ */
 const CAP_MEGABYTES = 800
 
-/** Sends as fast as it can to a queue that it works off far more slowly, now and then without waiting for answers; says each second how it is. */
+/**
+ * Sends as fast as it can to a queue that it works off far more slowly, now and then without waiting for answers; says
+ * each second how it is.
+ */
 const APPLICATION = `
 import { defineQueue, open } from 'troupe'
 

@@ -105,8 +105,8 @@ async function produce() {
 }
 
 /**
- * Sends until the message is accepted. Even keys say by an id that it is the same message; what is sent of an odd key without
- * an answer may be there twice, and so may what is sent again when the id's window may be over.
+ * Sends until the message is accepted. Even keys say by an id that it is the same message; what is sent of an odd key
+ * without an answer may be there twice, and so may what is sent again when the id's window may be over.
  * @param {number} key
  * @param {number} serial
  */

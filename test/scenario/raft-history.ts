@@ -8,8 +8,8 @@ import type { RaftReady } from '../../src/protocol/raft/ready.ts'
 import type { Machine, RaftCluster, Storage } from './raft-cluster.ts'
 
 /**
- * The promises (Raft paper, figure 3): election safety, log matching, leader completeness, state machine safety; besides
- * them durability (what is committed is on the disks of a majority) and linearizable reads.
+ * The promises (Raft paper, figure 3): election safety, log matching, leader completeness, state machine safety;
+ * besides them durability (what is committed is on the disks of a majority) and linearizable reads.
  */
 export class RaftHistory {
   readonly #leaders = new Map<Term, NodeId>()

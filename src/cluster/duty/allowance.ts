@@ -14,8 +14,8 @@ export interface Member {
 }
 
 /**
- * Each shard by itself would need the credit of a burst, which comes to one shard at a time. Where there is less room than is
- * waited for, the shards take turns.
+ * Each shard by itself would need the credit of a burst, which comes to one shard at a time. Where there is less room
+ * than is waited for, the shards take turns.
  *
  * Invariant: while members wait there is no room, but for the time until `pass` is called.
  */
@@ -77,7 +77,10 @@ export class Allowance {
     this.#tell()
   }
 
-  /** Lets those who wait have the room that there is: whoever has waited for longest all of it, for what comes together is settled together. */
+  /**
+   * Lets those who wait have the room that there is: whoever has waited for longest all of it, for what comes together
+   * is settled together.
+   */
   pass(): void {
     while (this.#hasRoom && this.#waiting.size > 0) {
       const [next] = this.#waiting

@@ -12,13 +12,12 @@ export function checkCron(spec: string, timeZone: string): void {
 }
 
 /**
- * The next times after `afterMicros` in microseconds, ascending, at most `count`; fewer, or none, when it fires no more often
- * before 2255, where microseconds end.
- * `spec` has five fields (minute, hour, day of month, month, day of week), six with seconds before them, or seven with years
- * after them; `timeZone` is an IANA name, `''` UTC. At a change of the
- * clocks, a fixed time of day that is skipped fires at once after the gap, and one that comes twice fires the first time;
- * an expression with wildcards, steps or lists of times follows the clock: it skips what is skipped and fires in both.
- * Throws `INVALID_ARGUMENT` for an expression or a time zone that is none.
+ * The next times after `afterMicros` in microseconds, ascending, at most `count`; fewer, or none, when it fires no more
+ * often before 2255, where microseconds end. `spec` has five fields (minute, hour, day of month, month, day of week),
+ * six with seconds before them, or seven with years after them; `timeZone` is an IANA name, `''` UTC. At a change of
+ * the clocks, a fixed time of day that is skipped fires at once after the gap, and one that comes twice fires the first
+ * time; an expression with wildcards, steps or lists of times follows the clock: it skips what is skipped and fires in
+ * both. Throws `INVALID_ARGUMENT` for an expression or a time zone that is none.
  */
 export function planCron(spec: string, timeZone: string, afterMicros: number, count: number): readonly number[] {
   // A date is an expression to croner, which fires once; for that there is another rule.

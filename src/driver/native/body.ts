@@ -62,7 +62,10 @@ export function commandVerb(kind: number): Verb<Done> {
   }
 }
 
-/** The same, of what is sent to a queue or published to a topic, with whose name the body begins; `unruled` is called when its rules are gone. */
+/**
+ * The same, of what is sent to a queue or published to a topic, with whose name the body begins; `unruled` is called
+ * when its rules are gone.
+ */
 export function ruledVerb(kind: number, unruled: (name: string) => void): Verb<Done> {
   return {
     ...commandVerb(kind),

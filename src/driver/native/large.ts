@@ -70,8 +70,9 @@ export class LargePayloads {
   }
 
   /**
-   * Brings the payload to its shard, then has `send` send the message that refers to it: both anew, if the shard has forgotten
-   * the payload before the message came. A `timeout` is for all of it; without one each piece has the usual time.
+   * Brings the payload to its shard, then has `send` send the message that refers to it: both anew, if the shard has
+   * forgotten the payload before the message came. A `timeout` is for all of it; without one each piece has the usual
+   * time.
    */
   async send(
     { payload, ...message }: OutgoingMessage,

@@ -57,10 +57,10 @@ export interface NativeDriverOptions {
 }
 
 /**
- * A driver for an engine in this process or for a cluster elsewhere. A write that is sent again, after a lost connection or
- * a change of leader, still happens at most once. A write that is aborted or out of time after it was sent rejects with
- * `OUTCOME_UNKNOWN`, whose `cause` is the signal's reason. Values handed in must not change until the call settles;
- * values handed out are views of the frames that brought them.
+ * A driver for an engine in this process or for a cluster elsewhere. A write that is sent again, after a lost
+ * connection or a change of leader, still happens at most once. A write that is aborted or out of time after it was
+ * sent rejects with `OUTCOME_UNKNOWN`, whose `cause` is the signal's reason. Values handed in must not change until the
+ * call settles; values handed out are views of the frames that brought them.
  */
 export function nativeDriver(options: NativeDriverOptions): Driver {
   const router = new Router(options)

@@ -10,8 +10,9 @@ const FIRST_SLAB_BYTES: number = 16 * 1024
 const SLAB_BYTES: number = 1024 * 1024
 
 /**
- * First in, first out: followers and state machines read what was written last. Payloads are copied to slabs that are used
- * again and again: kept as they came, they would each hold on to the network's buffer, and all of them would be garbage.
+ * First in, first out: followers and state machines read what was written last. Payloads are copied to slabs that are
+ * used again and again: kept as they came, they would each hold on to the network's buffer, and all of them would be
+ * garbage.
  */
 export class PayloadCache {
   readonly #usage: Usage

@@ -40,8 +40,8 @@ export interface SegmentOptions {
 }
 
 /**
- * The segments of an open log. Numbers only grow: giving a file a new number voids all that it holds, because header and
- * records are checked against the number.
+ * The segments of an open log. Numbers only grow: giving a file a new number voids all that it holds, because header
+ * and records are checked against the number.
  */
 export class Segments {
   readonly #disk: Disk

@@ -47,9 +47,9 @@ const ENCODER = new TextEncoder()
 const HEAD_BYTES = 9
 
 /**
- * The log has copies of its own, since entries lie in buffers that hold much else. A change is `[key text, value blob]` (of a
- * set) or `[key text]` (of a delete), as it stands in its entry; when an entry has a change, all of it is copied at once,
- * which costs less than a piece for each.
+ * The log has copies of its own, since entries lie in buffers that hold much else. A change is `[key text, value blob]`
+ * (of a set) or `[key text]` (of a delete), as it stands in its entry; when an entry has a change, all of it is copied
+ * at once, which costs less than a piece for each.
  *
  * Invariant: segments are never empty, except the newest.
  * Invariant: every change after `#forgotten` up to the newest is here.

@@ -31,8 +31,8 @@ export interface FrozenRecord {
 
 /**
  * Freezing copies nothing: the first write to a record after it puts the record's version aside, for the newest
- * generation; older ones find there what they don't have themselves. Keys deleted meanwhile keep their place in the index.
- * A record that is newer than a generation, and of which no version was put aside, was absent in it.
+ * generation; older ones find there what they don't have themselves. Keys deleted meanwhile keep their place in the
+ * index. A record that is newer than a generation, and of which no version was put aside, was absent in it.
  */
 export class FrozenMemtable {
   readonly revision: number

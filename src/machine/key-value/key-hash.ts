@@ -12,8 +12,9 @@ export interface HashSecret {
 const LAST_ROUNDS = 3
 
 /**
- * HalfSipHash-1-3 (Aumasson and Bernstein 2012, with words of 32 bits). A seed alone would not do: whoever knows how MurmurHash
- * mixes makes keys that collide under every seed. A node's secret is its own, so nothing that replicas agree on depends on it.
+ * HalfSipHash-1-3 (Aumasson and Bernstein 2012, with words of 32 bits). A seed alone would not do: whoever knows how
+ * MurmurHash mixes makes keys that collide under every seed. A node's secret is its own, so nothing that replicas agree
+ * on depends on it.
  */
 export class KeyHash {
   readonly #low: number

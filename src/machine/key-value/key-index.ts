@@ -24,11 +24,11 @@ export interface IndexPosition {
  * Sorted leaves below one sorted root: two binary searches find a key, and only one short array moves for a change.
  *
  * Beside each record stands a mark: the bytes of its key behind those that all keys of its leaf have in common anyway
- * (prefix truncation, Bayer and Unterauer 1977). Numbers that lie together are compared; keys, which are all over the memory,
- * are looked at only when marks are equal.
+ * (prefix truncation, Bayer and Unterauer 1977). Numbers that lie together are compared; keys, which are all over the
+ * memory, are looked at only when marks are equal.
  *
- * A record that comes waits, until an order is asked for or many wait. They take their places one beside the other, which
- * costs half of what it would each by itself, in leaves that nobody had touched for long.
+ * A record that comes waits, until an order is asked for or many wait. They take their places one beside the other,
+ * which costs half of what it would each by itself, in leaves that nobody had touched for long.
  *
  * Invariant: the keys of a leaf are at or above its `low`, and below that of the next; the first one's `low` is empty.
  */
@@ -329,8 +329,8 @@ function lowOf(leaves: readonly Leaf[], at: number): Uint8Array {
 }
 
 /**
- * Six bytes of a key behind the first `skip`, as many as a double can hold, as a number that compares as they do; what the
- * key lacks counts as 0.
+ * Six bytes of a key behind the first `skip`, as many as a double can hold, as a number that compares as they do; what
+ * the key lacks counts as 0.
  */
 function markOf(key: Span, skip: number): number {
   return wordOf(key, skip) * 65_536 + (wordOf(key, skip + 4) >>> 16)

@@ -12,9 +12,9 @@ const MOST_SLOTS = 2048
 const DEEPEST = 20
 
 /**
- * Extendible hashing (Fagin et al. 1979): the first bits of a hash choose a segment, its last bits a slot in it, where linear
- * probing begins. A full segment becomes two, and the directory doubles when these need one bit more than it has: so the
- * table grows without ever being copied as a whole.
+ * Extendible hashing (Fagin et al. 1979): the first bits of a hash choose a segment, its last bits a slot in it, where
+ * linear probing begins. A full segment becomes two, and the directory doubles when these need one bit more than it
+ * has: so the table grows without ever being copied as a whole.
  *
  * Invariant: the directory has `2 ** #depth` places, and a segment of depth d stands in `2 ** (#depth - d)` of them.
  */

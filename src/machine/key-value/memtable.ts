@@ -23,7 +23,8 @@ export interface Range {
  * - `values` hold what has a length: for each record its key and, right behind, its value, in one piece.
  * - `table` finds single keys, and `index` serves scans: it is touched only when a key comes or goes.
  *
- * Values are copied, because a view would keep the whole log entry (and the network's buffer around it) for its smallest value.
+ * Values are copied, because a view would keep the whole log entry (and the network's buffer around it) for its
+ * smallest value.
  */
 export class Memtable {
   readonly #hash: KeyHash

@@ -317,8 +317,8 @@ export function decodeStats(answer: Uint8Array): StatsAnswer {
 export const MESSAGE_STATES = ['waiting', 'delayed', 'leased', 'dead', 'done'] as const
 
 /**
- * `[id u53, state u8, key text, attempts u32, time u53, due u53, priority u8, death u8, headers blob, payload blob, four times
- * (present u8, blob)]`; `death` is a position in `DEATHS` plus one, 0 for none.
+ * `[id u53, state u8, key text, attempts u32, time u53, due u53, priority u8, death u8, headers blob, payload blob, four times (present u8, blob)]`;
+ * `death` is a position in `DEATHS` plus one, 0 for none.
  */
 export interface PeekedMessage {
   readonly id: number

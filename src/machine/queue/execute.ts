@@ -130,7 +130,8 @@ function meetEarlier(state: QueueState, message: OutgoingMessage, time: LeaderMi
     window.successor = { ...message, body: message.body.slice() }
     return window.id
   }
-  // The old message may be with a worker, which only its leader knows: under a new id, what the worker settles is not the new content.
+  // The old message may be with a worker, which only its leader knows: under a new id, what the worker settles is not
+  // the new content.
   const due = message.mode === 'replace' ? state.messages.dueOf(slot) : message.due
   window.successor = undefined
   const { until } = window

@@ -12,8 +12,8 @@ interface Chunk {
 }
 
 /**
- * Index and order in one: a tree of two levels, whose leaves are short sorted arrays. New ids are above all others, so leaves
- * are full but for the last and those from which messages have left.
+ * Index and order in one: a tree of two levels, whose leaves are short sorted arrays. New ids are above all others, so
+ * leaves are full but for the last and those from which messages have left.
  *
  * Invariant: no chunk is empty.
  */

@@ -19,7 +19,8 @@ export interface News {
 }
 
 /**
- * What is known of the keys, by their numbers. A lane is the line of a key's messages, oldest first, without those that are held.
+ * What is known of the keys, by their numbers. A lane is the line of a key's messages, oldest first, without those that
+ * are held.
  *
  * Invariant: of a key without a message in line or held, nothing is known.
  */
@@ -72,8 +73,9 @@ class Lanes {
 const LANES = PRIORITIES - 1
 
 /**
- * Each key that has something to deliver stands in the ring of its first message's priority; after a delivery it goes to the
- * end, so that a key with a million messages delays another by one delivery; a key with a weight has that many before it goes.
+ * Each key that has something to deliver stands in the ring of its first message's priority; after a delivery it goes
+ * to the end, so that a key with a million messages delays another by one delivery; a key with a weight has that many
+ * before it goes.
  *
  * Invariant: a lane stands in a ring exactly when its first message may be delivered, rates of the queue aside.
  */
@@ -188,8 +190,8 @@ export class DeliveryOrder {
   }
 
   /**
-   * Other settings. Messages stay where they are: what changes is which keys may deliver, and with another order where those stand
-   * that wait after an attempt. Then `slots` are those of all living messages.
+   * Other settings. Messages stay where they are: what changes is which keys may deliver, and with another order where
+   * those stand that wait after an attempt. Then `slots` are those of all living messages.
    */
   reorder(settings: QueueSettings, slots: Int32Array): void {
     this.adopt(settings)

@@ -16,7 +16,10 @@ const VERSION = 2
 const FULL_BYTES = 60_000
 const NEVER: number = Number.POSITIVE_INFINITY
 
-/** Sections of a queue come in this order, after those of the uploads, whose queue is `''`. Each: `[version u8, kind u8, queue text, records]`. */
+/**
+ * Sections of a queue come in this order, after those of the uploads, whose queue is `''`. Each:
+ * `[version u8, kind u8, queue text, records]`.
+ */
 const SECTION = { queue: 1, live: 2, dead: 3, windows: 4, results: 5, uploads: 6 } as const
 
 /** What a record has beyond what all have. */

@@ -114,7 +114,10 @@ export class Uploads {
     for (const { pieces } of this.#uploads.values()) yield* pieces.values()
   }
 
-  /** The uploads as they are now, in sections: `[id u53, until u53 (0: a message refers to it), count u32, (offset u53, length u32, crc u32) …]`. */
+  /**
+   * The uploads as they are now, in sections:
+   * `[id u53, until u53 (0: a message refers to it), count u32, (offset u53, length u32, crc u32) …]`.
+   */
   freeze(open: (writer: ByteWriter) => void): readonly Uint8Array[] {
     const writer = new ByteWriter(1024)
     const sections: Uint8Array[] = []

@@ -6,26 +6,32 @@ import { KEY_LIMIT_BYTES, VALUE_LIMIT_BYTES } from '../../base/limit.ts'
 import type { LeaderMicros } from '../batch.ts'
 
 /**
- * A partition lives in the shard `shardOf(topic, partition)` (the number as decimal text), a group in `shardOf(GROUP_MAP, 'topic/group')`;
- * the name of a group has no `/`. Bodies:
- * - `publish` `[topic text, partition u32, key text, headers blob, payload blob]`: number: the record's offset; offsets begin at 0 without gaps, but for
+ * A partition lives in the shard `shardOf(topic, partition)` (the number as decimal text), a group in
+ * `shardOf(GROUP_MAP, 'topic/group')`; the name of a group has no `/`. Bodies:
+ * - `publish` `[topic text, partition u32, key text, headers blob, payload blob]`: number: the record's offset; offsets
+ * begin at 0 without gaps, but for
  *   compaction. A topic that was never configured keeps everything. `conflict` with the number of partitions when it has no such partition.
- * - `topicConfigure` `[topic text, settings]` in every shard; see {@link TopicSettings}. Number: as of a queue's `configure` (below level 2: partitions), and
+ * - `topicConfigure` `[topic text, settings]` in every shard; see {@link TopicSettings}. Number: as of a queue's
+ * `configure` (below level 2: partitions), and
  *   `topicConfirm` is as its `confirm`. `conflict` with the present ones rather than
  *   others (below level 2: than fewer): keys would move, and the order of their records would end. A topic can only be deleted and made anew.
  * - `truncate` `[topic text, partition u32, before u53]`: number: the first offset that is left.
- * - `join` `[topic text, group text, partitions u32, lease u53]`: number: the generation. A member lives by its lease: `fenced` without such a lease; `full`
+ * - `join` `[topic text, group text, partitions u32, lease u53]`: number: the generation. A member lives by its lease:
+ * `fenced` without such a lease; `full`
  *   above a limit. Joining again changes nothing. `leave` `[topic text, group text, lease u53]`: `absent` when it is no member.
  *   Every change of members is a new generation (a revision), announced with the assignment on {@link GROUP_MAP}. Partitions move as
  *   little as can be (cooperative); one that moves is first only taken from its owner, and given to the next in the following
  *   generation: when the owner has said `yield`, or its lease has ended.
- * - `yield` `[topic text, group text, lease u53, generation u53]`: what was taken from me, up to and with that generation, is committed. Number: the
+ * - `yield` `[topic text, group text, lease u53, generation u53]`: what was taken from me, up to and with that
+ * generation, is committed. Number: the
  *   generation now. `fenced` for no member.
- * - `commit` `[topic text, group text, partition u32, offset u53, lease u53, generation u53]`: the offset of the next record to read. `fenced`, with the
+ * - `commit` `[topic text, group text, partition u32, offset u53, lease u53, generation u53]`: the offset of the next
+ * record to read. `fenced`, with the
  *   generation now, unless the lease owns the partition or is still to yield it, and has had it since `generation` or before: send the generation in which
  *   the records were received. A lease of 0 is an operator's, for groups without members, else `conflict`; it founds a group that is not there.
  *   What was committed further stays (from level 2 on), unless it is an operator's.
- * - `topicDelete` `[topic text]` in every shard: its records, rules and groups go; what is published under its name later begins at 0. Number: how many
+ * - `topicDelete` `[topic text]` in every shard: its records, rules and groups go; what is published under its name
+ * later begins at 0. Number: how many
  *   records went. `absent` when there was none here. From level 2 on a record for a topic without rules is `unruled`.
  *
  * `publish`, `truncate` and `commit` may be parts of a transaction.
@@ -43,10 +49,12 @@ export const TOPIC_COMMAND = {
 } as const
 
 /**
- * Queries: `fetch` `[topic, partition u32, offset u53, bytes u32]` → `[ok u8, next u53, count u32, records]`, where `next` is the offset after the last of
- * them; `offsets` `[topic, partition u32, time u53]` → {@link PartitionOffsets}; `group` `[topic, group]` → `[ok u8, generation u53, state]` (see {@link GroupState})
- * or `absent`; `groups` `[after text, limit u32]` → `[ok u8, 0 u53, more u8, count u32, key text …]` in the order of the keys, `topic/group`; `topics`
- * `[after text, limit u32]` → `[ok u8, 0 u53, more u8, count u32, (topic text, settings) …]`. A page begins after the key `after`; every shard knows every configured topic.
+ * Queries: `fetch` `[topic, partition u32, offset u53, bytes u32]` → `[ok u8, next u53, count u32, records]`, where
+ * `next` is the offset after the last of them; `offsets` `[topic, partition u32, time u53]` → {@link PartitionOffsets};
+ * `group` `[topic, group]` → `[ok u8, generation u53, state]` (see {@link GroupState}) or `absent`; `groups`
+ * `[after text, limit u32]` → `[ok u8, 0 u53, more u8, count u32, key text …]` in the order of the keys, `topic/group`;
+ * `topics` `[after text, limit u32]` → `[ok u8, 0 u53, more u8, count u32, (topic text, settings) …]`. A page begins
+ * after the key `after`; every shard knows every configured topic.
  */
 export const TOPIC_QUERY = { fetch: 96, offsets: 97, group: 98, groups: 99, topics: 100 } as const
 
@@ -83,8 +91,8 @@ export interface TopicSettings {
 }
 
 /**
- * Where the records of a partition are kept. In memory for now; a store on disk takes its place behind this interface, so
- * nothing may assume that records fit in memory.
+ * Where the records of a partition are kept. In memory for now; a store on disk takes its place behind this interface,
+ * so nothing may assume that records fit in memory.
  */
 export interface RecordStore {
   readonly first: number
@@ -279,8 +287,9 @@ export function decodePartitionOffsets(reader: ByteReader): PartitionOffsets {
 }
 
 /**
- * A group as it is announced and asked for. Layout: `[generation u53, members u32, lease u53 …, partitions u32, (stage u8, member u16,
- * committed u53) …]`; `stage` is 0 for a partition of nobody, 1 for one that is owned, 2 for one that its former owner is to yield; `member` the place
+ * A group as it is announced and asked for. Layout:
+ * `[generation u53, members u32, lease u53 …, partitions u32, (stage u8, member u16, committed u53) …]`; `stage` is 0
+ * for a partition of nobody, 1 for one that is owned, 2 for one that its former owner is to yield; `member` the place
  * of the owner among the members; `committed` one more than the offset, 0 for none.
  */
 export interface GroupState {

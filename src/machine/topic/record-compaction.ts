@@ -10,13 +10,15 @@ const FEWEST_RECORDS = 64
 const KEEP_EMPTY_MICROS: number = 24 * 3_600 * 1_000_000
 
 /**
- * A pass begins when half of the records have been superseded, and goes through the log from its first record to the one
- * that was last; each publish takes it on by a segment. So a record is copied about once for each that was published.
+ * A pass begins when half of the records have been superseded, and goes through the log from its first record to the
+ * one that was last; each publish takes it on by a segment. So a record is copied about once for each that was
+ * published.
  *
- * An empty record may go only when no older one of its key is left: in a pass that began after it was published, that is so
- * when the pass comes to it.
+ * An empty record may go only when no older one of its key is left: in a pass that began after it was published, that
+ * is so when the pass comes to it.
  *
- * Invariant: `#latest` has the offset of the newest record of each key that is in the log; records without a key have none.
+ * Invariant: `#latest` has the offset of the newest record of each key that is in the log; records without a key have
+ * none.
  */
 export class RecordCompaction {
   readonly #log: RecordLog

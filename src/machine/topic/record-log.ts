@@ -227,8 +227,8 @@ export class RecordLog implements RecordStore {
   }
 
   /**
-   * Leaves out of the segment with the first record from `offset` on those that `isKept` denies; joins it with the one before where
-   * both are small. Returns the offset at which the next segment may begin.
+   * Leaves out of the segment with the first record from `offset` on those that `isKept` denies; joins it with the one
+   * before where both are small. Returns the offset at which the next segment may begin.
    */
   rewrite(offset: number, isKept: (record: VisitedRecord) => boolean): number {
     const at = this.#segmentOf(offset)

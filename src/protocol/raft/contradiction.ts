@@ -9,8 +9,8 @@ import type { Replica } from './replica.ts'
 const MOST_TERMS_AHEAD = 2 ** 20
 
 /**
- * Why this message can't be true, as far as can be seen here; undefined when it can. What a peer must be believed, such as what
- * is committed, it may lie about.
+ * Why this message can't be true, as far as can be seen here; undefined when it can. What a peer must be believed, such
+ * as what is committed, it may lie about.
  */
 export function contradictionOf(replica: Replica, from: NodeId, message: RaftMessage): string | undefined {
   if (message.term - replica.term > MOST_TERMS_AHEAD) return `term ${message.term} after term ${replica.term}`

@@ -73,8 +73,8 @@ export class Progress {
   }
 
   /**
-   * The peer refused an append after `refused`; its log may agree up to `guess`. False for a late reply that says nothing
-   * new, and for one that takes back what was confirmed: answering that at once would never end.
+   * The peer refused an append after `refused`; its log may agree up to `guess`. False for a late reply that says
+   * nothing new, and for one that takes back what was confirmed: answering that at once would never end.
    */
   refuse(refused: LogIndex, guess: LogIndex): boolean {
     const expected = this.state === 'replicate' || (this.state === 'probe' && refused === this.next - 1)

@@ -10,8 +10,8 @@ import { committedIndex } from './quorum.ts'
 import type { Replica } from './replica.ts'
 
 /**
- * Heartbeats without any acknowledgement after which appends under way are taken for lost. A peer acknowledges after its
- * fsync but answers heartbeats at once, so one heartbeat would mistake a slow disk for a lost message.
+ * Heartbeats without any acknowledgement after which appends under way are taken for lost. A peer acknowledges after
+ * its fsync but answers heartbeats at once, so one heartbeat would mistake a slow disk for a lost message.
  */
 const STALLED_HEARTBEATS = 4
 

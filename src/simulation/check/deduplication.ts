@@ -1,4 +1,7 @@
-/** A name is the deduplication id of messages, and belongs to one of them at a time; checking a history finds every send that the name's owner should have met and did not, or should not and did. */
+/**
+ * A name is the deduplication id of messages, and belongs to one of them at a time; checking a history finds every send
+ * that the name's owner should have met and did not, or should not and did.
+ */
 
 import type { Millis } from '../../base/time.ts'
 import type { DeduplicationMode } from '../../driver/contract.ts'

@@ -1,4 +1,7 @@
-/** A deletion history is what became of messages and records whose queue or topic was deleted now and then; checking it finds what went too early, or stayed. */
+/**
+ * A deletion history is what became of messages and records whose queue or topic was deleted now and then; checking it
+ * finds what went too early, or stayed.
+ */
 
 import type { Millis } from '../../base/time.ts'
 

@@ -1,4 +1,7 @@
-/** A history of workers is what their handlers did and what their drains said; checking it finds every message that a drain cost, and every wrong word. */
+/**
+ * A history of workers is what their handlers did and what their drains said; checking it finds every message that a
+ * drain cost, and every wrong word.
+ */
 
 import type { GroupId } from '../../base/identity.ts'
 import type { Millis } from '../../base/time.ts'
@@ -47,7 +50,10 @@ const WORD_MS: Millis = 1000
 /** A consumer learns within this that the leader is another one, and an acknowledgement arrives. */
 const ON_ITS_WAY_MS: Millis = 1000
 
-/** Every promise that was broken, as a sentence. Expects that the queue was empty at the end. Elections are told where nothing fails: there more is promised. */
+/**
+ * Every promise that was broken, as a sentence. Expects that the queue was empty at the end. Elections are told where
+ * nothing fails: there more is promised.
+ */
 export function checkDrains(history: readonly DrainEvent[], elections?: readonly Election[]): readonly string[] {
   const runs = history.filter((event) => event.type === 'run')
   const drains = history.filter((event) => event.type === 'drain')
@@ -95,7 +101,10 @@ function checkDrain(drain: DrainRecord, runs: readonly RunRecord[], isQuiet: boo
   return broken
 }
 
-/** Where nothing fails, a message comes again only when a drain abandoned its handler or its leader was replaced, and that is no attempt. */
+/**
+ * Where nothing fails, a message comes again only when a drain abandoned its handler or its leader was replaced, and
+ * that is no attempt.
+ */
 function checkCosts(
   runs: readonly RunRecord[],
   drains: readonly DrainRecord[],
@@ -114,7 +123,10 @@ function checkCosts(
   })
 }
 
-/** Leaderships move without faults, too, towards the nodes that should have them; leases stay behind, also one whose acknowledgement is on its way. */
+/**
+ * Leaderships move without faults, too, towards the nodes that should have them; leases stay behind, also one whose
+ * acknowledgement is on its way.
+ */
 function hasCost({ group, at }: Election, before: RunRecord, run: RunRecord): boolean {
   if (group !== run.group || at > run.at) return false
   return at >= before.at - ON_ITS_WAY_MS && at <= before.returnedAt + ON_ITS_WAY_MS

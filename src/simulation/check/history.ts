@@ -21,8 +21,8 @@ export type RegisterReply =
   | { readonly type: 'conflict'; readonly revision: number }
 
 /**
- * One operation. Without a reply nobody knows: it may take effect at any time after its invocation, or never. Operations
- * that certainly did not happen are `failed`.
+ * One operation. Without a reply nobody knows: it may take effect at any time after its invocation, or never.
+ * Operations that certainly did not happen are `failed`.
  */
 export interface Operation {
   readonly client: number

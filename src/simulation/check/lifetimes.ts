@@ -1,4 +1,7 @@
-/** Checking the lifetimes of a history finds every promise that it contradicts, of messages that end otherwise than by their consumers: replaced, followed, expired, pushed out, brought back. */
+/**
+ * Checking the lifetimes of a history finds every promise that it contradicts, of messages that end otherwise than by
+ * their consumers: replaced, followed, expired, pushed out, brought back.
+ */
 
 import type { Millis } from '../../base/time.ts'
 import type { DeduplicationMode } from '../../driver/contract.ts'
@@ -19,7 +22,10 @@ import {
 /** Without faults an end that is due comes within this. */
 const PROMPT_MS: Millis = 500
 
-/** Every promise that was broken, as a sentence. Expects that all dead letters but those pushed out were redriven and all else acknowledged in the end. */
+/**
+ * Every promise that was broken, as a sentence. Expects that all dead letters but those pushed out were redriven and
+ * all else acknowledged in the end.
+ */
 export function checkLifetimes(history: readonly LifeEvent[], promises: LifePromises): readonly string[] {
   const { kind, clocksLie, limit, shards } = promises
   const sends = history.filter((event) => event.type === 'send')

@@ -1,4 +1,7 @@
-/** A history is linearizable when every operation can be given one instant between its invocation and its return, such that a single register explains all replies. */
+/**
+ * A history is linearizable when every operation can be given one instant between its invocation and its return, such
+ * that a single register explains all replies.
+ */
 
 import { required } from '../../base/assert.ts'
 import type { Operation } from './history.ts'
@@ -57,12 +60,12 @@ function checkKey(key: string, ofKey: readonly Operation[], stepLimit: number): 
 }
 
 /**
- * Depth-first search for an order (Wing and Gong 1993) that forgets no dead end: a pair of placed operations and resulting
- * state is tried once (Lowe 2017, "Testing for linearizability").
+ * Depth-first search for an order (Wing and Gong 1993) that forgets no dead end: a pair of placed operations and
+ * resulting state is tried once (Lowe 2017, "Testing for linearizability").
  *
  * At each place of the order the choices are the calls before the first return, then the first unused of each row of
- * spares. Spares of one row can stand in for each other, so that none but the first need be tried, and an order that has
- * used more of them than another is no better.
+ * spares. Spares of one row can stand in for each other, so that none but the first need be tried, and an order that
+ * has used more of them than another is no better.
  */
 function search(key: string, register: Register, stepLimit: number): Verdict {
   const timeline = new Timeline(register)

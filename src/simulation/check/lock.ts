@@ -1,4 +1,7 @@
-/** A lock's history is what its holders saw and wrote; checking it finds two holders at once, and every write that a fence should have refused. */
+/**
+ * A lock's history is what its holders saw and wrote; checking it finds two holders at once, and every write that a
+ * fence should have refused.
+ */
 
 import type { Millis } from '../../base/time.ts'
 
@@ -132,8 +135,8 @@ function excludes(one: GrantRecord, other: GrantRecord): boolean {
 type GrantOf = (write: FencedRecord) => GrantRecord | undefined
 
 /**
- * In the order of its place no accepted write has an older token than one before it, unless both may be held at once, and no
- * increment is lost.
+ * In the order of its place no accepted write has an older token than one before it, unless both may be held at once,
+ * and no increment is lost.
  */
 function checkFences(writes: readonly FencedRecord[], grantOf: GrantOf): string[] {
   const broken = writes.flatMap((write) => checkFence(write, grantOf(write)))

@@ -60,8 +60,8 @@ export class Register {
   }
 
   /**
-   * Operations of unknown outcome that nothing tells from one another, by rows: deletes, writes that nobody read, those of
-   * them that need an absent key, and deletes that need a revision which nobody learned. Undefined for all others.
+   * Operations of unknown outcome that nothing tells from one another, by rows: deletes, writes that nobody read, those
+   * of them that need an absent key, and deletes that need a revision which nobody learned. Undefined for all others.
    */
   spareRow(number: number): SpareRow | undefined {
     const { call } = this.#at(number)

@@ -8,8 +8,8 @@ import type { Register, SpareRow } from './register.ts'
 export const NO_CHOICE = 0
 
 /**
- * A doubly linked list of entries: 2i+1 is the call of operation i, 2i+2 its return, 0 the head and the end. Choices are
- * the calls before the first return, then -1 to -4 for the rows of spares, which stand outside the list.
+ * A doubly linked list of entries: 2i+1 is the call of operation i, 2i+2 its return, 0 the head and the end. Choices
+ * are the calls before the first return, then -1 to -4 for the rows of spares, which stand outside the list.
  */
 export class Timeline {
   /** Operations with a known outcome that are still in the list. */

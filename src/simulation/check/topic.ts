@@ -1,4 +1,7 @@
-/** A topic's history is what publishers, readers and the members of a group saw of its records; checking it finds every promise that it contradicts. */
+/**
+ * A topic's history is what publishers, readers and the members of a group saw of its records; checking it finds every
+ * promise that it contradicts.
+ */
 
 import type { Millis } from '../../base/time.ts'
 

@@ -1,4 +1,7 @@
-/** A transaction's history is all that one handler run may have left behind; checking it finds runs that happened in part, or more than once. */
+/**
+ * A transaction's history is all that one handler run may have left behind; checking it finds runs that happened in
+ * part, or more than once.
+ */
 
 export interface OrderRecord {
   readonly type: 'order'

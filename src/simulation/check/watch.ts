@@ -1,4 +1,7 @@
-/** A watch's history is what was written and what watches showed of it; checking it finds every change that one missed, repeated or made up. */
+/**
+ * A watch's history is what was written and what watches showed of it; checking it finds every change that one missed,
+ * repeated or made up.
+ */
 
 import type { Millis } from '../../base/time.ts'
 

@@ -19,9 +19,9 @@ export type PartitionKind = (typeof PARTITIONS)[number]
 export type Direction = readonly [NodeId, NodeId]
 
 /**
- * `'halves'` a random cut in two · `'isolated'` one node alone · `'isolated-leader'` a leader alone · `'deaf'` a node that
- * sends but does not hear · `'mute'` the reverse · `'one-link'` two nodes that lost each other · `'bridge'` two halves that
- * both see one node · `'ring'` each node sees a majority, and no two see the same one.
+ * `'halves'` a random cut in two · `'isolated'` one node alone · `'isolated-leader'` a leader alone · `'deaf'` a node
+ * that sends but does not hear · `'mute'` the reverse · `'one-link'` two nodes that lost each other · `'bridge'` two
+ * halves that both see one node · `'ring'` each node sees a majority, and no two see the same one.
  */
 export function partition(
   kind: PartitionKind,

@@ -1,4 +1,7 @@
-/** An auditor is a program that is spared of faults: it looks on, and once nothing new is made it sees to it that all is as it should be. */
+/**
+ * An auditor is a program that is spared of faults: it looks on, and once nothing new is made it sees to it that all is
+ * as it should be.
+ */
 
 import type { Troupe } from '../../runtime/troupe.ts'
 import type { Program, ProgramContext } from '../program.ts'

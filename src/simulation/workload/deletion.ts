@@ -1,4 +1,7 @@
-/** The deletion workload deletes a queue and a topic while others use them, and they are made anew by whoever comes next, with rules of his own. */
+/**
+ * The deletion workload deletes a queue and a topic while others use them, and they are made anew by whoever comes
+ * next, with rules of his own.
+ */
 
 import { required } from '../../base/assert.ts'
 import type { Millis } from '../../base/time.ts'

@@ -1,4 +1,7 @@
-/** The lock workload has programs hold locks and an office, and write to maps and queues under their tokens, also when they have long lost them. */
+/**
+ * The lock workload has programs hold locks and an office, and write to maps and queues under their tokens, also when
+ * they have long lost them.
+ */
 
 import type { Millis } from '../../base/time.ts'
 import type { Lock } from '../../data/lock.ts'

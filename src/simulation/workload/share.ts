@@ -1,4 +1,7 @@
-/** The share workload has programs hold permits of a semaphore, read and write locks, and an office that they resign and hand over, and write under what they share. */
+/**
+ * The share workload has programs hold permits of a semaphore, read and write locks, and an office that they resign and
+ * hand over, and write under what they share.
+ */
 
 import type { Millis } from '../../base/time.ts'
 import type { Office } from '../../data/election.ts'

@@ -1,4 +1,7 @@
-/** The transaction workload works off orders by handlers that set a map's entry, emit to queues near and far, and publish, all with one acknowledgement. */
+/**
+ * The transaction workload works off orders by handlers that set a map's entry, emit to queues near and far, and
+ * publish, all with one acknowledgement.
+ */
 
 import type { Millis } from '../../base/time.ts'
 import { defineMap } from '../../data/map.ts'

@@ -83,7 +83,8 @@ describe('a queue of a cluster', () => {
     expect(most).toBeLessThanOrEqual(2)
   })
 
-  // Credit on its way between two shards may be used by both: what a consumer has here may be more for a moment, what is worked on is not.
+  // Credit on its way between two shards may be used by both: what a consumer has here may be more for a moment, what
+  // is worked on is not.
   test('runs no more handlers at once than a worker allows, whichever shards the messages are in', async () => {
     const cluster = new TestCluster(['n1', 'n2', 'n3'])
     const driver = cluster.application(true)

@@ -28,8 +28,8 @@ export interface LeaseParts {
 }
 
 /**
- * Its owner stops relying on it by its own clock, counted from when the last keep-alive that was answered had been sent; the
- * cluster counts from when it arrived, which is later.
+ * Its owner stops relying on it by its own clock, counted from when the last keep-alive that was answered had been
+ * sent; the cluster counts from when it arrived, which is later.
  */
 export class SessionLease implements Subscriber {
   readonly id: number
@@ -96,8 +96,8 @@ export class SessionLease implements Subscriber {
   }
 
   /**
-   * Ends it in the cluster; resolves also when it was over already. One that was lost here may live on there, for as long
-   * again where the leader has changed, and keep others from what it held.
+   * Ends it in the cluster; resolves also when it was over already. One that was lost here may live on there, for as
+   * long again where the leader has changed, and keep others from what it held.
    */
   async end(options: CallOptions): Promise<void> {
     this.#stop()

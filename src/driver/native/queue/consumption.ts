@@ -17,7 +17,10 @@ import type { WatchPorts } from '../stream/shard-watch.ts'
 import { Allowance, type Member } from './allowance.ts'
 import { DeliveredMessage, type Holder } from './delivered.ts'
 
-/** Credit that was given may be in use already by messages that are on their way, until the node says that they are here, or for so long. */
+/**
+ * Credit that was given may be in use already by messages that are on their way, until the node says that they are
+ * here, or for so long.
+ */
 const ON_ITS_WAY_MS: Millis = 100
 /** A node keeps its credit for as long, although another has less: each move is two requests and an event. */
 const TURN_MS: Millis = 100
@@ -37,11 +40,12 @@ export interface ConsumptionParts {
 }
 
 /**
- * Each node has a part of the credit, for all shards that it leads; those that have more messages than credit say so, and get
- * what others do not use, in turn: all of it when there is much to do, so that a burst is delivered, settled and perhaps sent
- * on in one piece; half of it otherwise, so that a message finds credit wherever it comes. Credit on its way between two nodes may be used by both, so that for a moment there are a few
- * messages more. The parts are kept shard by shard, as each stream brings its part along to whichever node it stands at: which
- * that is need only be guessed, to know between whom moving credit makes a difference.
+ * Each node has a part of the credit, for all shards that it leads; those that have more messages than credit say so,
+ * and get what others do not use, in turn: all of it when there is much to do, so that a burst is delivered, settled
+ * and perhaps sent on in one piece; half of it otherwise, so that a message finds credit wherever it comes. Credit on
+ * its way between two nodes may be used by both, so that for a moment there are a few messages more. The parts are kept
+ * shard by shard, as each stream brings its part along to whichever node it stands at: which that is need only be
+ * guessed, to know between whom moving credit makes a difference.
  */
 export class Consumption implements Spring {
   readonly feed: Feed<Delivered>

@@ -1,4 +1,7 @@
-/** Aborts tell those who wait on signals that these have aborted; each signal gets one listener, however many wait: beyond ten Node warns of a leak. */
+/**
+ * Aborts tell those who wait on signals that these have aborted; each signal gets one listener, however many wait:
+ * beyond ten Node warns of a leak.
+ */
 
 interface Listened<Waiting> {
   readonly waiting: Set<Waiting>

@@ -240,8 +240,8 @@ export class Link implements Carrier {
   }
 
   /**
-   * Who only listens sees no call fail: a node that hangs, with its connections open, is found by asking it for a word when it
-   * has said nothing, and taking no answer for the end.
+   * Who only listens sees no call fail: a node that hangs, with its connections open, is found by asking it for a word
+   * when it has said nothing, and taking no answer for the end.
    */
   #lookAfter(): void {
     if (!this.#ports.direct || this.#look !== undefined) return

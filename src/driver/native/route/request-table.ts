@@ -6,8 +6,8 @@ const FEWEST_SLOTS = 256
 
 /**
  * A ring of slots by the low bits of the id. Ids count up, so that a late reply never finds another operation. A Map
- * would do, but when entries come and go its discarded tables chain to each other, and whatever they held survives in the
- * old generation: the garbage collector took a third of all time.
+ * would do, but when entries come and go its discarded tables chain to each other, and whatever they held survives in
+ * the old generation: the garbage collector took a third of all time.
  *
  * Invariant: at most half of the slots are taken, and `operation.requestId` leads to the slot of each.
  */

@@ -34,8 +34,8 @@ export class Session {
   }
 
   /**
-   * Every sequence below has been settled. It stays 1 until the machine is known to have opened the session, for that is
-   * what tells the machine that an unknown session is new and not forgotten.
+   * Every sequence below has been settled. It stays 1 until the machine is known to have opened the session, for that
+   * is what tells the machine that an unknown session is new and not forgotten.
    */
   get acknowledged(): number {
     return this.#isKnown ? this.#lowest : 1
