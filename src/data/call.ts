@@ -4,6 +4,8 @@ import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import { LONGEST_TIMER_MS } from '../base/time.ts'
 import type { CallOptions, Fence, ReadLevel, ReadOptions, WriteOptions } from '../driver/contract.ts'
 
+export type FencedCall = CallOptions & { readonly fence?: Fence }
+
 /** Stands for options that were not given. Calls with it skip the checks. */
 export const NO_OPTIONS: Readonly<Record<string, never>> = Object.freeze({})
 
@@ -57,6 +59,16 @@ export function checkFence(fence: Fence | undefined): void {
 /** What a driver needs of a fence: the handle that it came from stays here. */
 export function plainFence(fence: Fence | undefined): { readonly fence?: Fence } {
   return fence === undefined ? {} : { fence: { name: fence.name, token: fence.token } }
+}
+
+/** What of the options is for every call; most have nothing of it. */
+export function callOf({ signal, timeout }: CallOptions): CallOptions {
+  if (signal === undefined && timeout === undefined) return NO_OPTIONS
+  return { ...(signal === undefined ? {} : { signal }), ...(timeout === undefined ? {} : { timeout }) }
+}
+
+export function fencedCallOf(options: FencedCall): FencedCall {
+  return options.fence === undefined ? callOf(options) : { ...callOf(options), ...plainFence(options.fence) }
 }
 
 function isReadLevel(read: ReadLevel): boolean {

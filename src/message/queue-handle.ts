@@ -13,7 +13,7 @@ import { isTroupeError, TroupeError } from '../base/error.ts'
 import { PARENT_HEADER, REQUEST_HEADER } from '../base/headers.ts'
 import { PAYLOAD_LIMIT_BYTES } from '../base/limit.ts'
 import { DEFAULT_TIMEOUT_MS, type Millis, type WallMillis } from '../base/time.ts'
-import { CALL_OPTIONS, checkCall, checkFence, checkSignal, NO_OPTIONS, plainFence } from '../data/call.ts'
+import { CALL_OPTIONS, callOf, checkCall, checkFence, checkSignal, fencedCallOf, NO_OPTIONS } from '../data/call.ts'
 import { facetOf } from '../data/facet.ts'
 import { checkBound } from '../data/key.ts'
 import { afterwards, isPromise } from '../data/patience.ts'
@@ -90,7 +90,7 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
       checkFence(options.fence)
       const facet = this.#facet()
       const message = outgoingMessage(this.#definition, value, options, this.#largeCodec)
-      const call = options === NO_OPTIONS ? NO_OPTIONS : { ...callOf(options), ...plainFence(options.fence) }
+      const call = fencedCallOf(options)
       if (!(message instanceof Promise)) return facet.send(this.#queue, message, call)
       return afterwards(this.#checked(message), call, this.#parts, (valid, left) =>
         facet.send(this.#queue, valid, left),
@@ -383,8 +383,4 @@ function acknowledge(
   const parent = headers[PARENT_HEADER]
   if (parent === undefined) return delivered.acknowledge(options)
   return delivered.commit([{ type: 'arrive', parent, value: codec.encode(undefined) }], options)
-}
-
-function callOf({ signal, timeout }: CallOptions): CallOptions {
-  return { ...(signal === undefined ? {} : { signal }), ...(timeout === undefined ? {} : { timeout }) }
 }

@@ -2,7 +2,7 @@
 
 import { checkFlag, checkIterable, checkTime, invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import { isTroupeError } from '../base/error.ts'
-import { CALL_OPTIONS, checkCall, checkFence, checkSignal, NO_OPTIONS, plainFence } from '../data/call.ts'
+import { CALL_OPTIONS, checkCall, checkFence, checkSignal, fencedCallOf, NO_OPTIONS } from '../data/call.ts'
 import { facetOf } from '../data/facet.ts'
 import { checkBound } from '../data/key.ts'
 import { afterwards, within } from '../data/patience.ts'
@@ -51,9 +51,9 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
   publish(value: Input, options: PublishOptions = NO_OPTIONS): Promise<Published> {
     try {
       checkCall('topic.publish', options, PUBLISH_OPTIONS)
-      const { key = '', headers = NO_HEADERS, fence, ...rest } = options
-      checkFence(fence)
-      const call = { ...rest, ...plainFence(fence) }
+      const { key = '', headers = NO_HEADERS } = options
+      checkFence(options.fence)
+      const call = fencedCallOf(options)
       checkBound('key', key)
       checkHeaders(headers)
       const facet = this.#facet()

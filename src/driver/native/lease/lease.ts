@@ -29,7 +29,7 @@ import type { AcquireOptions, CallOptions, Hold, LeaseFacet, LeaseHold, LockStat
 import { standing } from '../../contract-standing.ts'
 import { ASK, Bodies, commandVerb } from '../body.ts'
 import { changePart } from '../effects.ts'
-import { Operation } from '../route/operation.ts'
+import { Operation, type Verb } from '../route/operation.ts'
 import type { Router } from '../route/router.ts'
 import type { WatchPorts } from '../stream/shard-watch.ts'
 import { watch } from '../stream/watch.ts'
@@ -113,7 +113,7 @@ export class NativeLeases implements LeaseFacet {
 
   async verify(name: string, token: bigint, options: CallOptions): Promise<boolean> {
     const value = this.#parts.bodies.write((writer) => encodeVerify(writer, name, tokenNumber(token)))
-    const answer = await this.#parts.router.submit(new Operation(ASK, { ...placeOfLock(name), value }), options)
+    const answer = await this.#parts.router.submit(onLock(ASK, name, value), options)
     return decodeCommandReply(answer).status === 'ok'
   }
 
@@ -159,7 +159,7 @@ export class NativeLeases implements LeaseFacet {
     const value = this.#parts.bodies
       .write((writer) => encodeLetGo(writer, ENVELOPE, command))
       .subarray(COMMAND_HEAD_BYTES)
-    await this.#parts.router.submit(new Operation(LET_GO, { ...placeOfLock(name), value }), options)
+    await this.#parts.router.submit(onLock(LET_GO, name, value), options)
   }
 
   /** Asks for the lock and waits in line for it; the token. */
@@ -192,7 +192,7 @@ export class NativeLeases implements LeaseFacet {
     const { bodies, router } = this.#parts
     const value = bodies.write((writer) => encodeAcquire(writer, ENVELOPE, asked)).subarray(COMMAND_HEAD_BYTES)
     try {
-      const done = await router.submit(new Operation(ACQUIRE, { ...placeOfLock(asked.lock), value }), options)
+      const done = await router.submit(onLock(ACQUIRE, asked.lock, value), options)
       return done.status === 'waiting' ? undefined : BigInt(done.revision)
     } catch (error) {
       if (!isTroupeError(error, 'CONFLICT')) throw error
@@ -239,7 +239,7 @@ export class NativeLeases implements LeaseFacet {
   async #ask(name: string, options: CallOptions): Promise<LockState | undefined> {
     const { bodies, router } = this.#parts
     const value = bodies.write((writer) => encodeLockQuery(writer, name))
-    const answer = await router.submit(new Operation(ASK, { ...placeOfLock(name), value }), options)
+    const answer = await router.submit(onLock(ASK, name, value), options)
     return decodeCommandReply(answer).status === 'ok' ? decodeLockState(answer.subarray(ANSWER_HEAD_BYTES)) : undefined
   }
 }
@@ -330,6 +330,11 @@ function statusOf(name: string, state: LockState | undefined): LockStatus {
     permits,
   }))
   return { name, holders, waiting: state?.waiting ?? 0 }
+}
+
+function onLock<Answer>(verb: Verb<Answer>, name: string, value: Uint8Array): Operation<Answer> {
+  const { map, key } = placeOfLock(name)
+  return new Operation(verb, { map, key, value })
 }
 
 function callOf({ signal, timeout }: CallOptions, limit: Millis | undefined = timeout): CallOptions {

@@ -192,12 +192,12 @@ export class NativeTopics implements TopicFacet {
     const partition = key === '' ? this.#spread.among(rules.partitions) : partitionOf(key, rules.partitions)
     const command = { topic: name, partition, key, headers: encodeHeaders(record.headers), payload }
     const encode = (writer: ByteWriter): void => encodePublish(writer, command)
-    const place = { map: name, key: String(partition) }
+    const place = String(partition)
     const { fence } = options
-    const shard = fence === undefined ? -1 : this.#router.shardOf(place.map, place.key)
+    const shard = fence === undefined ? -1 : this.#router.shardOf(name, place)
     const operation =
       fence === undefined
-        ? new Operation(this.#publishVerb, { ...place, value: this.#bodies.write(encode) })
+        ? new Operation(this.#publishVerb, { map: name, key: place, value: this.#bodies.write(encode) })
         : new Operation(TRANSACTION, {
             shard,
             value: this.#bodies.transaction([
