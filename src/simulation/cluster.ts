@@ -184,15 +184,21 @@ export class SimulatedCluster implements Victim {
     return this.#site(node).running?.node.status()
   }
 
-  crash(node: NodeId): void {
+  crash(node: NodeId, torn?: 'readable' | 'unreadable'): void {
     const site = this.#site(node)
     if (site.computer.isOff) return
+    if (site.running === undefined) this.coverage.reached('start-interrupted')
+    this.#crash(site, torn)
+  }
+
+  #crash(site: Site, torn?: 'readable' | 'unreadable'): void {
+    const node = site.id
     this.trace.record(`crash ${node}`)
     this.#invariants.stopped(node)
     site.computer.powerOff()
     // What it still does to its disk is not synced, and may be lost.
     site.running?.node.stop()
-    site.storage.crash()
+    site.storage.crash(torn)
     site.running = undefined
     this.onNode.stopped(node)
     for (const channel of this.#channels) {
@@ -244,6 +250,10 @@ export class SimulatedCluster implements Victim {
     this.#site(node).storage.failNext()
   }
 
+  fillDisk(node: NodeId, roomBytes: number): void {
+    this.#site(node).storage.leaveRoom(roomBytes)
+  }
+
   mendDisk(node: NodeId): void {
     this.#site(node).storage.mend()
   }
@@ -259,6 +269,10 @@ export class SimulatedCluster implements Victim {
 
   heal(from: NodeId, to: NodeId): void {
     this.network.heal(from, to)
+  }
+
+  slowLink(from: NodeId, to: NodeId, bytesPerMs: number | undefined): void {
+    this.network.slowDown(from, to, bytesPerMs)
   }
 
   #addSite(number: number): void {
@@ -322,9 +336,14 @@ export class SimulatedCluster implements Victim {
   /** A node ends by itself only when its disk fails. */
   #stopped(site: Site, error: unknown): void {
     if (error instanceof PowerCut) return
-    if (!(error instanceof TroupeError && error.code === 'DISK_FAILED')) this.failure ??= error
+    if (!(error instanceof TroupeError && error.code === 'DISK_FAILED')) {
+      this.failure ??= error
+      return
+    }
     this.coverage.reached('disk-failed')
-    this.crash(site.id)
+    if (error.details.errno === 'ENOSPC') this.coverage.reached('disk-full')
+    if (error.details.errno === 'EIO') this.coverage.reached('page-unreadable')
+    if (!site.computer.isOff) this.#crash(site)
   }
 
   #dial(computer: Computer, address: string): Promise<Channel> {

@@ -7,7 +7,11 @@ import { PARTITIONS, type PartitionKind } from './fault/partition.ts'
 import type { WorkloadShape } from './workload/register.ts'
 import type { LinkQuality } from './world/link.ts'
 
-export const FAULTS = ['crash', 'power', 'pause', 'partition', 'clock', 'slow-disk', 'failing-disk', 'network'] as const
+const USUAL_FAULTS = ['crash', 'power', 'pause', 'partition', 'clock', 'slow-disk', 'failing-disk', 'network'] as const
+const RARE_FAULTS = ['direct-disk', 'full-disk', 'torn-page', 'brownout', 'clocks', 'slow-link'] as const
+/** What happens to nodes, disks and the network. */
+export type NodeFault = (typeof USUAL_FAULTS)[number] | (typeof RARE_FAULTS)[number]
+export const FAULTS: readonly NodeFault[] = [...USUAL_FAULTS, ...RARE_FAULTS]
 /** What happens to programs rather than to nodes. */
 export const PROGRAM_FAULTS = ['kill', 'stall'] as const
 /** What happens to the files of large payloads, on one node of at least three. */
@@ -16,11 +20,14 @@ export const PIECE_FAULT = 'rot'
 /**
  * `'crash'` a node dies with what it had not synced · `'power'` all nodes do at once · `'pause'` a node stands still ·
  * `'partition'` see `PARTITIONS` · `'clock'` a calendar is set wrong · `'slow-disk'` syncs take up to two seconds ·
- * `'failing-disk'` a sync or a write fails and the node stops · `'network'` loss, delay, and for some seeds repetition and disorder.
+ * `'failing-disk'` a sync or a write fails and the node stops · `'network'` loss, delay, and for some seeds repetition and disorder ·
+ * `'direct-disk'` a node stands still for each write to its log · `'full-disk'` a disk has hardly any room left · `'torn-page'` as `'crash'`, and
+ * the device cannot read for a while what came through in part · `'brownout'` as `'power'`, again and again while the nodes start ·
+ * `'clocks'` all calendars are set wrong by the same · `'slow-link'` a few bytes in a millisecond pass one way between two nodes.
  * Of a workload with programs: `'kill'` one dies and is started again · `'stall'` one stands still. Of the queue: `'rot'` a bit of each large
  * payload is another one, always on the same node.
  */
-export type FaultKind = (typeof FAULTS)[number] | (typeof PROGRAM_FAULTS)[number] | 'rot'
+export type FaultKind = NodeFault | (typeof PROGRAM_FAULTS)[number] | 'rot'
 
 export interface Scenario {
   readonly seed: number
@@ -62,7 +69,7 @@ export function drawScenario(seed: number, choice: ScenarioChoice, random: Seede
   const network = drawNetwork(random)
   const clockRates = Array.from({ length: 16 }, () => (faults.includes('clock') ? 0.95 + random.next() / 10 : 1))
   const segmentBytes = pick(random, [16, 64, 256]) * 1024
-  return {
+  const scenario: Scenario = {
     seed,
     nodes: choice.nodes ?? nodes,
     shards: choice.shards ?? shards,
@@ -85,6 +92,9 @@ export function drawScenario(seed: number, choice: ScenarioChoice, random: Seede
       paddingBytes: pick(random, [0, 50, 2000]),
     },
   }
+  // Drawn last, so that all else is for a seed what it was before there were any.
+  const rare = RARE_FAULTS.filter(() => random.next() < 0.2)
+  return drawn.length === 0 || choice.faults !== undefined ? scenario : { ...scenario, faults: [...drawn, ...rare] }
 }
 
 /** A network that works. */
@@ -92,7 +102,7 @@ export const QUIET: LinkQuality = { mode: 'stream', delayMs: [0.2, 1], loss: 0, 
 
 /** A quarter of the seeds has no faults at all, the others a random set of them. */
 function drawFaults(random: SeededRandom): FaultKind[] {
-  const drawn = subset(random, FAULTS)
+  const drawn = subset(random, USUAL_FAULTS)
   return random.next() < 0.25 ? [] : drawn
 }
 

@@ -16,7 +16,7 @@ export interface Victim {
   /** A node that leads some group. */
   leader(): NodeId | undefined
   /** The power fails: what was not synced survives in part, or not at all. */
-  crash(node: NodeId): void
+  crash(node: NodeId, torn?: 'readable' | 'unreadable'): void
   restart(node: NodeId): void
   pause(node: NodeId): void
   resume(node: NodeId): void
@@ -25,11 +25,16 @@ export interface Victim {
   slowDisk(node: NodeId, byMs: Millis): void
   /** The next sync fails, or the next write, unless the disk is mended before. */
   failDisk(node: NodeId): void
+  /** There is room for so many bytes more, from now on. */
+  fillDisk(node: NodeId, roomBytes: number): void
+  /** It takes and reads everything again. */
   mendDisk(node: NodeId): void
   /** Damages one bit of each of these files; returns how many there are. */
   damage(node: NodeId, isChosen: (file: string) => boolean): number
   cut(from: NodeId, to: NodeId): void
   heal(from: NodeId, to: NodeId): void
+  /** So many bytes pass from one node to another in a millisecond; undefined as many as there are. */
+  slowLink(from: NodeId, to: NodeId, bytesPerMs: number | undefined): void
 }
 
 export interface NemesisPorts {
@@ -39,12 +44,17 @@ export interface NemesisPorts {
   readonly coverage: Coverage
 }
 
+/** They have no moment, or happen to programs. */
+const PASSIVE: ReadonlySet<FaultKind> = new Set(['network', 'direct-disk', 'kill', 'stall'])
+
 interface Wound {
   readonly nodes: readonly NodeId[]
   heal(): void
 }
 
 const HOUR_MS: Millis = 3_600_000
+/** Longer than leases last in most workloads. */
+const SLEEP_MS: Millis = 10_000
 
 export class Nemesis {
   readonly #victim: Victim
@@ -81,7 +91,7 @@ export class Nemesis {
   }
 
   #kinds(): readonly FaultKind[] {
-    return this.#scenario.faults.filter((kind) => kind !== 'network' && kind !== 'kill' && kind !== 'stall')
+    return this.#scenario.faults.filter((kind) => !PASSIVE.has(kind))
   }
 
   #inflict(): void {
@@ -93,7 +103,11 @@ export class Nemesis {
     this.faults++
     if (kind === 'partition') this.#partition()
     else if (kind === PIECE_FAULT) this.#rot()
-    else if (kind === 'power') this.#power()
+    else if (kind === 'power') this.#power(3000)
+    else if (kind === 'brownout') this.#brownout(1 + random.below(5))
+    else if (kind === 'slow-link') this.#slowLink(node)
+    else if (kind === 'clocks') this.#stepClocks(this.#victim.nodes)
+    else if (kind === 'clock') this.#stepClocks([node])
     else this.#hurt(kind, node)
   }
 
@@ -114,8 +128,7 @@ export class Nemesis {
         this.#wound(kind, [node], { for: 10_000, heal: () => victim.restart(node) })
         break
       case 'pause':
-        victim.pause(node)
-        this.#wound(kind, [node], { for: 15_000, heal: () => victim.resume(node) })
+        this.#pause(node)
         break
       case 'slow-disk':
         victim.slowDisk(node, random.next() * 2000)
@@ -123,27 +136,76 @@ export class Nemesis {
         break
       case 'failing-disk':
         victim.failDisk(node)
-        this.#wound(kind, [node], {
-          for: 10_000,
-          heal() {
-            victim.mendDisk(node)
-            victim.restart(node)
-          },
-        })
+        this.#mendLater(kind, node)
         break
-      default:
-        this.#ports.trace.record(`fault clock ${node}`)
-        victim.stepClock(node, (random.next() * 2 - 1) * (random.next() < 0.5 ? HOUR_MS : 1000))
+      case 'full-disk':
+        victim.fillDisk(node, random.below(2 * this.#scenario.segmentBytes))
+        this.#mendLater(kind, node)
+        break
+      case 'torn-page':
+        victim.crash(node, 'unreadable')
+        this.#wound(kind, [node], { for: 5000, heal: () => victim.restart(node) })
+        this.#mendLater(kind, node)
     }
   }
 
-  #power(): void {
+  #mendLater(kind: FaultKind, node: NodeId): void {
+    const victim = this.#victim
+    const heal = (): void => {
+      victim.mendDisk(node)
+      victim.restart(node)
+    }
+    this.#wound(kind, [node], { for: 10_000, heal })
+  }
+
+  #pause(node: NodeId): void {
+    const victim = this.#victim
+    const { queue, coverage } = this.#ports
+    const wakesAsLeader = node === victim.leader()
+    const since = queue.now()
+    const heal = (): void => {
+      if (wakesAsLeader && queue.now() - since > SLEEP_MS) coverage.reached('leader-slept')
+      victim.resume(node)
+    }
+    victim.pause(node)
+    this.#wound('pause', [node], { for: 15_000, heal })
+  }
+
+  #stepClocks(nodes: readonly NodeId[]): void {
+    const { random, trace } = this.#ports
+    trace.record(`fault clock ${nodes.join(' ')}`)
+    const by = (random.next() * 2 - 1) * (random.next() < 0.5 ? HOUR_MS : 1000)
+    for (const node of nodes) this.#victim.stepClock(node, by)
+  }
+
+  #power(longestMs: Millis): void {
     const victim = this.#victim
     this.#ports.coverage.reached('all-nodes-down')
     for (const node of victim.nodes) {
       victim.crash(node)
-      this.#wound('power', [node], { for: 3000, heal: () => victim.restart(node) })
+      this.#wound('power', [node], { for: longestMs, heal: () => victim.restart(node) })
     }
+  }
+
+  /** Each time some nodes are on their way up again, or have just come up. */
+  #brownout(times: number): void {
+    const { queue, random } = this.#ports
+    this.#power(200)
+    if (times === 1) return
+    queue.at(queue.now() + random.next() * 400, () => {
+      if (!this.#isAtPeace) this.#brownout(times - 1)
+    })
+  }
+
+  #slowLink(node: NodeId): void {
+    const victim = this.#victim
+    const { random } = this.#ports
+    const others = victim.nodes.filter((other) => other !== node)
+    const other = others[random.below(others.length)]
+    if (other === undefined) return
+    const [from, to] = random.next() < 0.5 ? [node, other] : [other, node]
+    victim.slowLink(from, to, 0.1 + 5 * random.next())
+    this.#wound('slow-link', [from, to], { for: 12_000, heal: () => victim.slowLink(from, to, undefined) })
   }
 
   /** Of what one node alone has damaged there is a whole copy. */

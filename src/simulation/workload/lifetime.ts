@@ -13,7 +13,7 @@ import type { Program, ProgramContext } from '../program.ts'
 import { attempt } from './attempt.ts'
 import { auditor } from './auditor.ts'
 import { producer } from './producer.ts'
-import { lagOf, type Workload, type WorkloadPorts } from './workload.ts'
+import { clocksLie, lagOf, type Workload, type WorkloadPorts } from './workload.ts'
 
 const SENDERS = 3
 const CONSUMERS = 2
@@ -45,7 +45,7 @@ export function lifetimeWorkload({ scenario, random, coverage }: WorkloadPorts):
   const shape = drawShape(random)
   const log: LifeLog = { events: [], coverage, working: new Set(), isAudited: false }
   const { kind, queue, windowMs } = shape
-  const { faults, shards, network } = scenario
+  const { faults, shards } = scenario
   const { limit } = queue.rules
   const isQuiet = faults.length === 0
   const promises = {
@@ -53,8 +53,8 @@ export function lifetimeWorkload({ scenario, random, coverage }: WorkloadPorts):
     windowMs,
     limit,
     shards,
-    clocksLie: faults.includes('clock'),
-    lagMs: lagOf(network),
+    clocksLie: clocksLie(scenario),
+    lagMs: lagOf(scenario),
     isQuiet,
   }
   return {

@@ -15,7 +15,7 @@ import { PIECE_FAULT } from '../scenario.ts'
 import { attempt } from './attempt.ts'
 import { auditor } from './auditor.ts'
 import { producer } from './producer.ts'
-import { lagOf, type Workload, type WorkloadPorts } from './workload.ts'
+import { clocksLie, lagOf, type Workload, type WorkloadPorts } from './workload.ts'
 
 const SENDERS = 2
 const CONSUMERS = 3
@@ -45,9 +45,8 @@ export function queueWorkload({ scenario, random, coverage }: WorkloadPorts): Wo
   const senders = Array.from({ length: SENDERS }, (_, at) => senderOf(`sender-${at}`, shape, log))
   const consumers = Array.from({ length: CONSUMERS }, (_, at) => consumerOf(`consumer-${at}`, shape, log))
   const { order, maxAttempts } = shape.queue.rules
-  const { faults, network } = scenario
-  const clocksLie = faults.includes('clock')
-  const promises = { order, maxAttempts, clocksLie, lagMs: lagOf(network), isQuiet: faults.length === 0 }
+  const isQuiet = scenario.faults.length === 0
+  const promises = { order, maxAttempts, clocksLie: clocksLie(scenario), lagMs: lagOf(scenario), isQuiet }
   return {
     programs: [auditorOf(shape, log), ...senders, ...consumers],
     isDone: () => log.isAudited,

@@ -5,7 +5,7 @@ import type { ScheduleTime } from '../../message/schedule.ts'
 import { checkSchedules, type FiringRecord, type SchedulePromise } from '../check/schedule.ts'
 import type { Program } from '../program.ts'
 import { attempt } from './attempt.ts'
-import type { Workload, WorkloadPorts } from './workload.ts'
+import { clocksLie, type Workload, type WorkloadPorts } from './workload.ts'
 
 const CALL_MS = 5000
 const SETTERS = 3
@@ -23,13 +23,13 @@ interface Planned extends SchedulePromise {
 
 export function scheduleWorkload({ scenario, random }: WorkloadPorts): Workload {
   // A calendar that was set wrong makes leader time jump, and then at most 64 times are made up for.
-  const clocksLie = scenario.faults.includes('clock')
+  const isSteady = !clocksLie(scenario)
   const isQuiet = scenario.faults.length === 0
   const everyMs = 1000 + random.below(2000)
   const planned: readonly Planned[] = [
-    plan('all', { every: everyMs }, everyMs, !clocksLie),
+    plan('all', { every: everyMs }, everyMs, isSteady),
     plan('skip', { every: everyMs + 250 }, everyMs + 250, isQuiet),
-    { ...plan('all', { cron: '*/2 * * * * *' }, 2000, !clocksLie), schedule: 'cron', isAligned: true },
+    { ...plan('all', { cron: '*/2 * * * * *' }, 2000, isSteady), schedule: 'cron', isAligned: true },
   ]
   const log: ScheduleLog = { events: [], isClosing: false, alive: new Map() }
   return {

@@ -6,7 +6,6 @@ import type { Election } from '../check/ledger.ts'
 import type { Coverage } from '../coverage.ts'
 import type { Program } from '../program.ts'
 import type { Scenario } from '../scenario.ts'
-import type { LinkQuality } from '../world/link.ts'
 
 export interface Workload {
   readonly programs: readonly Program[]
@@ -21,8 +20,13 @@ export interface Workload {
 }
 
 /** How far one leader's time may lie behind the next one's: a follower learns it from an entry that was proposed, acknowledged and then said to be committed. */
-export function lagOf({ delayMs, tailMs }: LinkQuality): Millis {
-  return 4 * (delayMs[1] + tailMs)
+export function lagOf({ network, faults }: Scenario): Millis {
+  return faults.includes('slow-link') ? Number.POSITIVE_INFINITY : 4 * (network.delayMs[1] + network.tailMs)
+}
+
+/** Leader time may jump: delays and lifetimes mean nothing. */
+export function clocksLie({ faults }: Scenario): boolean {
+  return faults.includes('clock') || faults.includes('clocks')
 }
 
 export interface WorkloadPorts {

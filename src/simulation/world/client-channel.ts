@@ -18,22 +18,23 @@ export function connectChannels(
 ): [SimulatedChannel, SimulatedChannel] {
   const { queue, random, trace } = ports
   const [application, node] = computers
-  const link = (receiver: Computer): Link =>
+  const link = (sender: Computer, receiver: Computer): Link =>
     new Link({
       queue,
       random: random.fork(),
       quality: () => ({ ...quality(), mode: 'stream' }),
+      sender: () => sender,
       receiver: () => receiver,
     })
   const near = new SimulatedChannel({
     name: `${application.name} > ${node.name}`,
-    link: link(node),
+    link: link(application, node),
     trace,
     own: application,
   })
   const far = new SimulatedChannel({
     name: `${node.name} > ${application.name}`,
-    link: link(application),
+    link: link(node, application),
     trace,
     own: node,
   })

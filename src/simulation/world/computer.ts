@@ -1,7 +1,7 @@
 /** A computer is where a node or an application runs: its clocks may be wrong, it may stall, and it may lose its power. */
 
 import type { Clock, Millis, Scheduler, Timer, WallMillis } from '../../base/time.ts'
-import type { EventOwner, EventQueue } from './event-queue.ts'
+import { EPOCH, type EventOwner, type EventQueue } from './event-queue.ts'
 
 export class Computer implements Clock, Scheduler, EventOwner {
   readonly name: string
@@ -16,6 +16,7 @@ export class Computer implements Clock, Scheduler, EventOwner {
   /** What became due during a pause; undefined while running. */
   #held: (() => void)[] | undefined
   #isOff = false
+  #busyUntil: Millis = 0
 
   constructor(queue: EventQueue, name: string, rate = 1) {
     this.name = name
@@ -31,12 +32,22 @@ export class Computer implements Clock, Scheduler, EventOwner {
     return this.#held !== undefined
   }
 
+  /** In true time: later than the world's while its one thread has stood still and does not know yet what happened meanwhile. */
+  get trueNow(): Millis {
+    return Math.max(this.#queue.now(), this.#busyUntil)
+  }
+
+  get busyUntil(): Millis {
+    return this.#busyUntil
+  }
+
   now(): Millis {
-    return this.#queue.now() * this.#rate
+    return this.trueNow * this.#rate
   }
 
   wallTime(): WallMillis {
-    return this.#queue.wallTime() + this.#queue.now() * (this.#rate - 1) + this.#wallOffset
+    const now = this.trueNow
+    return EPOCH + now + now * (this.#rate - 1) + this.#wallOffset
   }
 
   at(at: Millis, task: () => void): Timer {
@@ -53,6 +64,11 @@ export class Computer implements Clock, Scheduler, EventOwner {
   /** Runs `task` here at a point of true time. */
   atTrue(at: Millis, task: () => void): Timer {
     return this.#queue.schedule(at, task, this)
+  }
+
+  /** The task that runs here now waits for so long, as for a device: it goes on later, and everything else here after it. */
+  standStill(forMs: Millis): void {
+    this.#busyUntil = this.trueNow + forMs
   }
 
   /** Somebody sets the calendar; the monotonic clock is untouched. */

@@ -6,6 +6,7 @@ import { isTroupeError, TroupeError } from '../../base/error.ts'
 import type { Random } from '../../base/random.ts'
 import type { Clock, Millis, Scheduler } from '../../base/time.ts'
 import type { Disk, DiskFile, Done } from '../../host/port.ts'
+import { Inode, PAGE } from './inode.ts'
 
 export type DiskOperation =
   | 'list'
@@ -25,8 +26,8 @@ export interface VirtualDiskOptions {
   readonly random: Random
   /** Without it, a sync calls back at once. */
   readonly time?: VirtualDiskTime
-  /** Bytes of all files together; beyond it writes fail as on a full disk. Default: no limit. */
-  readonly capacity?: number
+  /** Bytes of all files together, at the moment; beyond it writes fail as on a full disk. Default: no limit. */
+  readonly capacity?: () => number
   /** Called before every operation with its number since the disk was made, from 1. A `TroupeError` that it throws is what the operation meets. */
   readonly before?: (operation: DiskOperation, count: number) => void
 }
@@ -36,10 +37,13 @@ export interface VirtualDiskTime {
   readonly scheduler: Scheduler
   /** How long the next sync takes. */
   readonly syncMillis: () => Millis
+  /** What appended files are given goes past the cache, and whoever gives it stands still until the device has it. Without this it goes through the cache. */
+  readonly standStill?: (forMs: Millis) => void
 }
 
-const SECTOR = 512
-const PAGE = 4096
+/** As the real disk has it: after a wait of this length appended files go through the cache, for so many times as long. */
+const SLOW_MS: Millis = 50
+const SLOW_FOR = 20
 
 /**
  * One process's hold on a disk. `crash` (the power fails) and `kill` (the process ends) make it useless, callbacks under
@@ -110,10 +114,23 @@ export class VirtualDisk implements Disk {
     return crc32(bytes, seed)
   }
 
-  /** The power fails: every sector that no sync confirmed survives, is lost or is torn; so do names without `syncDirectory`. */
-  crash(): void {
+  /**
+   * The power fails: every sector that no sync confirmed survives, is lost or is torn; so do names without `syncDirectory`.
+   * With `'unreadable'` the device cannot read a page of which only a part came through, until `mend`.
+   */
+  crash(torn: 'readable' | 'unreadable' = 'readable'): void {
     this.#access.isAlive = false
-    this.#device.crash(this.#options.random)
+    this.#device.crash(this.#options.random, torn === 'unreadable')
+  }
+
+  /** Of all files together. */
+  get bytes(): number {
+    return this.#device.bytes
+  }
+
+  /** The device can read every page again. */
+  mend(): void {
+    this.#device.mend()
   }
 
   /** The process ends: what it wrote is with the operating system, but as unconfirmed as before. */
@@ -157,9 +174,8 @@ class VirtualFile implements DiskFile {
 
   read(position: number, length: number, into?: Uint8Array): Uint8Array {
     this.#begin('read')
-    const { bytes } = this.#inode
-    if (into === undefined) return bytes.slice(position, position + length)
-    const read = bytes.subarray(position, position + length)
+    const read = this.#inode.read(position, length)
+    if (into === undefined) return read.slice()
     into.set(read)
     return into.subarray(0, read.length)
   }
@@ -191,6 +207,14 @@ class VirtualFile implements DiskFile {
     this.#isOpen = false
   }
 
+  /** Writes past the cache, and stands still until the device has it. Returns false when the disk is too slow for that. */
+  protected writeThrough(position: number, bytes: Uint8Array): boolean {
+    if (!this.#access.standStill()) return false
+    this.#begin('write')
+    this.#inode.writeThrough(position, bytes)
+    return true
+  }
+
   #begin(operation: DiskOperation): void {
     assert(this.#isOpen, `${this.#name} is open`)
     this.#access.begin(operation)
@@ -200,6 +224,8 @@ class VirtualFile implements DiskFile {
 /** Writes whole pages, as the real disk does past the cache. */
 class AppendedFile extends VirtualFile {
   #end = 0
+  /** Whether something went through the cache, by us or by whoever had the file before. */
+  #isCached = true
 
   override write(position: number, bytes: Uint8Array): void {
     assert(position === this.#end, 'an appended file is written from front to back')
@@ -208,7 +234,18 @@ class AppendedFile extends VirtualFile {
     const pages = new Uint8Array(Math.ceil((this.#end - start) / PAGE) * PAGE)
     pages.set(this.read(start, position - start))
     pages.set(bytes, position - start)
+    if (this.writeThrough(start, pages)) return
+    this.#isCached = true
     super.write(start, pages)
+  }
+
+  override sync(done: Done): void {
+    if (!this.#isCached) {
+      done(undefined)
+      return
+    }
+    this.#isCached = false
+    super.sync(done)
   }
 }
 
@@ -217,6 +254,7 @@ class Access {
   isAlive = true
   readonly #options: VirtualDiskOptions
   readonly #device: Device
+  #slowUntil: Millis = 0
 
   constructor(options: VirtualDiskOptions, device: Device) {
     this.#options = options
@@ -230,8 +268,18 @@ class Access {
   }
 
   reserve(bytes: number): void {
-    if (this.#device.bytes + bytes <= (this.#options.capacity ?? Number.POSITIVE_INFINITY)) return
+    if (bytes === 0 || this.#device.bytes + bytes <= (this.#options.capacity?.() ?? Number.POSITIVE_INFINITY)) return
     throw new TroupeError('DISK_FAILED', 'no space left on device', { details: { errno: 'ENOSPC' } })
+  }
+
+  /** Waits for the device in the thread that asks, unless such a wait was slow lately. */
+  standStill(): boolean {
+    const { time } = this.#options
+    if (time?.standStill === undefined || time.clock.now() < this.#slowUntil) return false
+    const millis = time.syncMillis()
+    time.standStill(millis)
+    if (millis > SLOW_MS) this.#slowUntil = time.clock.now() + SLOW_FOR * millis
+    return true
   }
 
   /** Starts at once, and ends what `start` returned when the time has come. */
@@ -289,12 +337,19 @@ class Device {
   }
 
   /** File systems journal their names: some of the changes came through, in order, and none after the first that did not. */
-  crash(random: Random): void {
+  crash(random: Random, isTornUnreadable: boolean): void {
     const survivors = random.below(this.#changes.length + 1)
     this.names = this.#durable
     for (const change of this.#changes.slice(0, survivors)) apply(this.names, change)
     this.syncDirectory()
-    for (const inode of new Set(this.names.values())) inode.crash(random)
+    for (const inode of new Set(this.names.values())) {
+      const torn = inode.crash(random)
+      if (isTornUnreadable) for (const page of torn) inode.unreadable.add(page)
+    }
+  }
+
+  mend(): void {
+    for (const inode of this.names.values()) inode.unreadable.clear()
   }
 
   clone(): Device {
@@ -317,107 +372,4 @@ function apply(names: Map<string, Inode>, change: NameChange): void {
     if (inode === undefined) names.delete(name)
     else names.set(name, inode)
   }
-}
-
-/** Sectors as the device has them, where the cache differs. */
-type Sectors = Map<number, Uint8Array>
-
-/** A file: its bytes as every process sees them, and what the device has instead where no sync confirmed them. */
-class Inode {
-  #buffer: Uint8Array
-  #length: number
-  #durableLength: number
-  #unsynced: Sectors = new Map()
-  #syncing: Sectors[] = []
-  /** A sync failed on these, and the operating system believes them clean: no later sync writes them. */
-  #forgotten: Sectors = new Map()
-
-  constructor(length: number) {
-    this.#buffer = new Uint8Array(length)
-    this.#length = length
-    this.#durableLength = length
-  }
-
-  get bytes(): Uint8Array {
-    return this.#buffer.subarray(0, this.#length)
-  }
-
-  write(position: number, bytes: Uint8Array): void {
-    if (position + bytes.length > this.#length) this.resize(position + bytes.length)
-    for (let sector = Math.floor(position / SECTOR); sector * SECTOR < position + bytes.length; sector++) {
-      if (!this.#unsynced.has(sector)) this.#unsynced.set(sector, this.#sector(sector).slice())
-    }
-    this.#buffer.set(bytes, position)
-  }
-
-  resize(length: number): void {
-    if (length > this.#buffer.length) {
-      const grown = new Uint8Array(Math.max(length, this.#buffer.length * 2))
-      grown.set(this.bytes)
-      this.#buffer = grown
-    }
-    this.#buffer.fill(0, length)
-    this.#length = length
-  }
-
-  /** Returns what ends the sync; writes from now on belong to the next one. */
-  startSync(): () => void {
-    const syncing = this.#unsynced
-    const length = this.#length
-    this.#unsynced = new Map()
-    this.#syncing.push(syncing)
-    return () => {
-      this.#syncing = this.#syncing.filter((other) => other !== syncing)
-      this.#durableLength = length
-    }
-  }
-
-  failSync(): void {
-    for (const [sector, bytes] of this.#unsynced) {
-      if (!this.#forgotten.has(sector)) this.#forgotten.set(sector, bytes)
-    }
-    this.#unsynced = new Map()
-  }
-
-  crash(random: Random): void {
-    const before: Sectors = new Map()
-    for (const layer of [...this.#syncing, this.#unsynced]) {
-      for (const [sector, bytes] of layer) if (!before.has(sector)) before.set(sector, bytes)
-    }
-    for (const [sector, bytes] of before) this.#revert(sector, bytes.subarray(survivingBytes(random)), bytes)
-    for (const [sector, bytes] of this.#forgotten) this.#revert(sector, bytes, bytes)
-    const [shorter, longer] = [Math.min(this.#length, this.#durableLength), Math.max(this.#length, this.#durableLength)]
-    this.resize(shorter + random.below(longer - shorter + 1))
-    this.#durableLength = this.#length
-    this.#syncing = []
-    this.#unsynced = new Map()
-    this.#forgotten = new Map()
-  }
-
-  clone(): Inode {
-    const copy = new Inode(0)
-    copy.#buffer = this.#buffer.slice()
-    copy.#length = this.#length
-    copy.#durableLength = this.#durableLength
-    copy.#unsynced = new Map(this.#unsynced)
-    copy.#syncing = this.#syncing.map((layer) => new Map(layer))
-    copy.#forgotten = new Map(this.#forgotten)
-    return copy
-  }
-
-  #sector(sector: number): Uint8Array {
-    return this.#buffer.subarray(sector * SECTOR, (sector + 1) * SECTOR)
-  }
-
-  /** Puts the end of a sector back to what the device had. */
-  #revert(sector: number, tail: Uint8Array, whole: Uint8Array): void {
-    this.#sector(sector).set(tail, whole.length - tail.length)
-  }
-}
-
-/** How much of a sector's last write came through: all of it, none, or (devices promise otherwise, but do) a part. */
-function survivingBytes(random: Random): number {
-  const fate = random.below(3)
-  if (fate === 2) return random.below(SECTOR)
-  return fate === 1 ? SECTOR : 0
 }

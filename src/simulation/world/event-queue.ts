@@ -9,11 +9,13 @@ export const EPOCH: WallMillis = 1_893_456_000_000
 export interface EventOwner {
   /** Returns false to swallow the event, whether for ever or to run it later. */
   admits(task: () => void): boolean
+  /** What is due before then waits until then. */
+  readonly busyUntil: Millis
 }
 
 class Event implements Timer {
-  readonly at: Millis
-  readonly sequence: number
+  at: Millis
+  sequence: number
   readonly owner: EventOwner | undefined
   task: (() => void) | undefined
 
@@ -74,6 +76,12 @@ export class EventQueue implements Clock, Scheduler {
       const { task, owner } = event
       if (task === undefined) continue
       this.#now = event.at
+      if (owner !== undefined && owner.busyUntil > this.#now) {
+        event.at = owner.busyUntil
+        event.sequence = this.#sequence++
+        this.#push(event)
+        continue
+      }
       event.task = undefined
       if (owner !== undefined && !owner.admits(task)) continue
       this.lastOwner = owner

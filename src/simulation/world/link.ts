@@ -1,7 +1,7 @@
 /** A link carries frames one way between two computers: late, and sometimes lost, repeated or out of order. */
 
 import type { SeededRandom } from '../../base/random.ts'
-import type { Millis } from '../../base/time.ts'
+import type { Millis, Timer } from '../../base/time.ts'
 import { FRAME } from '../../wire/request.ts'
 import type { Computer } from './computer.ts'
 import type { EventQueue } from './event-queue.ts'
@@ -36,14 +36,24 @@ export interface LinkPorts {
   readonly random: SeededRandom
   /** As it is at the moment. */
   quality(): LinkQuality
+  sender(): Computer | undefined
   receiver(): Computer | undefined
+}
+
+interface Waiting {
+  readonly bytes: number
+  transmit(): void
 }
 
 export class Link {
   isCut = false
   readonly #ports: LinkPorts
-  /** Frames of a stream that wait for the end of a cut. */
-  #waiting: (() => void)[] = []
+  /** Frames of a stream that wait for the end of a cut, or for those before them on a slow link. */
+  #waiting: Waiting[] = []
+  /** While the link is slow. */
+  #bytesPerMs: number | undefined
+  /** While the first of those that wait passes a slow link. */
+  #passing: Timer | undefined
   #lastArrival: Millis = 0
   #bytesUnderWay = 0
   #connection = 0
@@ -56,24 +66,37 @@ export class Link {
   reset(): void {
     this.#connection++
     this.#waiting = []
+    this.#stopPassing()
     this.#bytesUnderWay = 0
     this.#lastArrival = 0
   }
 
   heal(): void {
     this.isCut = false
-    const waiting = this.#waiting
-    this.#waiting = []
-    for (const transmit of waiting) transmit()
+    this.#pass()
+  }
+
+  /** Only so many bytes pass in a millisecond from now on; undefined as many as there are. */
+  slowDown(bytesPerMs: number | undefined): void {
+    this.#bytesPerMs = bytesPerMs
+    this.#stopPassing()
+    this.#pass()
   }
 
   /** False when too much is under way already. */
   send(frame: Uint8Array, arrival: Arrival): boolean {
     if (this.#bytesUnderWay + frame.length > BYTES_UNDER_WAY) return false
     const isDatagram = this.#ports.quality().mode === 'datagram' && !IN_ORDER.has(frame[0])
-    if (isDatagram) this.#sendDatagram(arrival)
-    else this.#sendInOrder(frame.length, arrival)
+    this.#depart(() => (isDatagram ? this.#sendDatagram(arrival) : this.#sendInOrder(frame.length, arrival)))
     return true
+  }
+
+  /** A sender that has stood still sends then, if it lives to. */
+  #depart(send: () => void): void {
+    const { queue } = this.#ports
+    const sender = this.#ports.sender()
+    if (sender === undefined || sender.busyUntil <= queue.now()) send()
+    else queue.at(sender.busyUntil, () => sender.isOff || send())
   }
 
   #sendDatagram(arrival: Arrival): void {
@@ -99,8 +122,36 @@ export class Link {
         arrival()
       })
     }
-    if (this.isCut) this.#waiting.push(transmit)
-    else transmit()
+    this.#waiting.push({ bytes, transmit })
+    this.#pass()
+  }
+
+  #pass(): void {
+    while (!this.isCut && this.#passing === undefined) {
+      const first = this.#waiting[0]
+      if (first === undefined) return
+      if (this.#bytesPerMs === undefined) this.#transmit(first)
+      else this.#passSlowly(first, this.#bytesPerMs)
+    }
+  }
+
+  #passSlowly(first: Waiting, bytesPerMs: number): void {
+    const { queue } = this.#ports
+    this.#passing = queue.at(queue.now() + first.bytes / bytesPerMs, () => {
+      this.#passing = undefined
+      if (!this.isCut) this.#transmit(first)
+      this.#pass()
+    })
+  }
+
+  #transmit(first: Waiting): void {
+    this.#waiting.shift()
+    first.transmit()
+  }
+
+  #stopPassing(): void {
+    this.#passing?.cancel()
+    this.#passing = undefined
   }
 
   #arrive(at: Millis, arrival: Arrival): void {

@@ -97,6 +97,11 @@ export class SimulatedNetwork {
     for (const link of this.#links.values()) link.heal()
   }
 
+  /** Only so many bytes pass from one node to another in a millisecond; undefined as many as there are. */
+  slowDown(from: NodeId, to: NodeId, bytesPerMs: number | undefined): void {
+    this.#link(from, to).slowDown(bytesPerMs)
+  }
+
   /** @internal what a station asks for */
   dial(from: NodeId, address: string): void {
     const to = address.slice(0, address.lastIndexOf(':')) as NodeId
@@ -227,6 +232,7 @@ export class SimulatedNetwork {
       queue,
       random: random.fork(),
       quality: () => this.quality,
+      sender: () => this.#stations.get(from)?.computer,
       receiver: () => this.#stations.get(to)?.computer,
     })
     this.#links.set(key, link)

@@ -34,6 +34,8 @@ export class Storage {
   readonly #random: SeededRandom
   #disk: VirtualDisk | undefined
   #slowMs: Millis = 0
+  /** Bytes of all files together. */
+  #capacity = Number.POSITIVE_INFINITY
   /** The operation that the disk refuses when it comes next: one that writes past the cache fails as it writes. */
   #refused: 'sync' | 'write' | undefined
   #refusals = 0
@@ -67,10 +69,15 @@ export class Storage {
     return files.length
   }
 
-  /** The power fails. */
-  crash(): void {
-    this.#disk?.crash()
+  /** The power fails; pages that were being written then may be such that the device cannot read them, until `mend`. */
+  crash(torn?: 'readable' | 'unreadable'): void {
+    this.#disk?.crash(torn)
     this.#refused = undefined
+  }
+
+  /** There is room for so many bytes more, from now on. */
+  leaveRoom(bytes: number): void {
+    this.#capacity = (this.#disk?.bytes ?? 0) + bytes
   }
 
   /** Adds to the duration of each sync from now on. */
@@ -83,17 +90,23 @@ export class Storage {
     this.#refused = ++this.#refusals % 2 === 1 ? 'sync' : 'write'
   }
 
+  /** It takes and reads everything again. */
   mend(): void {
     this.#refused = undefined
+    this.#capacity = Number.POSITIVE_INFINITY
+    this.#disk?.mend()
   }
 
   #reopen(computer: Computer, step: () => void): VirtualDisk {
     const random = this.#random
     const [least, mean] = this.#scenario.syncMs
     const syncMillis = (): Millis => least - (mean - least) * Math.log(1 - random.next()) + this.#slowMs * random.next()
+    const time = { clock: computer, scheduler: computer, syncMillis }
+    const standStill = (forMs: Millis): void => computer.standStill(forMs)
     const options = {
       random,
-      time: { clock: computer, scheduler: computer, syncMillis },
+      time: this.#scenario.faults.includes('direct-disk') ? { ...time, standStill } : time,
+      capacity: () => this.#capacity,
       before: (operation: string) => {
         step()
         if (operation !== this.#refused) return

@@ -177,7 +177,7 @@ describe('a virtual disk', () => {
   })
 
   test('is full at its capacity', () => {
-    const disk = new VirtualDisk({ random: new SeededRandom(1), capacity: 1000 })
+    const disk = new VirtualDisk({ random: new SeededRandom(1), capacity: () => 1000 })
     const file = disk.open('a', 800)
     expect(
       isTroupeError(
