@@ -91,7 +91,9 @@ export class ClusterNode {
       malformed: (node, error) => ports.observe({ type: 'malformed', node, error }),
     })
     this.#host = new Host({ ...ports, flush: () => this.#flush(), fatal: (error) => this.#fail(error) })
+    const guard = (task: () => void): void => this.#guard(task)
     this.#exchange = new SnapshotExchange({
+      guard,
       store: ports.snapshots,
       machine: (id, index) => {
         const group = this.#groups.get(id)
@@ -101,7 +103,7 @@ export class ClusterNode {
       sendFrame: (to, frame) => this.#transport.sendFrame(to, frame),
       submit: (group, request) => this.#groups.get(group)?.submit(request),
     })
-    const snapshotPorts = { ...ports, store: ports.snapshots, fatal: (error: Error) => this.#fail(error) }
+    const snapshotPorts = { ...ports, store: ports.snapshots, guard }
     this.#snapshotter = new Snapshotter(snapshotPorts, settings.compaction ?? DEFAULT_COMPACTION)
     this.#groups = this.#newGroups()
     this.#leaders = new Leaders(this.#groups, this.#liveness, settings.node)

@@ -112,7 +112,8 @@ export class SimulatedCluster implements Victim {
     try {
       return this.queue.step(until)
     } catch (error) {
-      if (!(error instanceof PowerCut)) throw error
+      // Whatever else a node lets out ends its process, and the application's beside it.
+      if (!(error instanceof PowerCut)) this.failure ??= error
       return true
     }
   }
@@ -279,7 +280,7 @@ export class SimulatedCluster implements Victim {
     const id = `n${number + 1}` as NodeId
     const computer = new Computer(this.queue, id)
     computer.powerOff()
-    const storage = new Storage(this.scenario, this.#random.fork())
+    const storage = new Storage(this.scenario, this.#random.fork(), this.coverage)
     this.#sites.set(id, {
       id,
       number,

@@ -23,6 +23,7 @@ export const STATES = {
   'disk-full': 'a node stopped because its disk had no room',
   'page-unreadable': 'a node did not start because the device could not read what it had written in part',
   'start-interrupted': 'a node lost its power while it started',
+  'stood-still': 'a node stood still for half a second while it wrote to its log',
   'leader-slept': 'a node that led stood still for ten seconds, and woke',
   'message-redelivered': 'a message came again',
   'message-dead': 'a message became a dead letter',

@@ -7,11 +7,24 @@ import { PARTITIONS, type PartitionKind } from './fault/partition.ts'
 import type { WorkloadShape } from './workload/register.ts'
 import type { LinkQuality } from './world/link.ts'
 
-const USUAL_FAULTS = ['crash', 'power', 'pause', 'partition', 'clock', 'slow-disk', 'failing-disk', 'network'] as const
-const RARE_FAULTS = ['direct-disk', 'full-disk', 'torn-page', 'brownout', 'clocks', 'slow-link'] as const
-/** What happens to nodes, disks and the network. */
-export type NodeFault = (typeof USUAL_FAULTS)[number] | (typeof RARE_FAULTS)[number]
-export const FAULTS: readonly NodeFault[] = [...USUAL_FAULTS, ...RARE_FAULTS]
+export const FAULTS = [
+  'crash',
+  'power',
+  'pause',
+  'partition',
+  'clock',
+  'slow-disk',
+  'failing-disk',
+  'network',
+  'direct-disk',
+  'full-disk',
+  'torn-page',
+  'brownout',
+  'clocks',
+  'slow-link',
+] as const
+/** So many of them, from the first, each second seed has. */
+const USUAL_FAULTS = 8
 /** What happens to programs rather than to nodes. */
 export const PROGRAM_FAULTS = ['kill', 'stall'] as const
 /** What happens to the files of large payloads, on one node of at least three. */
@@ -27,7 +40,7 @@ export const PIECE_FAULT = 'rot'
  * Of a workload with programs: `'kill'` one dies and is started again · `'stall'` one stands still. Of the queue: `'rot'` a bit of each large
  * payload is another one, always on the same node.
  */
-export type FaultKind = NodeFault | (typeof PROGRAM_FAULTS)[number] | 'rot'
+export type FaultKind = (typeof FAULTS)[number] | (typeof PROGRAM_FAULTS)[number] | 'rot'
 
 export interface Scenario {
   readonly seed: number
@@ -93,7 +106,7 @@ export function drawScenario(seed: number, choice: ScenarioChoice, random: Seede
     },
   }
   // Drawn last, so that all else is for a seed what it was before there were any.
-  const rare = RARE_FAULTS.filter(() => random.next() < 0.2)
+  const rare = FAULTS.slice(USUAL_FAULTS).filter(() => random.next() < 0.2)
   return drawn.length === 0 || choice.faults !== undefined ? scenario : { ...scenario, faults: [...drawn, ...rare] }
 }
 
@@ -102,7 +115,7 @@ export const QUIET: LinkQuality = { mode: 'stream', delayMs: [0.2, 1], loss: 0, 
 
 /** A quarter of the seeds has no faults at all, the others a random set of them. */
 function drawFaults(random: SeededRandom): FaultKind[] {
-  const drawn = subset(random, USUAL_FAULTS)
+  const drawn = subset(random, FAULTS.slice(0, USUAL_FAULTS))
   return random.next() < 0.25 ? [] : drawn
 }
 

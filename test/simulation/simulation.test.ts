@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { defineMap } from '../../src/index.ts'
-import { FAULTS, type FaultKind, simulate, simulateApplication } from '../../src/simulation.ts'
+import { FAULTS, type FaultKind, type RareState, simulate, simulateApplication } from '../../src/simulation.ts'
 
 /** Says how a failure is replayed, where there is one. */
 const told = (seed: number, failure: string | undefined): string =>
@@ -24,6 +24,34 @@ describe('a simulated cluster keeps its promises', () => {
       const { failure, history } = await simulate({ seed: 99, nodes: 3, faults: [kind], virtualSeconds: 15 })
       expect(told(99, failure)).toBe('all promises kept')
       expect(history.operations.some(({ outcome }) => outcome === 'ok')).toBe(true)
+    },
+    60_000,
+  )
+})
+
+describe('what a fault is for comes about', () => {
+  const states: readonly (readonly [FaultKind, RareState])[] = [
+    ['pause', 'leader-slept'],
+    ['full-disk', 'disk-full'],
+    ['torn-page', 'page-unreadable'],
+    ['brownout', 'start-interrupted'],
+    ['direct-disk', 'stood-still'],
+  ]
+  test.each(states)(
+    '%s: %s',
+    async (fault, state) => {
+      let count = 0
+      for (let seed = 1; seed <= 12 && count === 0; seed++) {
+        const { failure, coverage } = await simulate({
+          seed,
+          nodes: 3,
+          faults: [fault, 'slow-disk'],
+          virtualSeconds: 40,
+        })
+        expect(told(seed, failure)).toBe('all promises kept')
+        count += coverage[state]
+      }
+      expect(count).toBeGreaterThan(0)
     },
     60_000,
   )

@@ -53,24 +53,75 @@ describe('what a workload is about comes about', () => {
 })
 
 describe('bugs that were found by a seed', () => {
-  const seeds: readonly (readonly [string, WorkloadName, number])[] = [
-    ['a node without a replica of any shard never told what the shards are', 'lock', 40],
-    ['a founder that missed the founding never took part once another founder was gone', 'lock', 51],
-    ['whoever lost its place in line for a lock was refused rather than given another', 'lock', 14],
-    ['whoever ran out of time in line for a lock was called fenced', 'lock', 7],
-    ['an answer that came after the lease cost a consumer its credit for ever', 'transaction', 39],
-    ['a client of a node that was cut off tried no other', 'queue', 125],
-    ['a client of a node that hung tried no other', 'queue', 168],
-    ['a consumer that a leader had hung on did not go to the next leader', 'queue', 231],
-    ['an outbox asked only a replica that was cut off where its target is led', 'transaction', 160],
-    ['a process that slept was given a lock that it had lost meanwhile', 'lock', 41],
-    ['who only listens does not wait for a node that hangs', 'schedule', 220],
-    ['a lone node led before its vote was on disk, and used one place of its log twice', 'schedule', 1519],
+  /** With the faults that were drawn for them then. */
+  const seeds: readonly (readonly [string, WorkloadName, number, readonly FaultKind[]])[] = [
+    ['a node without a replica of any shard never told what the shards are', 'lock', 40, []],
+    [
+      'a founder that missed the founding never took part once another founder was gone',
+      'lock',
+      51,
+      ['crash', 'clock', 'slow-disk', 'network', 'kill'],
+    ],
+    [
+      'whoever lost its place in line for a lock was refused rather than given another',
+      'lock',
+      14,
+      ['power', 'pause', 'partition', 'slow-disk', 'network'],
+    ],
+    [
+      'whoever ran out of time in line for a lock was called fenced',
+      'lock',
+      7,
+      ['power', 'partition', 'clock', 'slow-disk', 'failing-disk', 'stall'],
+    ],
+    [
+      'an answer that came after the lease cost a consumer its credit for ever',
+      'transaction',
+      39,
+      ['crash', 'failing-disk', 'network', 'stall'],
+    ],
+    [
+      'a client of a node that was cut off tried no other',
+      'queue',
+      125,
+      ['partition', 'failing-disk', 'network', 'stall'],
+    ],
+    [
+      'a client of a node that hung tried no other',
+      'queue',
+      168,
+      ['pause', 'clock', 'slow-disk', 'failing-disk', 'network', 'kill', 'rot'],
+    ],
+    [
+      'a consumer that a leader had hung on did not go to the next leader',
+      'queue',
+      231,
+      ['crash', 'power', 'pause', 'partition', 'slow-disk', 'failing-disk', 'network', 'stall'],
+    ],
+    [
+      'an outbox asked only a replica that was cut off where its target is led',
+      'transaction',
+      160,
+      ['power', 'partition', 'clock', 'network'],
+    ],
+    ['a process that slept was given a lock that it had lost meanwhile', 'lock', 41, ['kill', 'stall']],
+    [
+      'who only listens does not wait for a node that hangs',
+      'schedule',
+      220,
+      ['crash', 'power', 'pause', 'clock', 'slow-disk', 'network'],
+    ],
+    [
+      'a lone node led before its vote was on disk, and used one place of its log twice',
+      'schedule',
+      1519,
+      ['crash', 'partition', 'slow-disk', 'kill', 'stall'],
+    ],
   ]
   test.each(seeds)(
     '%s: %s, seed %i',
-    async (_, workload, seed) => {
-      const { failure } = await simulateWorkload({ workload, seed })
+    async (_, workload, seed, faults) => {
+      const { failure } = await simulateWorkload({ workload, seed, faults })
       expect(told(workload, seed, failure)).toBe('all promises kept')
     },
     60_000,

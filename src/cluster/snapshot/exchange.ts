@@ -26,6 +26,8 @@ export interface SnapshotExchangePorts {
   mayLead(group: GroupId, node: NodeId, term: Term): boolean
   sendFrame(to: NodeId, frame: Uint8Array): boolean
   submit(group: GroupId, request: RaftRequest): void
+  /** Runs what may throw in a later turn, which stops the node. */
+  readonly guard: (task: () => void) => void
 }
 
 interface Sending {
@@ -174,13 +176,15 @@ export class SnapshotExchange {
     }
     this.#check(chunk.group, () => receiving.check.finish())
     this.#receiving.delete(chunk.group)
-    receiving.writer.finish((error) => {
-      if (error !== undefined) return
-      this.#confirm(from, chunk, chunk.total)
-      const { term, position, chain } = chunk
-      const { configuration } = receiving
-      this.#ports.submit(chunk.group, { type: 'install-snapshot', from, term, position, chain, configuration })
-    })
+    receiving.writer.finish((error) =>
+      this.#ports.guard(() => {
+        if (error !== undefined) throw error
+        this.#confirm(from, chunk, chunk.total)
+        const { term, position, chain } = chunk
+        const { configuration } = receiving
+        this.#ports.submit(chunk.group, { type: 'install-snapshot', from, term, position, chain, configuration })
+      }),
+    )
   }
 
   /** What turns out to be no snapshot is not kept. */

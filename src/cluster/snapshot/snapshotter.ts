@@ -13,7 +13,8 @@ export interface SnapshotterPorts {
   readonly log: LogDevice
   readonly store: SnapshotStore
   readonly pieces: PieceStores
-  fatal(error: Error): void
+  /** Runs what may throw in a later turn, which stops the node. */
+  readonly guard: (task: () => void) => void
 }
 
 /** Bytes written in one turn. */
@@ -108,7 +109,7 @@ export class Snapshotter {
 
   /** False when there is nothing new, or when the machine is behind what the log still has. */
   #take(group: Group, compactTo: LogIndex, next: () => void): boolean {
-    const { log, store } = this.#ports
+    const { log, store, guard } = this.#ports
     const position = group.applied
     const chain = log.chainAt(group.id, position.index)
     if (chain === undefined || position.index <= group.core.first.index) return false
@@ -121,10 +122,7 @@ export class Snapshotter {
     const finished = (error: Error | undefined) => {
       this.#active = undefined
       if (this.#isStopped) return
-      if (error !== undefined) {
-        this.#ports.fatal(error)
-        return
-      }
+      if (error !== undefined) throw error
       this.#taken.set(group, { index: position.index, bytes })
       // A peer that catches up while much is written would be sent one snapshot after the other, for ever. A log that is too long goes all the same.
       this.#forget(group, Math.min(compactTo, group.caughtUp))
@@ -138,16 +136,18 @@ export class Snapshotter {
         if (done === true) {
           frozen.release()
           // What it refers to comes first.
-          this.#ports.pieces.sync(group.id, (error) => {
-            if (error !== undefined) finished(error)
-            else if (!this.#isStopped) writer.finish(finished)
-          })
+          this.#ports.pieces.sync(group.id, (error) =>
+            guard(() => {
+              if (error !== undefined) throw error
+              if (!this.#isStopped) writer.finish((failure) => guard(() => finished(failure)))
+            }),
+          )
           return
         }
         writer.write(value)
         bytes += value.length
       }
-      this.#ports.scheduler.defer(step)
+      this.#ports.scheduler.defer(() => guard(step))
     }
     step()
     return true

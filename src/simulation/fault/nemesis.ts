@@ -1,5 +1,6 @@
 /** The nemesis draws faults, inflicts them, and takes each back after a while. */
 
+import { assert } from '../../base/assert.ts'
 import type { NodeId } from '../../base/identity.ts'
 import type { SeededRandom } from '../../base/random.ts'
 import type { Millis } from '../../base/time.ts'
@@ -146,6 +147,9 @@ export class Nemesis {
         victim.crash(node, 'unreadable')
         this.#wound(kind, [node], { for: 5000, heal: () => victim.restart(node) })
         this.#mendLater(kind, node)
+        break
+      default:
+        assert(false, `${kind} is done to a node alone`)
     }
   }
 

@@ -11,6 +11,7 @@ import { openLog } from '../../host/log/write-ahead-log.ts'
 import type { GroupStart, SnapshotStore } from '../../host/log-device.ts'
 import { PieceFiles, type PieceStores } from '../../host/piece-files.ts'
 import { SnapshotFiles } from '../../host/snapshot/snapshot-files.ts'
+import type { Coverage } from '../coverage.ts'
 import type { Scenario } from '../scenario.ts'
 import type { Computer } from './computer.ts'
 import { VirtualDisk } from './disk.ts'
@@ -32,6 +33,7 @@ export interface OpenStorage {
 export class Storage {
   readonly #scenario: Scenario
   readonly #random: SeededRandom
+  readonly #coverage: Coverage
   #disk: VirtualDisk | undefined
   #slowMs: Millis = 0
   /** Bytes of all files together. */
@@ -40,9 +42,10 @@ export class Storage {
   #refused: 'sync' | 'write' | undefined
   #refusals = 0
 
-  constructor(scenario: Scenario, random: SeededRandom) {
+  constructor(scenario: Scenario, random: SeededRandom, coverage: Coverage) {
     this.#scenario = scenario
     this.#random = random
+    this.#coverage = coverage
   }
 
   /**
@@ -102,7 +105,10 @@ export class Storage {
     const [least, mean] = this.#scenario.syncMs
     const syncMillis = (): Millis => least - (mean - least) * Math.log(1 - random.next()) + this.#slowMs * random.next()
     const time = { clock: computer, scheduler: computer, syncMillis }
-    const standStill = (forMs: Millis): void => computer.standStill(forMs)
+    const standStill = (forMs: Millis): void => {
+      if (forMs > 500) this.#coverage.reached('stood-still')
+      computer.standStill(forMs)
+    }
     const options = {
       random,
       time: this.#scenario.faults.includes('direct-disk') ? { ...time, standStill } : time,

@@ -99,8 +99,12 @@ class Transfer {
     const sendFrame = (to: NodeId, frame: Uint8Array) =>
       this.#frames.length < this.mostUnderWay && this.#frames.push({ from: node, to, frame }) > 0
     const submit = (_: GroupId, request: RaftRequest) => this.installed.push(request)
+    const guard = (task: () => void): void => task()
     const mayLead = (_: GroupId, leader: NodeId): boolean => leader !== this.deposed
-    this.#exchanges.set(node, new SnapshotExchange({ store, machine: () => machine, mayLead, sendFrame, submit }))
+    this.#exchanges.set(
+      node,
+      new SnapshotExchange({ store, machine: () => machine, mayLead, sendFrame, submit, guard }),
+    )
   }
 }
 

@@ -176,6 +176,81 @@ describe('a virtual disk', () => {
     expect(new Set(outcomes.map(([, during]) => during))).toEqual(new Set([0, 7]))
   })
 
+  test('cannot read after a crash a page that came through in part, until it is mended or written anew', () => {
+    let unread = 0
+    for (let seed = 0; seed < 20; seed++) {
+      const disk = diskOf(seed)
+      const file = disk.open('a', 3 * 4096)
+      file.write(0, filled(4096, 1))
+      file.sync(() => {})
+      file.write(4096, filled(4096, 2))
+      disk.crash('unreadable')
+      const again = disk.reopen()
+      const found = again.open('a')
+      expect(found.read(0, 4096)).toEqual(filled(4096, 1))
+      expect(found.read(2 * 4096, 4096)).toEqual(filled(4096, 0))
+      if (caught(() => found.read(0, 4097)) === undefined) continue
+      unread++
+      expect(
+        isTroupeError(
+          caught(() => found.read(4096, 1)),
+          'DISK_FAILED',
+        ),
+      ).toBe(true)
+      expect(
+        isTroupeError(
+          caught(() => found.write(5000, filled(10))),
+          'DISK_FAILED',
+        ),
+      ).toBe(true)
+      if (seed % 2 === 0) again.mend()
+      else found.write(4096, filled(4096, 3))
+      expect(found.read(4096, 4096).length).toBe(4096)
+    }
+    expect(unread).toBeGreaterThan(5)
+  })
+
+  test('has what is appended past its cache at once, while whoever appends stands still, and goes through the cache after a slow write', () => {
+    const due: (() => void)[] = []
+    const scheduler: Scheduler = {
+      at(_, task): Timer {
+        due.push(task)
+        return { cancel() {} }
+      },
+      defer: (task) => void due.push(task),
+    }
+    let now = 0
+    let syncMs = 1
+    const standStill = (forMs: Millis): void => {
+      now += forMs
+    }
+    const time = { clock: { now: () => now, wallTime: () => now }, scheduler, syncMillis: () => syncMs, standStill }
+    const disk = new VirtualDisk({ random: new SeededRandom(1), time })
+    disk.open('a', 8 * 4096)
+    const file = disk.openAppended('a')
+    file.write(0, filled(600))
+    // Somebody may have written to it before.
+    file.sync(() => {})
+    expect(due.length).toBe(1)
+    let isSynced = false
+    file.write(600, filled(600))
+    file.sync(() => {
+      isSynced = true
+    })
+    expect([now, isSynced, due.length]).toEqual([2, true, 1])
+    syncMs = 60
+    file.write(1200, filled(600))
+    file.write(1800, filled(600))
+    expect(now).toBe(62)
+    isSynced = false
+    file.sync(() => {
+      isSynced = true
+    })
+    expect([isSynced, due.length]).toEqual([false, 2])
+    disk.crash()
+    expect(disk.reopen().open('a').read(0, 1800)).toEqual(filled(1800))
+  })
+
   test('is full at its capacity', () => {
     const disk = new VirtualDisk({ random: new SeededRandom(1), capacity: () => 1000 })
     const file = disk.open('a', 800)

@@ -73,6 +73,24 @@ describe('a computer', () => {
     expect(seen).toEqual([1, 2, 3, 11])
   })
 
+  test('that stands still goes on later in the same task, and does all else after it, but not what was cancelled', () => {
+    const queue = new EventQueue()
+    const computer = new Computer(queue, 'c')
+    const seen: (string | number)[] = []
+    computer.at(1, () => {
+      computer.standStill(4)
+      computer.standStill(1)
+      seen.push('stood until', computer.now())
+      cancelled.cancel()
+      computer.defer(() => seen.push('deferred', queue.now()))
+    })
+    computer.at(2, () => seen.push('due at 2', queue.now()))
+    const cancelled = computer.at(3, () => expect.unreachable())
+    queue.at(3, () => seen.push('world', queue.now()))
+    run(queue)
+    expect(seen).toEqual(['stood until', 6, 'world', 3, 'deferred', 6, 'due at 2', 6])
+  })
+
   test('runs nothing more once its power is off', () => {
     const queue = new EventQueue()
     const computer = new Computer(queue, 'c')

@@ -60,6 +60,41 @@ const frames = (heard: readonly string[]): number[] =>
   heard.filter((line) => line.includes(':')).map((line) => Number(line.slice(2).split(',').at(-1)))
 
 describe('a stream', () => {
+  test('that is slow one way carries so many bytes in a millisecond, and all that waits at once when it is quick again', () => {
+    const { a, b, network, advance } = pairOf()
+    network.slowDown(A, B, 0.1)
+    for (const number of numbers(0, 20)) a.port.send(B, new Uint8Array(50).fill(number))
+    b.port.send(A, Uint8Array.of(1))
+    advance(2800)
+    expect(frames(b.heard)).toEqual(numbers(0, 5))
+    expect(frames(a.heard)).toEqual([1])
+    network.slowDown(A, B, undefined)
+    advance(20)
+    expect(frames(b.heard)).toEqual(numbers(0, 20))
+  })
+
+  test('has what somebody sends who stands still when that is over, and never when the power fails before', () => {
+    const { a, b, advance } = pairOf()
+    const sends = (first: number): void => {
+      a.computer.defer(() => {
+        for (const number of [first, first + 1]) {
+          a.port.send(B, Uint8Array.of(number))
+          a.computer.standStill(100)
+        }
+      })
+    }
+    sends(0)
+    advance(90)
+    expect(frames(b.heard)).toEqual([0])
+    advance(200)
+    expect(frames(b.heard)).toEqual([0, 1])
+    sends(2)
+    advance(90)
+    a.computer.powerOff()
+    advance(200)
+    expect(frames(b.heard)).toEqual([0, 1, 2])
+  })
+
   test('keeps the order of frames whatever is lost and delayed on the way', () => {
     const { a, b, advance } = pairOf({ loss: 0.3, tail: 0.3, tailMs: 500 })
     for (const number of numbers(0, 100)) a.port.send(B, Uint8Array.of(number))
