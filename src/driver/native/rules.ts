@@ -154,7 +154,17 @@ export class RuleBook {
     const others = [...groups.keys()].filter((shard) => shard !== home)
     const answers = await Promise.all(others.map((shard) => this.#tell(shard, entry, verb)))
     const replaced = [atHome, ...answers].find((bits) => bits !== 0)
-    if (replaced !== undefined && verb === this.#kind.configure) this.#warn(name, entry.rules, replaced)
+    if (replaced === undefined || verb !== this.#kind.configure) return
+    if (await this.#compares(home ?? 0, entry)) this.#warn(name, entry.rules, replaced)
+  }
+
+  /** Whether answers say which rules were others: until all members can confirm rules, that of a topic says how many partitions it has. */
+  #compares(shard: number, { body }: Known): Promise<boolean> {
+    const operation = new Operation(this.#kind.confirm, { shard, value: body })
+    return this.#router.submit(operation, { timeout: ATTEMPT_MS }).then(
+      () => true,
+      () => false,
+    )
   }
 
   #warn(name: string, rules: object, replaced: number): void {

@@ -109,6 +109,16 @@ test('two definitions of one topic are said to be two', async () => {
   expect(said[0]).toMatch(/^the topic 't' had other rules until now, and has keepCount 5:/)
 })
 
+test('members of whom one is of a version that does not compare rules have nobody warned', async () => {
+  const world = new World({ level: 1 })
+  const said: string[] = []
+  for (const count of [100, 5]) {
+    const { topic } = facetsOf(world.driver((warning) => said.push(warning)))
+    await world.time.until(topic.publish(topicOf(count), record, {}))
+  }
+  expect(said).toEqual([])
+})
+
 test('a queue that others have deleted has its rules again as soon as one message has been sent to it', async () => {
   const world = new World()
   const { queue } = facetsOf(world.driver())

@@ -169,6 +169,8 @@ export interface WorldOptions {
   readonly shards?: number
   readonly seed?: number
   readonly direct?: boolean
+  /** Of the entries of the log; default the present one. */
+  readonly level?: number
 }
 
 /** All engines share one machine for each shard, as if replication were perfect. */
@@ -178,6 +180,7 @@ export class World {
   readonly engines: readonly Engine[]
   readonly shards: readonly Shard[]
   readonly direct: boolean
+  readonly #level: number
   /** Decides about each command, query and watch. */
   conduct: (engine: Engine, request: Request) => Conduct = () => 'answer'
   epoch = 1
@@ -187,9 +190,10 @@ export class World {
   executed = 0
   readonly watches = new Set<Watch>()
 
-  constructor({ nodes = 1, shards = 4, seed = 1, direct = false }: WorldOptions = {}) {
+  constructor({ nodes = 1, shards = 4, seed = 1, direct = false, level = LEVEL }: WorldOptions = {}) {
     this.random = new SeededRandom(seed)
     this.direct = direct
+    this.#level = level
     this.shards = Array.from({ length: shards }, () => new Shard())
     this.engines = Array.from({ length: nodes }, (_, at) => new Engine(this, `n${at + 1}`))
     this.leaders = this.shards.map((_, at) => `n${(at % nodes) + 1}`)
@@ -232,7 +236,7 @@ export class World {
     batch.add(command)
     let answer: Uint8Array = new Uint8Array(0)
     this.executed++
-    this.machine(group).apply(batch.finish(this.time.wallTime() * 1000, LEVEL), (_, reply) => {
+    this.machine(group).apply(batch.finish(this.time.wallTime() * 1000, this.#level), (_, reply) => {
       answer = reply.slice()
     })
     for (const watch of this.watches) if (watch.group === group) watch.engine.serve(watch)
