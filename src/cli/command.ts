@@ -24,6 +24,8 @@ export type Client = Pick<
   | 'subscribe'
   | 'schedule'
   | 'unschedule'
+  | 'pauseSchedule'
+  | 'resumeSchedule'
   | 'schedules'
   | 'lock'
   | 'locks'

@@ -2,7 +2,7 @@
 
 import type { ScheduleState, ScheduleTime } from '../message/schedule.ts'
 import { CLIENT_FLAGS, callOptions, withClient } from './client-command.ts'
-import type { Command } from './command.ts'
+import type { Client, Command } from './command.ts'
 import type { CommandLine } from './command-line.ts'
 import { ruledByOthers } from './dataset.ts'
 import { EXIT } from './failure.ts'
@@ -17,7 +17,9 @@ const list: Command = {
   parameters: [],
   flags: CLIENT_FLAGS,
   examples: [['troupe schedules', 'a line for each schedule']],
-  notes: ['MISSED counts the times that passed while nobody led and that were not made up for.'],
+  notes: [
+    'MISSED counts the times that passed while nobody led, or while it was paused, and that were not made up for.',
+  ],
   run: (line, terminal) =>
     withClient(line, terminal, async (client) => {
       const found = await client.schedules(callOptions(line))
@@ -40,7 +42,10 @@ const set: Command = {
     'time-zone': { value: 'ZONE', help: 'of the cron, such as Europe/Berlin; default UTC' },
     every: { value: 'DURATION', help: 'each time so much later, such as 30s or 1h' },
     at: { value: 'TIME', help: 'once, such as 2031-12-24T18:00Z' },
-    missed: { value: 'WHICH', help: 'of times that pass while nobody leads: skip (default), latest or all' },
+    missed: {
+      value: 'WHICH',
+      help: 'of times that pass while nobody leads, or while it is paused: skip (default), latest or all',
+    },
     until: { value: 'TIME', help: 'no more after this' },
     ...VALUE_FLAGS,
     ...HEADER_FLAGS,
@@ -79,27 +84,69 @@ changes nothing, another one with the same id takes its place.`,
   },
 }
 
+const ABSENT = 'A schedule that is not there ends with exit code 1.'
+
+const pause: Command = {
+  name: 'schedule pause',
+  summary: 'send nothing until resumed',
+  parameters: ['QUEUE', 'ID'],
+  flags: CLIENT_FLAGS,
+  examples: [['troupe schedule pause reports nightly', 'messages that it has sent stay']],
+  notes: [`To set it again does not resume it. ${ABSENT}`],
+  run: withSchedule(async (client, { queue, id }, line) => ({
+    isThere: await client.pauseSchedule(queue, id, callOptions(line)),
+    said: { text: 'paused', json: { queue: queue.name, id, isPaused: true } },
+  })),
+}
+
+const resume: Command = {
+  name: 'schedule resume',
+  summary: 'send again',
+  parameters: ['QUEUE', 'ID'],
+  flags: CLIENT_FLAGS,
+  examples: [['troupe schedule resume reports nightly', 'after a pause']],
+  notes: [`What came meanwhile was missed: --missed of 'schedule set' says what becomes of it. ${ABSENT}`],
+  run: withSchedule(async (client, { queue, id }, line) => ({
+    isThere: await client.resumeSchedule(queue, id, callOptions(line)),
+    said: { text: 'resumed', json: { queue: queue.name, id, isPaused: false } },
+  })),
+}
+
 const remove: Command = {
   name: 'schedule remove',
   summary: 'end a schedule',
   parameters: ['QUEUE', 'ID'],
   flags: CLIENT_FLAGS,
   examples: [['troupe schedule remove reports nightly', 'messages that it has sent stay']],
-  notes: ['A schedule that is not there ends with exit code 1.'],
-  run: (line, terminal) =>
-    withClient(line, terminal, async (client) => {
-      const [queue, id] = [ruledByOthers(line.parameter(0)), line.parameter(1)]
-      const existed = await client.unschedule(queue, id, callOptions(line))
-      if (existed) await terminal.print(line.has('json') ? json({ removed: 1 }) : '1 removed')
-      else
-        terminal.complain(
-          `there is no schedule '${id}' of ${queue.name}; 'troupe schedules' lists those that are there`,
-        )
-      return existed ? EXIT.done : EXIT.failed
-    }),
+  notes: [ABSENT],
+  run: withSchedule(async (client, { queue, id }, line) => ({
+    isThere: await client.unschedule(queue, id, callOptions(line)),
+    said: { text: '1 removed', json: { removed: 1 } },
+  })),
 }
 
-export const SCHEDULE_COMMANDS: readonly Command[] = [list, set, remove]
+export const SCHEDULE_COMMANDS: readonly Command[] = [list, set, pause, resume, remove]
+
+/** Does something with the schedule that the parameters name, and says so, or that there is none. */
+function withSchedule(
+  use: (
+    client: Client,
+    name: { readonly queue: { readonly name: string }; readonly id: string },
+    line: CommandLine,
+  ) => Promise<{ readonly isThere: boolean; readonly said: { readonly text: string; readonly json: object } }>,
+): Command['run'] {
+  return (line, terminal) =>
+    withClient(line, terminal, async (client) => {
+      const [queue, id] = [ruledByOthers(line.parameter(0)), line.parameter(1)]
+      const { isThere, said } = await use(client, { queue, id }, line)
+      if (isThere) await terminal.print(line.has('json') ? json(said.json) : said.text)
+      else {
+        const remedy = `'troupe schedules' lists those that are there`
+        terminal.complain(`there is no schedule '${id}' of ${queue.name}; ${remedy}`)
+      }
+      return isThere ? EXIT.done : EXIT.failed
+    })
+}
 
 function timeOf(line: CommandLine): ScheduleTime {
   const given = ['cron', 'every', 'at'].filter((flag) => line.has(flag))

@@ -266,5 +266,14 @@ export interface QueueFacet {
   /** Exactly one firing per due time and cluster; the message carries the header `troupe-firing`. A cron that is none is `INVALID_ARGUMENT`. */
   schedule(queue: QueueName, id: string, rule: ScheduleRule, options: CallOptions): Promise<void>
   unschedule(queue: string, id: string, options: CallOptions): Promise<boolean>
+  /**
+   * A paused schedule fires nothing; once it is resumed, what has passed was missed, and follows its rule. To set it again does not
+   * resume it. Resolves to whether there is one.
+   */
+  pauseSchedule(
+    name: { readonly queue: string; readonly id: string },
+    isPaused: boolean,
+    options: CallOptions,
+  ): Promise<boolean>
   schedules(options: CallOptions): Promise<readonly ScheduleStatus[]>
 }

@@ -24,7 +24,7 @@ export interface ScheduleOptions<Input> extends CallOptions {
   /** What is sent each time. */
   readonly value: Input
   readonly headers?: Readonly<Record<string, string>>
-  /** What becomes of times that pass while nobody leads: `'skip'` (the default), only the `'latest'`, or `'all'` (at most 64). */
+  /** What becomes of times that pass while nobody leads, or while it is paused: `'skip'` (the default), only the `'latest'`, or `'all'` (at most 64). */
   readonly missed?: 'skip' | 'latest' | 'all'
   /** After this time it fires no more. */
   readonly until?: WallMillis
@@ -73,6 +73,19 @@ export async function removeSchedule(
   if (typeof queue?.name !== 'string') throw invalidArgument('troupe.unschedule takes a definition made by defineQueue')
   checkId(id)
   return facetOf(driver, 'queue').unschedule(queue.name, id, options)
+}
+
+export async function pauseSchedule(
+  { driver }: MessageParts,
+  { queue, id }: { readonly queue: { readonly name: string }; readonly id: string },
+  isPaused: boolean,
+  options: CallOptions,
+): Promise<boolean> {
+  const call = isPaused ? 'troupe.pauseSchedule' : 'troupe.resumeSchedule'
+  checkCall(call, options, CALL_OPTIONS)
+  if (typeof queue?.name !== 'string') throw invalidArgument(`${call} takes a definition made by defineQueue`)
+  checkId(id)
+  return facetOf(driver, 'queue').pauseSchedule({ queue: queue.name, id }, isPaused, options)
 }
 
 export async function listSchedules(

@@ -36,6 +36,7 @@ import type { QueueDefinition } from '../message/queue.ts'
 import { QueueHandle } from '../message/queue-handle.ts'
 import {
   listSchedules,
+  pauseSchedule,
   removeSchedule,
   type ScheduleOptions,
   type ScheduleState,
@@ -114,6 +115,13 @@ export interface Troupe {
   ): Promise<void>
   /** Ends a schedule; false when there was none. */
   unschedule(queue: { readonly name: string }, id: string, options?: CallOptions): Promise<boolean>
+  /**
+   * It fires nothing until it is resumed, also when it is set again; false when there is none. What passes meanwhile was missed: its
+   * option `missed` says what becomes of that when it is resumed.
+   */
+  pauseSchedule(queue: { readonly name: string }, id: string, options?: CallOptions): Promise<boolean>
+  /** It fires again; false when there is none. */
+  resumeSchedule(queue: { readonly name: string }, id: string, options?: CallOptions): Promise<boolean>
   /** All schedules: when each fires next, and what it has missed. */
   schedules(options?: CallOptions): Promise<readonly ScheduleState[]>
 
@@ -318,6 +326,14 @@ class OpenTroupe implements Troupe {
 
   unschedule(queue: { readonly name: string }, id: string, options: CallOptions = NO_OPTIONS): Promise<boolean> {
     return removeSchedule(this.#handleParts, queue, id, options)
+  }
+
+  pauseSchedule(queue: { readonly name: string }, id: string, options: CallOptions = NO_OPTIONS): Promise<boolean> {
+    return pauseSchedule(this.#handleParts, { queue, id }, true, options)
+  }
+
+  resumeSchedule(queue: { readonly name: string }, id: string, options: CallOptions = NO_OPTIONS): Promise<boolean> {
+    return pauseSchedule(this.#handleParts, { queue, id }, false, options)
   }
 
   schedules(options: CallOptions = NO_OPTIONS): Promise<readonly ScheduleState[]> {

@@ -426,6 +426,53 @@ export const SCHEDULE_CASES: readonly TimedConformanceCase[] = [
     },
   },
   {
+    name: 'a schedule that is paused fires nothing, also when it is set again, and says so; resumed, what has passed was missed',
+    async run(context) {
+      const scene = new QueueScene(context)
+      const [skip, all] = [
+        { ...RULE, rule: { every: 3000 } },
+        { ...RULE, rule: { every: 3000 }, missed: 'all', payload: bytes('tock') },
+      ] as const
+      const set = async (): Promise<void> => {
+        await scene.facet.schedule(scene.queue, 'skip', skip, {})
+        await scene.facet.schedule(scene.queue, 'all', all, {})
+      }
+      const pause = async (isPaused: boolean): Promise<void> => {
+        for (const id of ['skip', 'all']) {
+          checkEqual(await scene.facet.pauseSchedule({ queue: context.name, id }, isPaused, {}), true, 'there is one')
+        }
+      }
+      const state = async (): Promise<unknown> =>
+        (await scene.facet.schedules({}))
+          .filter(({ queue }) => queue === context.name)
+          .map(({ isPaused, nextAt }) => [isPaused, nextAt !== undefined])
+      await set()
+      await pause(true)
+      await set()
+      checkEqual(
+        await state(),
+        [
+          [true, false],
+          [true, false],
+        ],
+        'while paused',
+      )
+      checkEqual(await scene.drain(4300), [], 'messages while paused')
+      await pause(false)
+      checkEqual(
+        await state(),
+        [
+          [false, true],
+          [false, true],
+        ],
+        'resumed',
+      )
+      checkEqual(await scene.drain(600), ['tock'], 'what was missed')
+      await pause(true)
+      checkEqual(await scene.facet.pauseSchedule({ queue: context.name, id: 'none' }, true, {}), false, 'there is none')
+    },
+  },
+  {
     name: 'a cron that is none is INVALID_ARGUMENT',
     async run(context) {
       const scene = new QueueScene(context)

@@ -225,6 +225,14 @@ export class MemoryQueues implements QueueFacet, EffectPort {
     return this.#door.answer(options, () => this.#schedules.remove(queue, id))
   }
 
+  pauseSchedule(
+    { queue, id }: { readonly queue: string; readonly id: string },
+    isPaused: boolean,
+    options: CallOptions,
+  ): Promise<boolean> {
+    return this.#door.answer(options, () => this.#schedules.pause(queue, id, isPaused))
+  }
+
   schedules(options: CallOptions): Promise<readonly ScheduleStatus[]> {
     return this.#door.answer(options, () => this.#schedules.list())
   }

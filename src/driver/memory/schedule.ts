@@ -18,6 +18,7 @@ interface Schedule {
   lastFiring: string | undefined
   missedCount: number
   missedTimes: readonly WallMillis[]
+  isPaused: boolean
   timer: Timer | undefined
 }
 
@@ -58,6 +59,7 @@ export class MemorySchedules {
       lastFiring: known?.lastFiring,
       missedCount: known?.missedCount ?? 0,
       missedTimes: known?.missedTimes ?? [],
+      isPaused: known?.isPaused ?? false,
       timer: undefined,
     }
     if ('cron' in rule.rule && schedule.nextAt === undefined)
@@ -73,13 +75,22 @@ export class MemorySchedules {
     return this.#schedules.delete(key)
   }
 
+  pause(queue: string, id: string, isPaused: boolean): boolean {
+    const schedule = this.#schedules.get(`${queue}\0${id}`)
+    if (schedule === undefined) return false
+    schedule.isPaused = isPaused
+    schedule.timer?.cancel()
+    this.#arm(schedule)
+    return true
+  }
+
   list(): readonly ScheduleStatus[] {
     return [...this.#schedules.values()].map(({ queue, id, rule, ...state }) => ({
       ...rule,
       id,
       queue: queue.name,
-      isPaused: false,
-      nextAt: state.nextAt,
+      isPaused: state.isPaused,
+      nextAt: state.isPaused ? undefined : state.nextAt,
       lastFiring: state.lastFiring,
       missedCount: state.missedCount,
       missedTimes: state.missedTimes,
@@ -106,7 +117,8 @@ export class MemorySchedules {
   }
 
   #arm(schedule: Schedule): void {
-    const { nextAt, rule } = schedule
+    const { nextAt, rule, isPaused } = schedule
+    if (isPaused) return
     if (nextAt === undefined || (rule.until !== undefined && nextAt > rule.until)) {
       schedule.nextAt = undefined
       return

@@ -12,12 +12,12 @@ import type { LeaderMicros } from '../batch.ts'
  *   a new generation. `at` (u53 microseconds) is the time of rule 2 and the first time of rule 1 (0: one interval from now; one that has passed: what follows
  *   it in steps of the interval). `until` is the last time that may fire, 0 for none. Number: the generation. `full` above a limit.
  * - `scheduleRemove` `[queue text, id text]`, `schedulePause` `[queue text, id text, paused u8]`: `absent` without one. Number: the generation. What passes while
- *   a cron or an interval is paused is not made up for.
+ *   it is paused has been missed, once it is resumed. To set it again does not resume it.
  * - `schedulePlan` `[queue text, id text, generation u53, count u32, time u53 …]`: by the leader: the next times of a cron, ascending; at most 64. None: it never
  *   fires again. Times that were planned before are left out; `absent` for a generation that is not the present one.
  *
  * When the batch time reaches a planned time, `advance` sends one message with deduplication id and header
- * `troupe-firing: id@time`: so a firing happens once, whoever leads. Times that were passed at once (nobody led) follow `missed`.
+ * `troupe-firing: id@time`: so a firing happens once, whoever leads. Times that were passed at once (nobody led, or it was paused) follow `missed`.
  */
 export const SCHEDULE_COMMAND = {
   scheduleSet: 224,

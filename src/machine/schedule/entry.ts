@@ -39,6 +39,7 @@ export class Schedule {
   firedAt: LeaderMicros = 0
   missedCount = 0
   #missedTimes: readonly LeaderMicros[] = []
+  /** What passes meanwhile has been missed, once it is resumed. */
   isPaused = false
   #definition: ScheduleDefinition
   /** Encoded; equal bytes are an equal definition. */
@@ -126,11 +127,6 @@ export class Schedule {
     }
   }
 
-  pause(isPaused: boolean, time: LeaderMicros): void {
-    if (this.isPaused && !isPaused) this.#resume(time)
-    this.isPaused = isPaused
-  }
-
   /** Takes the times that have come, and returns those that are to fire. */
   takeDue(time: LeaderMicros): readonly LeaderMicros[] {
     const { count, latest } = this.#definition.rule === 'cron' ? this.#takePlanned(time) : this.#takeNext(time)
@@ -203,12 +199,6 @@ export class Schedule {
   /** The first time from `time` on, in steps of the interval from `from`. */
   #skipTo(from: LeaderMicros, time: LeaderMicros): LeaderMicros {
     return from + Math.max(0, Math.ceil((time - from) / this.#interval)) * this.#interval
-  }
-
-  #resume(time: LeaderMicros): void {
-    if (this.#definition.rule === 'every') this.#next = this.#skipTo(this.#next, time)
-    this.#planned = this.#planned.filter((planned) => planned > time)
-    if (this.#planned.length === 0) this.#through = Math.max(this.#through, time)
   }
 
   /** How many times have come, and the latest of them. */

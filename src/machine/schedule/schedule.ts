@@ -176,7 +176,7 @@ export class ScheduleTable implements Table, ScheduleView {
     outcome.status = schedule === undefined ? STATUS.absent : STATUS.ok
     outcome.revision = schedule?.generation ?? 0
     if (schedule === undefined || schedule.ended > 0) return
-    schedule.pause(paused === 1, time)
+    schedule.isPaused = paused === 1
     this.#place(schedule, time)
   }
 

@@ -37,6 +37,7 @@ export function scheduleWorkload({ scenario, random }: WorkloadPorts): Workload 
       ...Array.from({ length: SETTERS }, (_, at) => setterOf(`setter-${at}`, planned)),
       ...Array.from({ length: COLLECTORS }, (_, at) => collectorOf(`collector-${at}`, log)),
       auditorOf(log),
+      pauserOf(planned),
     ],
     isDone: () => planned.every(({ schedule }) => (log.alive.get(schedule)?.size ?? 0) >= ALIVE),
     judge: () => checkSchedules(log.events, planned),
@@ -65,6 +66,26 @@ function setterOf(name: string, planned: readonly Planned[]): Program {
           await attempt(troupe.schedule(ticks, schedule, time, { value: schedule, missed, timeout: CALL_MS }))
         }
         await sleep(closing.aborted ? 500 : random.below(8000))
+      }
+    },
+  }
+}
+
+/** Pauses those that make up for all that they miss, each for a while: no time of theirs is lost by that. */
+function pauserOf(planned: readonly Planned[]): Program {
+  const pausable = planned.filter(({ missed }) => missed === 'all')
+  return {
+    name: 'pauser',
+    // Who never came back would leave them paused for longer than they make up for.
+    isSpared: true,
+    async run(troupe, { random, closing, ending, sleep }) {
+      while (!closing.aborted) {
+        await sleep(random.below(5000))
+        const { schedule } = pausable[random.below(pausable.length)] ?? { schedule: 'all' }
+        await attempt(troupe.pauseSchedule(ticks, schedule, { timeout: CALL_MS }))
+        await sleep(random.below(5000))
+        const resume = () => attempt(troupe.resumeSchedule(ticks, schedule, { timeout: CALL_MS }))
+        while (!ending.aborted && (await resume()).outcome !== 'ok');
       }
     },
   }

@@ -51,6 +51,8 @@ export class FakeTerminal implements Terminal {
       subscribe: (pattern, options) => troupe.subscribe(pattern, options),
       schedule: (queue, id, time, options) => troupe.schedule(queue, id, time, options),
       unschedule: (queue, id, options) => troupe.unschedule(queue, id, options),
+      pauseSchedule: (queue, id, options) => troupe.pauseSchedule(queue, id, options),
+      resumeSchedule: (queue, id, options) => troupe.resumeSchedule(queue, id, options),
       schedules: (options) => troupe.schedules(options),
       lock: (name, options) => troupe.lock(name, options),
       locks: (options) => troupe.locks(options),

@@ -215,14 +215,20 @@ describe('queue work', () => {
 })
 
 describe('schedules', () => {
-  test('are set, listed and removed', async () => {
+  test('are set, listed, paused, resumed and removed', async () => {
     const terminal = new FakeTerminal()
     const set = ['schedule', 'set', 'reports', 'nightly', 'full', '--cron', '0 3 * * *', '--time-zone', 'Europe/Berlin']
     expect(await terminal.run(set)).toBe(0)
     expect(terminal.out[0]).toMatch(/^next at \d{4}-.*:00:00.000Z$/)
     await terminal.run('schedules')
     expect(terminal.out[0]).toMatch(/reports +nightly +0 3 \* \* \* \(Europe\/Berlin\) .* full$/)
+    expect(await terminal.run('schedule pause reports nightly')).toBe(0)
+    await terminal.run('schedules')
+    expect(terminal.out[0]).toMatch(/reports +nightly .* paused /)
+    expect(await terminal.run('schedule resume reports nightly --json')).toBe(0)
+    expect(terminal.out).toEqual(['{"queue":"reports","id":"nightly","isPaused":false}'])
     expect(await terminal.run('schedule remove reports nightly')).toBe(0)
+    expect(await terminal.run('schedule resume reports nightly')).toBe(1)
     expect(await terminal.run('schedule remove reports nightly')).toBe(1)
     await terminal.run('schedules')
     expect(terminal.out).toEqual(['nothing is scheduled'])

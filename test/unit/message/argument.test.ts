@@ -85,6 +85,7 @@ const attempts: [string, () => unknown, code?: string][] = [
   ['a lock beside null', () => troupe.lock('a', { with: bad(null) })],
   ['a candidate that is a number', () => troupe.campaign('a', { candidate: bad(7) })],
   ['a key of a lease in no map', async () => (await troupe.lease()).set(bad({}), 'k', 1)],
+  ['the pause of a schedule of no queue', () => troupe.pauseSchedule(bad({}), 'nightly')],
   ['the end of a schedule of no queue', () => troupe.unschedule(bad({}), 'nightly')],
   [
     'a cron in a time zone that is empty',

@@ -314,6 +314,14 @@ export class NativeQueues implements QueueFacet {
     return this.#schedules.remove(queue, id, options)
   }
 
+  pauseSchedule(
+    name: { readonly queue: string; readonly id: string },
+    isPaused: boolean,
+    options: CallOptions,
+  ): Promise<boolean> {
+    return this.#schedules.pause(name, isPaused, options)
+  }
+
   schedules(options: CallOptions): Promise<readonly ScheduleStatus[]> {
     return this.#schedules.all(options)
   }

@@ -1,11 +1,12 @@
 /** The schedules of the native driver: each lives in the shard where its messages go. */
 
-import { ByteReader } from '../../../base/bytes.ts'
+import { ByteReader, type ByteWriter } from '../../../base/bytes.ts'
 import { decodeHeaders, encodeHeaders } from '../../../base/headers.ts'
 import { ANSWER_HEAD_BYTES } from '../../../machine/command.ts'
 import {
   decodeScheduleStatus,
   encodeScheduleName,
+  encodeSchedulePause,
   encodeScheduleSet,
   firingId,
   SCHEDULE_COMMAND,
@@ -16,14 +17,20 @@ import {
 } from '../../../machine/schedule/command.ts'
 import { encodePage } from '../../../machine/topic/command.ts'
 import type { CallOptions, ScheduleRule, ScheduleStatus } from '../../contract.ts'
-import { ASK, type Bodies, commandVerb } from '../body.ts'
-import { Operation } from '../route/operation.ts'
+import { ASK, type Bodies, commandVerb, type Done } from '../body.ts'
+import { Operation, type Verb } from '../route/operation.ts'
 import type { Router } from '../route/router.ts'
 import type { RuledQueue } from './rules.ts'
 
 const SET = commandVerb(SCHEDULE_COMMAND.scheduleSet)
 const REMOVE = commandVerb(SCHEDULE_COMMAND.scheduleRemove)
+const PAUSE = commandVerb(SCHEDULE_COMMAND.schedulePause)
 const PAGE_LIMIT = 1000
+
+interface ScheduleName {
+  readonly queue: string
+  readonly id: string
+}
 
 export class NativeSchedules {
   readonly #router: Router
@@ -43,15 +50,14 @@ export class NativeSchedules {
     await this.#router.submit(new Operation(SET, { shard, value }), options)
   }
 
-  /** It is not known here whether all messages of the queue share a shard, so both places are asked. */
-  async remove(queue: string, id: string, options: CallOptions): Promise<boolean> {
-    await this.#router.whenReady(options)
-    const value = this.#bodies.write((writer) => encodeScheduleName(writer, queue, id))
-    const shards = new Set([this.#router.shardOf(queue, id), this.#router.shardOf(queue, '')])
-    const removed = await Promise.all(
-      [...shards].map((shard) => this.#router.submit(new Operation(REMOVE, { shard, value }), options)),
-    )
-    return removed.some(({ status }) => status === 'ok')
+  remove(queue: string, id: string, options: CallOptions): Promise<boolean> {
+    const encode = (writer: ByteWriter): void => encodeScheduleName(writer, queue, id)
+    return this.#find({ queue, id }, { verb: REMOVE, encode }, options)
+  }
+
+  pause(name: ScheduleName, isPaused: boolean, options: CallOptions): Promise<boolean> {
+    const encode = (writer: ByteWriter): void => encodeSchedulePause(writer, name.queue, name.id, isPaused)
+    return this.#find(name, { verb: PAUSE, encode }, options)
   }
 
   async all(options: CallOptions): Promise<readonly ScheduleStatus[]> {
@@ -73,6 +79,21 @@ export class NativeSchedules {
       }
     }
     return found.map(present)
+  }
+
+  /** It is not known here whether all messages of the queue share a shard, so both places are asked. Resolves to whether it was there. */
+  async #find(
+    { queue, id }: ScheduleName,
+    { verb, encode }: { readonly verb: Verb<Done>; readonly encode: (writer: ByteWriter) => void },
+    options: CallOptions,
+  ): Promise<boolean> {
+    await this.#router.whenReady(options)
+    const value = this.#bodies.write(encode)
+    const shards = new Set([this.#router.shardOf(queue, id), this.#router.shardOf(queue, '')])
+    const answers = await Promise.all(
+      [...shards].map((shard) => this.#router.submit(new Operation(verb, { shard, value }), options)),
+    )
+    return answers.some(({ status }) => status === 'ok')
   }
 }
 

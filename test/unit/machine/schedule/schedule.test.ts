@@ -144,15 +144,37 @@ describe('a schedule', () => {
     expect(table.dueAt).toBe(START + 24 * SECOND)
   })
 
-  test('that is paused does not fire, and does not make up for it', () => {
+  test.each([
+    ['skip', [40], 3],
+    ['latest', [30, 40], 2],
+    ['all', [10, 20, 30, 40], 0],
+  ] as const)('that was paused has missed what came meanwhile: %s', (missed, firings, count) => {
     const { table, neighbours } = begin()
-    set(table, START, every(10, { missed: 'all' }))
+    set(table, START, every(10, { missed }))
     pause(table, START + 1, true)
     expect(table.dueAt).toBe(Number.POSITIVE_INFINITY)
-    pause(table, START + 35 * SECOND, false)
-    advance(table, START + 41 * SECOND)
-    expect(seconds(neighbours)).toEqual([40])
-    expect(statusOf(table).missedCount).toBe(0)
+    // To set it again, as each start of a program does, does not resume it.
+    set(table, START + 20 * SECOND, every(10, { missed }))
+    expect(table.dueAt).toBe(Number.POSITIVE_INFINITY)
+    const later = restored(sectionsOf(table), new ScheduleTable(neighbours))
+    pause(later, START + 35 * SECOND, false)
+    advance(later, START + 35 * SECOND)
+    advance(later, START + 41 * SECOND)
+    expect(seconds(neighbours)).toEqual(firings)
+    expect(statusOf(later).missedCount).toBe(count)
+  })
+
+  test('of a cron that was paused goes on with what is planned, and asks for more', () => {
+    const { table, neighbours } = begin()
+    set(table, START, cron({ missed: 'all' }))
+    const { generation } = statusOf(table)
+    plan(table, START, generation, [START + 10 * SECOND, START + 20 * SECOND])
+    pause(table, START + 1, true)
+    expect([...table.unplanned()]).toEqual([])
+    pause(table, START + 60 * SECOND, false)
+    advance(table, START + 60 * SECOND)
+    expect(seconds(neighbours)).toEqual([10, 20])
+    expect([...table.unplanned()]).toMatchObject([{ after: START + 60 * SECOND }])
   })
 
   test('that is removed is gone', () => {
