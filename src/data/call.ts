@@ -3,6 +3,7 @@
 import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import { LONGEST_TIMER_MS } from '../base/time.ts'
 import type { CallOptions, Fence, ReadLevel, ReadOptions, WriteOptions } from '../driver/contract.ts'
+import { checkBound } from './key.ts'
 
 export type FencedCall = CallOptions & { readonly fence?: Fence }
 
@@ -51,9 +52,9 @@ export function checkWrite(call: string, options: WriteOptions): void {
 /** A fence is anything that has a name and a token, such as a lock. */
 export function checkFence(fence: Fence | undefined): void {
   if (fence === undefined) return
-  if (typeof fence === 'object' && fence !== null && typeof fence.name === 'string' && typeof fence.token === 'bigint')
-    return
-  throw invalidArgument('fence is a lock, an office, or { name, token } with a bigint')
+  if (typeof fence !== 'object' || fence === null || typeof fence.token !== 'bigint' || !fence.name)
+    throw invalidArgument('fence is a lock, an office, or { name, token } with a bigint')
+  checkBound('the name of a fence', fence.name)
 }
 
 /** What a driver needs of a fence: the handle that it came from stays here. */

@@ -2,6 +2,7 @@
 
 import { checkFunction } from '../base/argument.ts'
 import { isTroupeError } from '../base/error.ts'
+import { LOCK_VALUE_LIMIT_BYTES } from '../base/limit.ts'
 import { LONGEST_TIMER_MS, type Millis } from '../base/time.ts'
 import type { CallOptions, Hold } from '../driver/contract.ts'
 import { CALL_OPTIONS, checkCall, NO_OPTIONS } from './call.ts'
@@ -24,7 +25,7 @@ import { endOf, mapStream } from './stream.ts'
 export interface CampaignOptions extends CallOptions {
   /** How long this process may be out of touch before it loses the office, in milliseconds; default 10,000, at least 1,000. */
   readonly ttl?: Millis
-  /** Names the candidate to observers, and to `handover`. */
+  /** Names the candidate to observers, and to `handover`: a text of up to 1,000 bytes. */
   readonly candidate?: string
   /** Where the office lives; by default in a shard of its own name. */
   readonly with?: LockPlace
@@ -136,6 +137,6 @@ class HeldOffice extends HeldLock implements Office {
   async handover(candidate: string, options: CallOptions = NO_OPTIONS): Promise<void> {
     checkCall('office.handover', options, CALL_OPTIONS)
     checkBound('candidate', candidate)
-    return this.#holder.release({ ...options, to: this.#codec.encode(candidate) })
+    return this.#holder.release({ ...options, to: this.#codec.encode(candidate, LOCK_VALUE_LIMIT_BYTES) })
   }
 }

@@ -2,21 +2,25 @@
 
 import { checkDuration, checkFlag, invalidArgument } from '../base/argument.ts'
 import type { ValueCodec } from '../base/codec.ts'
+import { LOCK_DELAY_LIMIT_MS, LOCK_SHARES, LOCK_VALUE_LIMIT_BYTES } from '../base/limit.ts'
 import type { Millis } from '../base/time.ts'
 import type { CallOptions, Driver, Hold, LockStatus } from '../driver/contract.ts'
 import { CALL_OPTIONS, checkCall, NO_OPTIONS } from './call.ts'
 import { facetOf } from './facet.ts'
 import { checkBound, checkKey } from './key.ts'
+import type { MapDefinition } from './map.ts'
+import { afterwards, type PatienceParts } from './patience.ts'
+import { validate } from './schema.ts'
 import { sequencerOf } from './sequencer.ts'
 
 export interface LockOptions extends CallOptions {
   /** How long this process may be out of touch before it loses the lock, in milliseconds; default 10,000, at least 1,000. */
   readonly ttl?: Millis
-  /** How long the lock stays shut after its holder was lost, for what the holder may still be doing; default 0. */
+  /** How long the lock stays shut after its holder was lost, for what the holder may still be doing; default 0, at most a day. */
   readonly lockDelay?: Millis
   /** False: rejects with `LOCKED` at once rather than wait in line. Default true: `timeout` ends the wait. */
   readonly wait?: boolean
-  /** What others see of the holder. */
+  /** What others see of the holder: a value of up to 1 KiB. */
   readonly value?: unknown
   /** Where the lock lives; by default in a shard of its own name. */
   readonly with?: LockPlace
@@ -62,8 +66,11 @@ export interface LockState {
 export interface Lease extends AsyncDisposable {
   /** Aborts with `LEASE_LOST`, by this process's own clock, before its keys go. */
   readonly signal: AbortSignal
-  /** Sets a key of a map that is deleted when the lease ends, by `end` or by its process. */
-  set(map: { readonly name: string }, key: string, value: unknown, options?: CallOptions): Promise<void>
+  /**
+   * Sets a key of a map that is deleted when the lease ends, by `end` or with its process. Who writes the key afterwards without
+   * a lease keeps it; who sets it by another lease has it go with that one.
+   */
+  set<Value, Input>(map: MapDefinition<Value, Input>, key: string, value: Input, options?: CallOptions): Promise<void>
   /** Ends it and deletes its keys. Resolves also when it was lost already. */
   end(options?: CallOptions): Promise<void>
 }
@@ -73,8 +80,6 @@ export interface LockParts {
   readonly codec: ValueCodec
 }
 
-/** A shared holder takes one of these, an exclusive one all. */
-const SHARES = 2 ** 32 - 1
 const TTL_MS: Millis = 10_000
 const LEAST_TTL_MS: Millis = 1000
 const LOCK_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'ttl', 'lockDelay', 'wait', 'value', 'with'])
@@ -85,8 +90,8 @@ export async function acquireLock(parts: LockParts, name: string, options: ReadW
   checkCall('troupe.lock', options, READ_WRITE_OPTIONS)
   const { shared = false, ...rest } = options
   checkFlag('shared', shared)
-  const permits = shared ? 1 : SHARES
-  return new HeldLock(await acquire(parts, name, { permits, of: SHARES }, rest))
+  const permits = shared ? 1 : LOCK_SHARES
+  return new HeldLock(await acquire(parts, name, { permits, of: LOCK_SHARES }, rest))
 }
 
 export async function acquireSemaphore(
@@ -96,7 +101,7 @@ export async function acquireSemaphore(
   options: LockOptions,
 ): Promise<Lock> {
   checkCall('troupe.semaphore', options, LOCK_OPTIONS)
-  if (!(Number.isSafeInteger(permits) && permits >= 1 && permits < SHARES)) {
+  if (!(Number.isSafeInteger(permits) && permits >= 1 && permits < LOCK_SHARES)) {
     throw invalidArgument('permits is a whole number from 1')
   }
   return new HeldLock(await acquire(parts, name, { permits: 1, of: permits }, options))
@@ -111,13 +116,14 @@ export async function acquire(
   const { ttl = TTL_MS, lockDelay = 0, wait = true, value = null, signal, timeout } = options
   checkTtl(ttl)
   checkDuration('lockDelay', lockDelay)
+  if (lockDelay > LOCK_DELAY_LIMIT_MS) throw invalidArgument(`lockDelay is at most a day, ${LOCK_DELAY_LIMIT_MS} ms`)
   checkFlag('wait', wait)
   return facetOf(driver, 'lease').acquire(lockName(name, options.with), {
     ...share,
     ttl,
     lockDelay,
     wait,
-    value: codec.encode(value),
+    value: codec.encode(value, LOCK_VALUE_LIMIT_BYTES),
     ...(signal === undefined ? {} : { signal }),
     ...(timeout === undefined ? {} : { timeout }),
   })
@@ -153,22 +159,32 @@ export async function useHeld<Held extends AsyncDisposable, Result>(
 }
 
 export async function openLease(
-  { driver, codec }: LockParts,
+  parts: LockParts & PatienceParts,
   options: CallOptions & { readonly ttl?: Millis },
 ): Promise<Lease> {
   checkCall('troupe.lease', options, LEASE_OPTIONS)
   const { ttl = TTL_MS, ...call } = options
   checkTtl(ttl)
-  const lease = await facetOf(driver, 'lease').lease({ ...call, ttl })
-  const end = (endOptions: CallOptions = NO_OPTIONS): Promise<void> => lease.end(endOptions)
+  const lease = await facetOf(parts.driver, 'lease').lease({ ...call, ttl })
+  const end = async (endOptions: CallOptions = NO_OPTIONS): Promise<void> => {
+    checkCall('lease.end', endOptions, CALL_OPTIONS)
+    return lease.end(endOptions)
+  }
   return {
     get signal() {
       return lease.lost
     },
     set: async (map, key, value, setOptions = NO_OPTIONS) => {
-      if (typeof map?.name !== 'string') throw invalidArgument('a lease sets keys of a map as defineMap made it')
+      if (map?.kind !== 'map') throw invalidArgument('a lease sets keys of a map as defineMap made it')
       checkKey(key)
-      return lease.set(map.name, key, codec.encode(value), setOptions)
+      checkCall('lease.set', setOptions, CALL_OPTIONS)
+      if (value === undefined) throw invalidArgument(`undefined is no value for '${key}': use null`)
+      const { name, schema } = map
+      const put = (valid: unknown, left: CallOptions): Promise<void> =>
+        lease.set(name, key, parts.codec.encode(valid), left)
+      if (schema === undefined) return put(value, setOptions)
+      const promised = Promise.resolve(validate(schema, value, `the value for '${key}'`))
+      return afterwards({ promised, what: `the schema of '${name}'` }, setOptions, parts, put)
     },
     end,
     [Symbol.asyncDispose]: () => end(),

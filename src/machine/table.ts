@@ -64,8 +64,8 @@ export interface Neighbours {
   announce(change: Announcement): void
   /** Stores a message in a queue of this shard, now; the schedule table's firings come this way. Returns its id, 0 when the queue did not take it. */
   enqueue(message: Enqueued, time: LeaderMicros): number
-  /** Deletes a key of a map, so that watchers hear of it; for keys attached to a lease. */
-  deleteKey(map: string, key: string, time: LeaderMicros): void
+  /** Deletes a key of a map that was not written after the revision `since`, so that watchers hear of it; for keys attached to a lease. */
+  deleteKey(map: string, key: string, since: number, time: LeaderMicros): void
   /** A lease is over: whoever relied on it lets go. */
   leaseEnded(lease: number, time: LeaderMicros): void
   /** Whether this lease exists in the shard. */

@@ -45,7 +45,7 @@ export class Tables implements LeaderView {
     const neighbours: Neighbours = {
       revise: (time) => keyValue.revise(time),
       announce: (change) => keyValue.announce(change),
-      deleteKey: (map, key, time) => keyValue.deleteKey(map, key, time),
+      deleteKey: (map, key, since, time) => keyValue.deleteKey(map, key, since, time),
       enqueue: (message, time) => this.queues.enqueue(message, time),
       leaseEnded: (lease, time) => this.topics.leaseEnded(lease, time),
       hasLease: (lease) => this.leases.has(lease),

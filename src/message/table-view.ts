@@ -1,25 +1,36 @@
 /** A table view holds the newest value of each key of a topic, as a reader of all its partitions. */
 
-import type { TopicFacet, TopicName } from '../driver/contract.ts'
-import type { SubscribeTopicOptions, TableView, TopicBatch, TroupeTopic } from './topic.ts'
+import { type PatienceParts, within } from '../data/patience.ts'
+import type { CallOptions, TopicFacet, TopicName } from '../driver/contract.ts'
+import type { TableView, TopicBatch, TroupeTopic } from './topic.ts'
+
+/** What a view is read from. */
+interface TableSource extends PatienceParts {
+  readonly facet: TopicFacet
+  readonly name: TopicName
+}
 
 /** Resolves once everything is read that had been published before the call. */
 export async function openTable<Value, Input>(
   topic: TroupeTopic<Value, Input>,
-  facet: TopicFacet,
-  name: TopicName,
-  { signal }: { readonly signal?: AbortSignal },
+  source: TableSource,
+  options: CallOptions,
 ): Promise<TableView<Value>> {
-  const call = signal === undefined ? {} : { signal }
+  const { facet, name, clock } = source
+  const { signal, timeout } = options
+  const end = timeout === undefined ? {} : { deadline: clock.now() + timeout }
   const missing = new Map<number, bigint>()
-  for (const { partition, first, end } of await facet.partitions(name, call)) {
+  for (const { partition, first, end } of await facet.partitions(name, options)) {
     if (end > first) missing.set(partition, end)
   }
-  const view = new OpenTable<Value>(
-    topic.subscribe({ ...call, from: 'earliest' } satisfies SubscribeTopicOptions),
-    missing,
-  )
-  await view.caughtUp
+  const batches = topic.subscribe({ ...(signal === undefined ? {} : { signal }), from: 'earliest' })
+  const view = new OpenTable<Value>(batches, missing)
+  try {
+    await within(view.caughtUp, `the table of '${name.name}'`, end, source)
+  } catch (error) {
+    await view.close()
+    throw error
+  }
   return view
 }
 

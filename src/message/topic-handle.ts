@@ -87,8 +87,8 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
     if (!(Number.isSafeInteger(batch) && batch >= 1)) throw invalidArgument('batch is a whole number from 1')
     checkFlag('autoCommit', autoCommit)
     checkSignal(options.signal)
-    if (options.group !== undefined) checkGroup(options.group)
-    if (options.from !== undefined) checkPosition(options.from)
+    if (options.group !== undefined) this.#checkGroup(options.group)
+    if (options.from !== undefined) this.#checkPosition(options.from)
     const batches = mapStream(
       () => this.#facet().subscribe(this.#topic, { ...subscribe, batch }),
       (records) => this.#batch(records, options.signal),
@@ -97,13 +97,9 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
     return autoCommit ? committing(batches) : batches
   }
 
-  table(options: { readonly signal?: AbortSignal } = NO_OPTIONS): Promise<TableView<Value>> {
-    try {
-      checkCall('topic.table', options, CALL_OPTIONS)
-      return openTable(this, this.#facet(), this.#topic, options)
-    } catch (error) {
-      return Promise.reject(error)
-    }
+  async table(options: CallOptions = NO_OPTIONS): Promise<TableView<Value>> {
+    checkCall('topic.table', options, CALL_OPTIONS)
+    return openTable(this, { facet: this.#facet(), name: this.#topic, ...this.#parts }, options)
   }
 
   async groups(options: CallOptions = NO_OPTIONS): Promise<readonly GroupOffsets[]> {
@@ -118,8 +114,8 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
 
   async reset(group: string, to: Position, options: CallOptions = NO_OPTIONS): Promise<void> {
     checkCall('topic.reset', options, CALL_OPTIONS)
-    checkGroup(group)
-    checkPosition(to)
+    this.#checkGroup(group)
+    this.#checkPosition(to)
     return this.#facet().reset(this.#topic, group, to, options)
   }
 
@@ -154,30 +150,39 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
     return payload.length === 0 ? null : this.#parts.codec.decode(payload)
   }
 
+  #checkGroup(group: string): void {
+    checkBound('the name of a group', group)
+    if (group === '' || group.includes('/')) throw invalidArgument(`a group has a name without '/', unlike '${group}'`)
+    checkBound('the name of a topic and a group', `${this.name}/${group}`)
+  }
+
+  #checkPosition(position: Position): void {
+    if (position === 'earliest' || position === 'latest') return
+    if (typeof position === 'object' && position !== null) {
+      if ('time' in position) {
+        checkTime('time', position.time)
+        return
+      }
+      if (position.offsets instanceof Map) {
+        checkOffsets(this.name, position.offsets, this.#definition.rules.partitions)
+        return
+      }
+    }
+    throw invalidArgument(`a position is 'earliest', 'latest', { time } or { offsets }, a Map of partitions to bigints`)
+  }
+
   #facet(): TopicFacet {
     return facetOf(this.#parts.driver, 'topic')
   }
 }
 
-function checkGroup(group: string): void {
-  if (group === '') throw invalidArgument('a group has a name')
-  checkBound('the name of a group', group)
-}
-
-function checkPosition(position: Position): void {
-  if (position === 'earliest' || position === 'latest') return
-  if (typeof position === 'object' && position !== null) {
-    if ('time' in position) {
-      checkTime('time', position.time)
-      return
+function checkOffsets(topic: string, offsets: ReadonlyMap<number, bigint>, partitions: number): void {
+  for (const [partition, offset] of offsets) {
+    if (!(Number.isInteger(partition) && partition >= 0 && partition < partitions)) {
+      throw invalidArgument(`'${topic}' has the partitions 0 to ${partitions - 1}, and not ${String(partition)}`)
     }
-    if (position.offsets instanceof Map && [...position.offsets].every(isOffset)) return
+    if (typeof offset !== 'bigint' || offset < 0n) throw invalidArgument('an offset is a bigint from 0n')
   }
-  throw invalidArgument(`a position is 'earliest', 'latest', { time } or { offsets }, a Map of partitions to bigints`)
-}
-
-function isOffset([partition, offset]: readonly [number, bigint]): boolean {
-  return Number.isSafeInteger(partition) && partition >= 0 && typeof offset === 'bigint' && offset >= 0n
 }
 
 function batchOf<Value>(batch: RecordBatch, records: readonly TopicRecord<Value>[]): TopicBatch<Value> {
@@ -191,7 +196,10 @@ function batchOf<Value>(batch: RecordBatch, records: readonly TopicRecord<Value>
     get signal() {
       return batch.lost
     },
-    commit: (options = NO_OPTIONS) => batch.commit(options),
+    commit: async (options = NO_OPTIONS) => {
+      checkCall('batch.commit', options, CALL_OPTIONS)
+      return batch.commit(options)
+    },
   }
 }
 

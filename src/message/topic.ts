@@ -100,8 +100,9 @@ export function topicPattern(pattern: string): TopicDefinition<unknown> {
 }
 
 function limit(option: string, value: number): number {
-  if (typeof value === 'number' && value >= 1) return value
-  throw invalidArgument(`${option} is a number from 1, or Infinity`)
+  const isNumber = typeof value === 'number' && value >= 1 && value <= Number.MAX_SAFE_INTEGER
+  if (isNumber || value === Number.POSITIVE_INFINITY) return value
+  throw invalidArgument(`${option} is a number from 1 to 2^53 - 1, or Infinity`)
 }
 
 export interface PublishOptions extends CallOptions {
@@ -197,13 +198,14 @@ export interface TroupeTopic<Value, Input = Value> {
    */
   subscribe(options?: SubscribeTopicOptions): AsyncIterable<TopicBatch<Value>>
   /**
-   * Resolves with a view that holds everything that had been published when it was asked for.
+   * Resolves with a view that holds everything that had been published when it was asked for; without a `timeout` that takes as long
+   * as it takes. A `signal` ends the view, too.
    *
    * @example
    * await using prices = await troupe.topic(defineTopic<number>('prices', { compact: true })).table()
    * console.log(prices.get('tea'))
    */
-  table(options?: { readonly signal?: AbortSignal }): Promise<TableView<Value>>
+  table(options?: CallOptions): Promise<TableView<Value>>
   /** How far each group is, who its members are, and how long the first record that it lacks has waited. */
   groups(options?: CallOptions): Promise<readonly GroupOffsets[]>
   /** What each partition keeps: after retention and compaction, `first` and `records` say what is left. */

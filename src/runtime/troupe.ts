@@ -301,6 +301,10 @@ class OpenTroupe implements Troupe {
 
   subscribe(pattern: string, options: SubscribePatternOptions = NO_OPTIONS): AsyncIterable<TopicBatch<unknown>> {
     refuseUnknownOptions('troupe.subscribe', options, PATTERN_OPTIONS)
+    const { from } = options
+    if (typeof from === 'object' && from !== null && 'offsets' in from) {
+      throw invalidArgument('offsets are of one topic: a pattern is read from a time, or from its earliest or latest')
+    }
     return new TopicHandle(topicPattern(pattern), this.#handleParts).subscribe(options)
   }
 

@@ -283,6 +283,29 @@ const LEASES: readonly TimedConformanceCase[] = [
     },
   },
   {
+    name: 'a key of a lease that was written since, or set by another lease, does not go with the first',
+    async run(context) {
+      const { keyValue } = context.driver
+      const { name: map } = context
+      const lease = await leaseOf(context).lease({ ttl: LEASE_MS })
+      const other = await leaseOf(context).lease({ ttl: LEASE_MS })
+      for (const key of ['written', 'deleted', 'other', 'own']) await lease.set(map, key, bytes('1'), {})
+      await keyValue.set(map, 'written', bytes('2'), {})
+      await keyValue.delete(map, 'deleted', {})
+      await keyValue.set(map, 'deleted', bytes('2'), {})
+      await other.set(map, 'other', bytes('2'), {})
+      await lease.set(map, 'own', bytes('2'), {})
+      const values = async (): Promise<unknown> => {
+        const found = ['written', 'deleted', 'other', 'own'].map((key) => keyValue.get(map, key, {}))
+        return (await Promise.all(found)).map(({ value }) => value)
+      }
+      await lease.end({})
+      checkEqual(await values(), [bytes('2'), bytes('2'), bytes('2'), undefined], 'values after the first')
+      await other.end({})
+      checkEqual(await values(), [bytes('2'), bytes('2'), undefined, undefined], 'values after the other')
+    },
+  },
+  {
     name: 'what a driver holds is lost when it closes, and its waits end with CLOSED',
     async run(context) {
       const driver = await context.connect()

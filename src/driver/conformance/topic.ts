@@ -286,6 +286,39 @@ const GROUPS: readonly TimedConformanceCase[] = [
     },
   },
   {
+    name: 'a commit of an earlier batch after that of a later one takes nothing back',
+    async run(context) {
+      const scene = new TopicScene(context)
+      await scene.publishAll('a', 'b', 'c')
+      const reader = scene.subscribe({ group: 'g', batch: 1 })
+      const [a, b] = [await scene.next(reader), await scene.next(reader)]
+      await b.commit({})
+      await a.commit({})
+      await reader.return?.()
+      checkEqual(await scene.read(scene.subscribe({ group: 'g' }), 1), ['c'], 'records after the commits')
+    },
+  },
+  {
+    name: 'an offset beyond the end is refused, for nothing up to there would ever be read',
+    async run(context) {
+      const scene = new TopicScene(context, { partitions: 2 })
+      const { partition } = await scene.publish('a', 'k')
+      const other = 1 - partition
+      const beyond = {
+        offsets: new Map([
+          [other, 0n],
+          [partition, 2n],
+        ]),
+      }
+      await checkRejects(scene.facet.reset(scene.topic, 'g', beyond, {}), 'INVALID_ARGUMENT')
+      await checkRejects(scene.subscribe({ from: beyond }).next(), 'INVALID_ARGUMENT')
+      await checkRejects(scene.subscribe({ group: 'h', from: beyond }).next(), 'INVALID_ARGUMENT')
+      await scene.facet.reset(scene.topic, 'g', { offsets: new Map([[partition, 1n]]) }, {})
+      await scene.publish('b', 'k')
+      checkEqual(await scene.read(scene.subscribe({ group: 'g' }), 1), ['b'], 'records from the end on')
+    },
+  },
+  {
     name: 'groups do not see each other',
     async run(context) {
       const scene = new TopicScene(context)

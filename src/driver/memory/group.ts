@@ -140,7 +140,8 @@ export class MemoryGroup {
   }
 
   reset(to: Position): void {
-    for (const partition of this.#partitions) this.#committed.set(partition.number, partition.offsetOf(to))
+    const offsets = this.#partitions.map((partition) => [partition.number, partition.offsetOf(to)] as const)
+    for (const [partition, offset] of offsets) this.#committed.set(partition, offset)
   }
 
   status(now: WallMillis): GroupOffsets {

@@ -100,6 +100,11 @@ export class MemoryKeyValue implements KeyValueFacet {
     return revision
   }
 
+  /** Unless it has been written since this revision. */
+  removeUnchanged(map: string, key: string, revision: Revision | undefined): void {
+    if (this.#table(map).records.get(key)?.revision === revision) this.remove(map, key)
+  }
+
   /** Each step is a page of its own: the first key that lies beyond the last one, as the map is now. */
   async *scan(map: string, range: KeyRange, options: ScanOptions): AsyncGenerator<ScannedEntry> {
     const { keys, records } = this.#table(map)

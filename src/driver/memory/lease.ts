@@ -2,7 +2,17 @@
 
 import { TroupeError } from '../../base/error.ts'
 import { type Clock, DEFAULT_TIMEOUT_MS, type Scheduler, type Timer } from '../../base/time.ts'
-import type { AcquireOptions, CallOptions, Fence, Hold, LeaseFacet, LeaseHold, LockStatus } from '../contract.ts'
+import type {
+  AcquireOptions,
+  CallOptions,
+  Fence,
+  Hold,
+  LeaseFacet,
+  LeaseHold,
+  LockStatus,
+  Revision,
+} from '../contract.ts'
+import { otherPermits } from '../in-use.ts'
 import { closed, type MemoryDoor } from './door.ts'
 import { Inbox } from './inbox.ts'
 import type { MemoryKeyValue } from './key-value.ts'
@@ -100,7 +110,7 @@ export class MemoryLeases implements LeaseFacet {
   lease(options: CallOptions): Promise<LeaseHold> {
     return this.#door.answer(options, () => {
       const lost = new AbortController()
-      const keys: [map: string, key: string][] = []
+      const keys: { readonly map: string; readonly key: string; readonly revision: Revision | undefined }[] = []
       let isOver = false
       this.#losses.add(lost)
       return {
@@ -108,14 +118,14 @@ export class MemoryLeases implements LeaseFacet {
         set: (map: string, key: string, value: Uint8Array, call: CallOptions): Promise<void> =>
           this.#door.answer(call, () => {
             if (isOver) throw new TroupeError('FENCED', 'the lease is over')
-            this.#keyValue?.put(map, key, value)
-            keys.push([map, key])
+            keys.push({ map, key, revision: this.#keyValue?.put(map, key, value) })
           }),
         end: (call: CallOptions): Promise<void> =>
           this.#door.answer(call, () => {
             isOver = true
             this.#losses.delete(lost)
-            for (const [map, key] of keys.splice(0)) this.#keyValue?.remove(map, key)
+            // What somebody has written since is theirs.
+            for (const { map, key, revision } of keys.splice(0)) this.#keyValue?.removeUnchanged(map, key, revision)
           }),
       }
     })
@@ -222,8 +232,4 @@ function statusOf(name: string, { holders, line }: Lock): LockStatus {
 
 function isEqual(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, at) => byte === b[at])
-}
-
-function otherPermits(name: string, of: number): TroupeError {
-  return new TroupeError('CONFLICT', `'${name}' is held as one of ${of} permits`, { details: { of } })
 }

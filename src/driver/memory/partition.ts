@@ -2,6 +2,7 @@
 
 import type { WallMillis } from '../../base/time.ts'
 import type { OutgoingRecord, PartitionStatus, Position, ReadRecord, TopicRules } from '../contract.ts'
+import { checkOffset } from '../offset.ts'
 
 export class MemoryPartition {
   readonly topic: string
@@ -61,7 +62,11 @@ export class MemoryPartition {
   offsetOf(position: Position): bigint {
     if (position === 'earliest') return this.#records[0]?.offset ?? this.#next
     if (position === 'latest') return this.#next
-    if ('offsets' in position) return position.offsets.get(this.number) ?? 0n
+    if ('offsets' in position) {
+      const offset = position.offsets.get(this.number)
+      const { topic, number: partition, end } = this
+      return offset === undefined ? this.offsetOf('earliest') : checkOffset(offset, { topic, partition, end })
+    }
     return this.#records[this.#position((record) => record.time >= position.time)]?.offset ?? this.#next
   }
 

@@ -123,11 +123,11 @@ export class KeyValue {
   }
 
   /** See `Neighbours.deleteKey`. */
-  deleteKey(map: string, key: string, time: LeaderMicros): void {
+  deleteKey(map: string, key: string, since: number, time: LeaderMicros): void {
     const named = this.#maps.get(map)
     const table = named?.table
     const record = table?.find(keyOf(ENCODER.encode(key), this.#hash)) ?? NONE
-    if (named === undefined || table === undefined || record === NONE) return
+    if (named === undefined || table === undefined || record === NONE || table.revisionOf(record) > since) return
     const revision = this.revise(time)
     table.delete(record, revision)
     if (table.size === 0) this.#dropEmpty(named)

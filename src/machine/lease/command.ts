@@ -19,8 +19,8 @@ import type { Part } from '../transaction.ts'
  * - `fence` (only a part) `[name text, token u53, home u8]`: `fenced` when a higher token of this name has been seen in this
  *   shard. With `home` 1 the lock lives here (its shard is the part's), and then any token is `fenced` that does not hold it.
  *   0 is older than every token.
- * - `attach` `[map text, key text, lease u53]`: the key is deleted when the lease ends, unless it was attached to another
- *   meanwhile. `fenced` without such a lease.
+ * - `attach` `[map text, key text, lease u53]`: the key is deleted when the lease ends, unless it was written or attached to
+ *   another meanwhile. `fenced` without such a lease.
  *
  * Parts of transactions may be `revoke`, `letGo`, `fence` and `attach`.
  *
@@ -59,8 +59,6 @@ export function placeOfLock(name: string): { readonly map: string; readonly key:
 /** Names of maps, and of placements, are of these characters. */
 const PLACED_LOCK = /^[^@]*@([\w.:/-]+)#(.*)$/s
 
-/** Most bytes of what others see of a holder. */
-export const LOCK_VALUE_LIMIT_BYTES = 1024
 /** Of holders and waiters as many are listed as fit into about this. */
 export const LOCK_STATE_LIMIT_BYTES = 16_384
 

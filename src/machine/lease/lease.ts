@@ -2,16 +2,16 @@
 
 import { required } from '../../base/assert.ts'
 import { type ByteReader, ByteWriter, malformed } from '../../base/bytes.ts'
-import { KEY_LIMIT_BYTES } from '../../base/limit.ts'
+import { KEY_LIMIT_BYTES, LOCK_DELAY_LIMIT_MS, LOCK_VALUE_LIMIT_BYTES } from '../../base/limit.ts'
 import type { LeaderMicros } from '../batch.ts'
 import { expectEnd, expectQueryEnd, type Outcome, STATUS } from '../command.ts'
 import { compareKeys } from '../key-order.ts'
 import type { LeaseView } from '../leader-view.ts'
 import { type FrozenTable, type Neighbours, TABLE, type Table, type Task } from '../table.ts'
-import { LEASE_COMMAND, LEASE_MAP, LEASE_QUERY, LOCK_MAP, LOCK_VALUE_LIMIT_BYTES } from './command.ts'
+import { LEASE_COMMAND, LEASE_MAP, LEASE_QUERY, LOCK_MAP } from './command.ts'
 import { Fences } from './fence.ts'
 import { type Claim, Lock } from './lock.ts'
-import { encodeLeases, type LeaseState, readLeases } from './snapshot.ts'
+import { type AttachedKey, encodeLeases, type LeaseState, readLeases } from './snapshot.ts'
 
 export interface LeaseLimits {
   readonly leases: number
@@ -30,7 +30,6 @@ const LEASE_LIMITS: LeaseLimits = {
   fences: 65_536,
 }
 
-const LONGEST_DELAY_MS = 86_400_000
 const MOST_PAGE_BYTES = 1024 * 1024
 const NOTHING: Uint8Array = new Uint8Array(0)
 
@@ -41,11 +40,6 @@ interface Lease {
   readonly locks: Set<Lock>
   /** By {@link attachedName}. */
   readonly keys: Map<string, AttachedKey>
-}
-
-interface AttachedKey {
-  readonly map: string
-  readonly key: string
 }
 
 /**
@@ -146,7 +140,7 @@ export class LeaseTable implements Table, LeaseView {
   load(section: ByteReader): void {
     readLeases(section, {
       lease: (id, ttlMs) => this.#leases.set(id, { id, ttlMs, locks: new Set(), keys: new Map() }),
-      attached: (lease, map, key) => this.#tieTo(this.#known(lease), { map, key }),
+      attached: (lease, key) => this.#tieTo(this.#known(lease), key),
       lock: (lock) => this.#loadLock(lock),
       claim: (name, claim, held) => this.#loadClaim(name, claim, held),
       fence: (name, token, touched) => this.#fences.load(name, token, touched),
@@ -180,9 +174,9 @@ export class LeaseTable implements Table, LeaseView {
       if (expired && removed?.held === true) this.#shutFor(lock, removed.claim.delayMs, time)
       this.#change(lock, time)
     }
-    for (const [name, { map, key }] of lease.keys) {
+    for (const [name, { map, key, revision }] of lease.keys) {
       this.#attached.delete(name)
-      this.#neighbours.deleteKey(map, key, time)
+      this.#neighbours.deleteKey(map, key, revision, time)
     }
     this.#neighbours.leaseEnded(id, time)
     return settle(outcome, STATUS.ok, this.#announce(LEASE_MAP, String(id), NOTHING, time))
@@ -198,7 +192,7 @@ export class LeaseTable implements Table, LeaseView {
     const delayMs = reader.u53()
     const value = reader.blob(LOCK_VALUE_LIMIT_BYTES)
     expectEnd(reader, task.end)
-    if (permits === 0 || permits > of || flags > 1 || delayMs > LONGEST_DELAY_MS) throw malformed('no such acquire')
+    if (permits === 0 || permits > of || flags > 1 || delayMs > LOCK_DELAY_LIMIT_MS) throw malformed('no such acquire')
     const lease = this.#leases.get(id)
     if (lease === undefined) return settle(outcome, STATUS.fenced, 0)
     const present = this.#locks.get(name)
@@ -278,9 +272,10 @@ export class LeaseTable implements Table, LeaseView {
     const { map, key, lease } = readAttach(reader)
     const owner = this.#leases.get(lease)
     // Another part of the same transaction has ended the lease, and its keys with it.
-    if (owner === undefined) this.#neighbours.deleteKey(map, key, time)
-    else this.#tieTo(owner, { map, key })
-    settle(outcome, STATUS.ok, this.#neighbours.revise(time))
+    const revision = this.#neighbours.revise(time)
+    if (owner === undefined) this.#neighbours.deleteKey(map, key, revision, time)
+    else this.#tieTo(owner, { map, key, revision })
+    settle(outcome, STATUS.ok, revision)
   }
 
   #tieTo(lease: Lease, attached: AttachedKey): void {

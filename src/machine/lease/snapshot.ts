@@ -1,24 +1,30 @@
 /** Leases, locks and fences as the sections of a snapshot. */
 
 import { type ByteReader, ByteWriter, malformed } from '../../base/bytes.ts'
-import { KEY_LIMIT_BYTES } from '../../base/limit.ts'
+import { KEY_LIMIT_BYTES, LOCK_VALUE_LIMIT_BYTES } from '../../base/limit.ts'
 import type { LeaderMicros } from '../batch.ts'
 import { expectVersion } from '../version.ts'
-import { LOCK_VALUE_LIMIT_BYTES } from './command.ts'
 import type { Claim, Lock } from './lock.ts'
 
-const VERSION = 1
+const VERSION = 2
 /** A section is closed beyond this, so that with one record more, of three texts at most, it is below 60,000 bytes. */
 const FULL_BYTES = 44_000
 
 /** What a record holds; its first byte. Leases come before what is theirs, and locks before their claims. */
 const RECORD = { lease: 1, attached: 2, lock: 3, holder: 4, waiter: 5, fence: 6 } as const
 
+export interface AttachedKey {
+  readonly map: string
+  readonly key: string
+  /** Of the attaching: whoever writes the key later makes it their own. */
+  readonly revision: number
+}
+
 export interface LeaseState {
   readonly leases: Iterable<{
     readonly id: number
     readonly ttlMs: number
-    readonly keys: ReadonlyMap<string, { readonly map: string; readonly key: string }>
+    readonly keys: ReadonlyMap<string, AttachedKey>
   }>
   readonly locks: Iterable<Lock>
   readonly fences: Iterable<readonly [string, { readonly token: number; readonly touched: LeaderMicros }]>
@@ -27,7 +33,7 @@ export interface LeaseState {
 /** Receives the records of a section in their order. */
 export interface LeaseSink {
   lease(id: number, ttlMs: number): void
-  attached(lease: number, map: string, key: string): void
+  attached(lease: number, key: AttachedKey): void
   lock(lock: Pick<Lock, 'name' | 'of' | 'shutUntil' | 'revision'>): void
   claim(lock: string, claim: Claim, held: boolean): void
   fence(name: string, token: number, touched: LeaderMicros): void
@@ -52,12 +58,13 @@ function* records({ leases, locks, fences }: LeaseState): Generator<(writer: Byt
       writer.u53(id)
       writer.u53(ttlMs)
     }
-    for (const { map, key } of keys.values()) {
+    for (const { map, key, revision } of keys.values()) {
       yield (writer) => {
         writer.u8(RECORD.attached)
         writer.u53(id)
         writer.text(map)
         writer.text(key)
+        writer.u53(revision)
       }
     }
   }
@@ -101,7 +108,9 @@ export function readLeases(reader: ByteReader, sink: LeaseSink): void {
     const record = reader.u8()
     if (record === RECORD.lease) sink.lease(reader.u53(), reader.u53())
     else if (record === RECORD.attached) {
-      sink.attached(reader.u53(), reader.text(KEY_LIMIT_BYTES), reader.text(KEY_LIMIT_BYTES))
+      const lease = reader.u53()
+      const [map, key] = [reader.text(KEY_LIMIT_BYTES), reader.text(KEY_LIMIT_BYTES)]
+      sink.attached(lease, { map, key, revision: reader.u53() })
     } else if (record === RECORD.lock) sink.lock(readLock(reader))
     else if (record === RECORD.holder) sink.claim(reader.text(KEY_LIMIT_BYTES), readClaim(reader), true)
     else if (record === RECORD.waiter) sink.claim(reader.text(KEY_LIMIT_BYTES), readClaim(reader), false)

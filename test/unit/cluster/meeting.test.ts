@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { defineMap } from '../../../src/data/map.ts'
 import type { Driver } from '../../../src/driver/contract.ts'
 import { createTroupe, type Troupe } from '../../../src/runtime/troupe.ts'
 import { TestCluster } from './cluster.ts'
@@ -98,7 +99,7 @@ describe('processes of a cluster meet', () => {
 test('when a process is killed, the keys of its leases are gone within their time and a second, and watchers are told', async () => {
   const { cluster, processes } = await started()
   const [holder, watcher] = processes
-  const map = { kind: 'map', name: 'online' } as const
+  const map = defineMap<string>('online')
   const seen: [string, string, number][] = []
   const watching = async () => {
     for await (const { type, key } of watcher.driver.keyValue.watch('online', { from: '', until: '' }, {})) {

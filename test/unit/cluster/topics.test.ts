@@ -80,6 +80,29 @@ describe('a topic of a cluster', () => {
     expect((await groups)?.map(({ group, members }) => [group, members.length])).toEqual([['billing', 1]])
   })
 
+  test('is taken from a member that hangs within its five seconds, though others come and go all the time', async () => {
+    const cluster = new TestCluster(['n1', 'n2', 'n3'])
+    const [one, two, visitor] = [1, 2, 3].map(() => cluster.application(true)) as [Driver, Driver, Driver]
+    const got = new Set<number>()
+    publish(one, 0, 40)
+    await cluster.run(3000)
+    const hung = one.topic?.subscribe(TOPIC, { group: 'billing', batch: 100 })[Symbol.asyncIterator]()
+    void hung?.next()
+    await cluster.run(3000)
+    void read(two, { group: 'billing', batch: 100 }, async (batch) => {
+      for (const { partition } of batch.records) got.add(partition)
+      await batch.commit({})
+    })
+    for (let visit = 0; visit < 70; visit++) {
+      const coming = visitor.topic?.subscribe(TOPIC, { group: 'billing', batch: 1 })[Symbol.asyncIterator]()
+      coming?.next().catch(() => undefined)
+      await cluster.run(70)
+      void coming?.return?.()
+      await cluster.run(30)
+    }
+    expect(got.size).toBeGreaterThan(0)
+  })
+
   test('of a driver that closes is read on by the other members at once', async () => {
     const cluster = new TestCluster(['n1', 'n2', 'n3'])
     const [one, two] = [cluster.application(true), cluster.application(true)]

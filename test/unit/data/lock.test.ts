@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { defineMap } from '../../../src/data/map.ts'
 import { readSequencer } from '../../../src/data/sequencer.ts'
 import { defineTopic } from '../../../src/message/topic.ts'
@@ -203,6 +204,28 @@ describe('meeting points', () => {
     await expect(troupe.once('o', () => Promise.reject(new Error('no')))).rejects.toThrow('no')
     const results = await Promise.all([1, 2, 3].map(() => troupe.once('o', () => ++runs)))
     expect([results, runs]).toEqual([[1, 1, 1], 1])
+  })
+
+  test('what a lease sets fits the schema of its map', async () => {
+    const { troupe } = openWorld()
+    const map = defineMap('online', { schema: z.object({ port: z.number().default(80) }) })
+    const lease = await troupe.lease()
+    await lease.set(map, 'ann', {})
+    expect((await troupe.map(map).get('ann'))?.value).toEqual({ port: 80 })
+    const wrong = lease.set(map, 'ann', { port: 'none' as never })
+    await expect(wrong).rejects.toMatchObject({ code: 'VALIDATION' })
+    const unknown = { tiemout: 5 } as object
+    await expect(lease.set(map, 'ann', {}, unknown)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    await expect(lease.end(unknown)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+  })
+
+  test('a name says in whose use it is when it is asked for as something else', async () => {
+    const { troupe } = openWorld()
+    const held = [await troupe.lock('l'), await troupe.campaign('o'), await troupe.semaphore('s', 4)]
+    await expect(troupe.semaphore('l', 4)).rejects.toThrow("'l' is in use as a lock")
+    await expect(troupe.lock('o')).rejects.toThrow("'o' is in use as an office")
+    await expect(troupe.semaphore('s', 5)).rejects.toThrow("'s' is in use as one of 4 permits")
+    for (const each of held) await each.release()
   })
 
   test('keys of a lease go with it', async () => {

@@ -10,6 +10,7 @@ const { troupe } = openWorld()
 const jobs = defineQueue<unknown>('jobs')
 const queue = troupe.queue(jobs)
 const topic = troupe.topic(defineTopic('events'))
+const map = defineMap<number>('m')
 /** As from JavaScript, where nothing is checked before it runs. */
 const bad = <Value>(value: unknown): Value => value as Value
 const FAR = 2 ** 53
@@ -69,6 +70,14 @@ const attempts: [string, () => unknown, code?: string][] = [
   ['a position that there is not', () => topic.subscribe({ from: bad('begin') })],
   ['a position at no time', () => topic.reset('billing', { time: Number.NaN })],
   ['offsets that are numbers', () => topic.reset('billing', { offsets: bad(new Map([[0, 7]])) })],
+  ['an offset of a partition that there is not', () => topic.subscribe({ from: { offsets: new Map([[8, 0n]]) } })],
+  ['an offset below all', () => topic.reset('billing', { offsets: new Map([[0, -1n]]) })],
+  ['an offset beyond the end', () => topic.reset('billing', { offsets: new Map([[0, 2n ** 64n]]) })],
+  ['offsets of many topics', () => troupe.subscribe('*', { from: { offsets: new Map() } })],
+  ['a group with a slash', () => topic.subscribe({ group: 'a/b' })],
+  ['a group to be reset with a slash', () => topic.reset('a/b', 'earliest')],
+  ['a group with a long name', () => topic.subscribe({ group: 'g'.repeat(4095) }), 'TOO_LARGE'],
+  ['a topic that keeps more than numbers count', () => defineTopic('t', { retention: { count: FAR } })],
   ['a commit by a text', () => topic.subscribe({ autoCommit: bad('yes') })],
   ['a schedule in no time', () => troupe.schedule(jobs, 'nightly', { every: FAR }, { value: 1 })],
   [
@@ -84,7 +93,18 @@ const attempts: [string, () => unknown, code?: string][] = [
   ['a once of no function', () => troupe.once('a', bad(undefined))],
   ['a lock beside null', () => troupe.lock('a', { with: bad(null) })],
   ['a candidate that is a number', () => troupe.campaign('a', { candidate: bad(7) })],
-  ['a key of a lease in no map', async () => (await troupe.lease()).set(bad({}), 'k', 1)],
+  ['a key of a lease in no map', async () => (await troupe.lease()).set(bad<typeof map>({}), 'k', 1)],
+  [
+    'a key of a lease in what looks like a map',
+    async () => (await troupe.lease()).set(bad<typeof map>({ name: '~lock' }), 'k', 1),
+  ],
+  ['an undefined key of a lease', async () => (await troupe.lease()).set(defineMap('m'), 'k', undefined)],
+  ['a lock that stays shut for two days', () => troupe.lock('a', { lockDelay: 2 * 86_400_000 })],
+  ['a holder that says much of itself', () => troupe.lock('a', { value: 'x'.repeat(1024) }), 'TOO_LARGE'],
+  ['a long candidate', () => troupe.campaign('a', { candidate: 'x'.repeat(1024) }), 'TOO_LARGE'],
+  ['a fence without a name', () => troupe.verify({ name: '', token: 1n })],
+  ['a fence that UTF-8 cannot carry', () => troupe.verify({ name: '\ud800', token: 1n })],
+  ['a fence with a long name', () => troupe.verify({ name: 'x'.repeat(4097), token: 1n }), 'TOO_LARGE'],
   ['the pause of a schedule of no queue', () => troupe.pauseSchedule(bad({}), 'nightly')],
   ['the end of a schedule of no queue', () => troupe.unschedule(bad({}), 'nightly')],
   [

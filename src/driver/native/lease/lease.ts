@@ -27,6 +27,7 @@ import {
 } from '../../../machine/lease/command.ts'
 import type { AcquireOptions, CallOptions, Hold, LeaseFacet, LeaseHold, LockStatus } from '../../contract.ts'
 import { standing } from '../../contract-standing.ts'
+import { otherPermits } from '../../in-use.ts'
 import { ASK, Bodies, commandVerb } from '../body.ts'
 import { changePart } from '../effects.ts'
 import { Operation, type Verb } from '../route/operation.ts'
@@ -198,9 +199,7 @@ export class NativeLeases implements LeaseFacet {
       if (!isTroupeError(error, 'CONFLICT')) throw error
       const of = Number(error.details.revision ?? 0)
       if (of === 0) throw new TroupeError('LOCKED', `somebody else holds '${asked.lock}'`, { cause: error })
-      throw new TroupeError('CONFLICT', `'${asked.lock}' is held or waited for as one of ${of} permits`, {
-        cause: error,
-      })
+      throw otherPermits(asked.lock, of, error)
     }
   }
 

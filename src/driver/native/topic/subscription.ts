@@ -164,14 +164,18 @@ export class Ephemeral implements Spring, BatchHandler {
   }
 }
 
+/** A partition that is to be yielded: since which generation, and until when at the latest. */
+interface Yield {
+  readonly generation: number
+  readonly until: Millis
+}
+
 /** A partition that this member owns, or is to yield. */
 interface Owned {
   readonly reader: PartitionReader
   readonly generation: number
   /** A batch that was handed out and is not committed. */
   open: Batch | undefined
-  /** Nothing more is read while it is `'yielding'`; once it is `'yielded'`, which the group may not have heard, all that was read is committed. */
-  state: 'reading' | 'yielding' | 'yielded'
 }
 
 export class Member implements Spring, BatchHandler {
@@ -184,7 +188,10 @@ export class Member implements Spring, BatchHandler {
   readonly #owned = new Map<number, Owned>()
   readonly #over = new AbortController()
   #lease: SessionLease | undefined
+  readonly #yields = new Map<number, Yield>()
   #generation = 0
+  /** Up to this generation everything was yielded. */
+  #yielded = 0
   #grace: Timer | undefined
 
   constructor(
@@ -207,7 +214,6 @@ export class Member implements Spring, BatchHandler {
   /** Who reads no more is no member any more: the group can be reset, and others have the partitions. */
   end(): Promise<void> {
     this.#over.abort()
-    this.#grace?.cancel()
     this.#loseAll()
     return this.#leave(FAREWELL_MS)
   }
@@ -242,7 +248,7 @@ export class Member implements Spring, BatchHandler {
       throw error
     }
     if (owned.open === batch) owned.open = undefined
-    this.#yieldWhatIsDone(false)
+    this.#yieldWhatIsDone()
   }
 
   /** Joins, and joins again whenever the lease was lost. */
@@ -296,29 +302,25 @@ export class Member implements Spring, BatchHandler {
     const given: [partition: number, committed: number | undefined][] = []
     for (const [partition, { owner, yielding, committed }] of state.partitions.entries()) {
       const owned = this.#owned.get(partition)
-      if (owner === lease.id) {
-        if (owned === undefined) given.push([partition, committed])
-        else this.#keep(owned)
-      } else if (yielding !== lease.id) this.#lose(partition)
-      else if (owned?.state === 'reading') {
-        owned.state = 'yielding'
-        owned.reader.stop()
+      if (yielding === lease.id) {
+        this.#isToYield(partition)
+        continue
       }
+      const wasToYield = this.#yields.delete(partition)
+      if (owner !== lease.id) this.#lose(partition)
+      else if (owned === undefined) given.push([partition, committed])
+      // Whom it was for has gone before: it is read on where it was stopped, for a commit may be newer than what is announced.
+      else if (wasToYield) owned.reader.begin()
     }
-    this.#grace?.cancel()
-    if (state.partitions.some(({ yielding }) => yielding === lease.id)) {
-      const { clock, scheduler } = this.#parts.ports
-      this.#grace = scheduler.at(clock.now() + GRACE_MS, () => this.#yieldWhatIsDone(true))
-      this.#yieldWhatIsDone(false)
-    }
+    this.#yieldWhatIsDone()
     for (const [partition, committed] of given) await this.#take(partition, committed)
   }
 
-  /** Whom it was for has gone before it was yielded: it is read on where it was stopped, for a commit may be newer than what is announced. */
-  #keep(owned: Owned): void {
-    if (owned.state === 'reading') return
-    owned.state = 'reading'
-    owned.reader.begin()
+  /** Its time runs from when this was first heard, however often the group changes meanwhile. */
+  #isToYield(partition: number): void {
+    if (this.#yields.has(partition)) return
+    this.#yields.set(partition, { generation: this.#generation, until: this.#parts.ports.clock.now() + GRACE_MS })
+    this.#owned.get(partition)?.reader.stop()
   }
 
   async #take(partition: number, committed: number | undefined): Promise<void> {
@@ -327,22 +329,31 @@ export class Member implements Spring, BatchHandler {
     const group = this.#parts.groupOf(this.#topic, partition)
     const place = { topic: this.#topic, partition, group, offset, batch: this.#options.batch }
     const reader = new PartitionReader(place, this.#parts.router, this.#parts.ports, this)
-    this.#owned.set(partition, { reader, generation: this.#generation, open: undefined, state: 'reading' })
+    this.#owned.set(partition, { reader, generation: this.#generation, open: undefined })
     reader.begin()
   }
 
-  /** Partitions are yielded together, once nothing of them is being handled or its time is over. */
-  #yieldWhatIsDone(isTimeOver: boolean): void {
-    const yielding = [...this.#owned].filter(([, { state }]) => state === 'yielding')
+  /** Partitions of a generation are yielded together, once nothing of them is being handled or its time is over. */
+  #yieldWhatIsDone(): void {
+    const { clock, scheduler } = this.#parts.ports
     const lease = this.#lease
-    if (lease === undefined || (yielding.length === 0 && !isTimeOver)) return
-    if (!isTimeOver && yielding.some(([, { open }]) => open !== undefined)) return
     this.#grace?.cancel()
-    for (const [partition, owned] of yielding) {
-      if (owned.open === undefined) owned.state = 'yielded'
-      else this.#lose(partition)
+    if (lease === undefined) return
+    const now = clock.now()
+    const isHandled = ([partition, { until }]: [number, Yield]): boolean =>
+      until > now && this.#owned.get(partition)?.open !== undefined
+    const waiting = [...this.#yields].filter(isHandled).map(([, each]) => each)
+    if (waiting.length > 0) {
+      this.#grace = scheduler.at(Math.min(...waiting.map(({ until }) => until)), () => this.#yieldWhatIsDone())
     }
-    this.#yield(lease, this.#generation).catch((error: unknown) => this.feed.fail(error))
+    const below = Math.min(...waiting.map(({ generation }) => generation))
+    const done = [...this.#yields].filter(([, { generation }]) => generation < below)
+    // What has nothing open stays, in case that it comes back: all that was read of it is committed.
+    for (const [partition] of done) if (this.#owned.get(partition)?.open !== undefined) this.#lose(partition)
+    const upTo = Math.max(0, ...done.map(([, { generation }]) => generation))
+    if (upTo <= this.#yielded) return
+    this.#yielded = upTo
+    this.#yield(lease, upTo).catch((error: unknown) => this.feed.fail(error))
   }
 
   /** Until it has been heard; when the lease is gone, so are the partitions. */
@@ -378,6 +389,9 @@ export class Member implements Spring, BatchHandler {
   }
 
   #loseAll(): void {
+    this.#grace?.cancel()
+    this.#yields.clear()
+    this.#yielded = 0
     for (const partition of this.#owned.keys()) this.#lose(partition)
   }
 

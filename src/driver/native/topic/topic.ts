@@ -37,6 +37,7 @@ import type {
   TopicName,
 } from '../../contract.ts'
 import { checkUnused } from '../../in-use.ts'
+import { checkOffset } from '../../offset.ts'
 import { ASK, Bodies, commandVerb, type Done, ruledVerb } from '../body.ts'
 import { partitionOf } from '../effects.ts'
 import { fenceOf } from '../lease/fence.ts'
@@ -132,8 +133,9 @@ export class NativeTopics implements TopicFacet {
     if (state !== undefined && state.members.length > 0) {
       throw new TroupeError('CONFLICT', `group '${group}' has ${state.members.length} members; end them first`)
     }
-    for (let partition = 0; partition < topic.rules.partitions; partition++) {
-      const offset = await this.#resolve(topic.name, partition, to, options)
+    const partitions = Array.from({ length: topic.rules.partitions }, (_, partition) => partition)
+    const resolved = partitions.map((partition) => this.#resolve(topic.name, partition, to, options))
+    for (const [partition, offset] of (await Promise.all(resolved)).entries()) {
       const command = { topic: topic.name, group, partition, offset, lease: 0, generation: state?.generation ?? 0 }
       const value = this.#bodies.write((writer) => encodeCommit(writer, command))
       const asked = { map: GROUP_MAP, key: `${topic.name}/${group}`, value }
@@ -210,12 +212,10 @@ export class NativeTopics implements TopicFacet {
   }
 
   async #resolve(topic: string, partition: number, position: Position, options: CallOptions): Promise<number> {
-    if (typeof position === 'object' && 'offsets' in position) {
-      const offset = position.offsets.get(partition)
-      if (offset !== undefined) return Number(offset)
-    }
+    const given = typeof position === 'object' && 'offsets' in position ? position.offsets.get(partition) : undefined
     const time = typeof position === 'object' && 'time' in position ? Math.max(0, Math.round(position.time * 1000)) : 0
     const { first, next, at } = await this.#offsets(topic, partition, { time, options })
+    if (given !== undefined) return Number(checkOffset(given, { topic, partition, end: BigInt(next) }))
     if (position === 'latest') return next
     return time > 0 ? at : first
   }

@@ -60,7 +60,7 @@ describe('a map', () => {
     keyValue.begin(1)
     for (let map = 0; map < 1000; map++) keyValue.load(`m${map}`, key, 1, Uint8Array.of(1))
     const frozen = keyValue.maps().map(([, table]) => table.freeze(1))
-    for (let map = 0; map < 1000; map++) keyValue.deleteKey(`m${map}`, 'k', map + 2)
+    for (let map = 0; map < 1000; map++) keyValue.deleteKey(`m${map}`, 'k', map + 1, map + 2)
     expect(keyValue.maps().length).toBeLessThanOrEqual(1)
     expect(frozen.flatMap((table) => [...table.records()])).toHaveLength(1000)
     for (const table of frozen) table.release()

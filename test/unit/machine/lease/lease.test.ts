@@ -166,6 +166,18 @@ describe('a lease', () => {
     expect(changesOf(shard, 'm').at(-1)).toMatchObject({ type: 'delete', key: 'mine' })
   })
 
+  test('does not take along what was written since by whoever has no lease, also on a replica that was restored', () => {
+    const shard = shardWith(1)
+    const tied = (key: string) => together([part(setting(key, 1)), attachPart('m', key, 1)])
+    apply(shard, 2, tied('mine'), tied('written'), tied('again'), setting('written', 2), tied('again'))
+    const copy = restored(shard)
+    for (const each of [shard, copy]) {
+      apply(each, 3, expiring(1))
+      expect(['mine', 'written', 'again'].map((key) => get(each, key).status)).toEqual(['absent', 'ok', 'absent'])
+    }
+    expect(copy.digest()).toBe(shard.digest())
+  })
+
   test('that is gone takes no keys, and one that ends in the same transaction takes its new keys along', () => {
     const shard = shardWith(1)
     const key = part(setting('k', 1))
