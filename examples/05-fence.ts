@@ -47,7 +47,7 @@ await write('paid', second.sequencer)
 await write('sent-again', first.sequencer)
 console.log('the invoice is at', invoice)
 
-// Who keeps no tokens can ask: from any process of the cluster, with nothing but the text.
+// Whoever keeps no tokens can ask: from any process of the cluster, with nothing but the text.
 console.log('holds:', await troupe.verify(first.sequencer), await troupe.verify(second.sequencer))
 
 await troupe.close()

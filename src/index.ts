@@ -52,15 +52,15 @@ export type { ExponentialDelayOptions, JitterOptions, LinearDelayOptions, RetryP
 export { exponentialDelay, fixedDelay, linearDelay } from './message/retry.ts'
 export type { ScheduleOptions, ScheduleState, ScheduleTime } from './message/schedule.ts'
 export type {
+  PatternSubscribeOptions,
   PublishOptions,
-  SubscribePatternOptions,
-  SubscribeTopicOptions,
   TableView,
   TopicBatch,
   TopicDefinition,
   TopicOptions,
   TopicRecord,
   TopicSchemaOptions,
+  TopicSubscribeOptions,
   TroupeTopic,
 } from './message/topic.ts'
 export { defineTopic } from './message/topic.ts'

@@ -1,7 +1,7 @@
 /** A dataset that a command only looks at must be there: a misspelt name is told its nearest, not shown as empty. */
 
 import { invalidArgument, nearestName } from '../base/argument.ts'
-import type { CallOptions, TopicName } from '../driver/contract.ts'
+import type { CallOptions, NamedTopic } from '../driver/contract.ts'
 import { defineQueue, type QueueDefinition } from '../message/queue.ts'
 import type { Client } from './command.ts'
 
@@ -16,7 +16,7 @@ export async function checkQueue(client: Client, name: string, options: CallOpti
   if (!known.some((queue) => queue.name === name)) throw unknown('queue', name, known)
 }
 
-export async function knownTopic(client: Client, name: string, options: CallOptions): Promise<TopicName> {
+export async function knownTopic(client: Client, name: string, options: CallOptions): Promise<NamedTopic> {
   const known = await client.topics(options)
   const found = known.find((topic) => topic.name === name)
   if (found === undefined) throw unknown('topic', name, known)

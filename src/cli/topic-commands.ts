@@ -1,6 +1,6 @@
 /** The topic commands publish and read records of a running cluster, and show and set where groups go on. */
 
-import type { GroupOffsets, Position, TopicName } from '../driver/contract.ts'
+import type { GroupOffsets, NamedTopic, Position } from '../driver/contract.ts'
 import { defineTopic, type TopicBatch, type TopicDefinition, type TopicRecord } from '../message/topic.ts'
 import { CLIENT_FLAGS, callOptions, withClient } from './client-command.ts'
 import type { Client, Command, Terminal } from './command.ts'
@@ -163,7 +163,7 @@ async function definitionOf(client: Client, line: CommandLine): Promise<TopicDef
   return known === undefined ? fresh : definition(known)
 }
 
-function definition({ name, rules }: TopicName): TopicDefinition<unknown> {
+function definition({ name, rules }: NamedTopic): TopicDefinition<unknown> {
   return { kind: 'topic', name, schema: undefined, rules }
 }
 
@@ -210,7 +210,7 @@ function recordText({ topic, partition, offset, key, value }: TopicRecord<unknow
   return `${isPattern ? `${topic}\t` : ''}${partition}:${offset}\t${key}\t${show(value)}`
 }
 
-function topicRow({ name, rules }: TopicName): readonly string[] {
+function topicRow({ name, rules }: NamedTopic): readonly string[] {
   const limits = [
     ...(Number.isFinite(rules.keepMs) ? [elapsed(rules.keepMs)] : []),
     ...(Number.isFinite(rules.keepCount) ? [`${rules.keepCount} records a partition`] : []),

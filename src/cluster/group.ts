@@ -181,7 +181,7 @@ export class Group implements Hosted<RaftMessage, RaftRequest, RaftOutput, RaftW
   }
 
   submit(request: RaftRequest): void {
-    // Who comes back has carried the time on from whenever it was told last.
+    // A replica that comes back has carried the time on from whenever it was told last.
     if (request.type === 'reachable' && this.isLeader) this.#tellTime()
     this.core.submit(request, this.#ports.clock.now())
     this.#touch()

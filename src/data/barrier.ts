@@ -22,7 +22,7 @@ export interface Latch {
 /** A line that parties cross together, as often as they like. */
 export interface Barrier {
   /**
-   * Resolves once as many have arrived as the barrier wants; then it is shut again for the next round. Who gives up
+   * Resolves once as many have arrived as the barrier wants; then it is shut again for the next round. Whoever gives up
    * waiting no longer counts; without a `timeout` it waits as long as that takes.
    */
   arrive(options?: CallOptions): Promise<void>

@@ -194,8 +194,8 @@ export interface TroupeMap<Value, Input = Value> {
   /**
    * Changes as they happen, without gaps, those of one key in order. A watch that falls too far behind ends with
    * `COMPACTED`: scan again and watch from there. The watch begins when `next` is first called, and stands when
-   * `onStanding` is: read then, and no change falls between what was read and what comes. When
-   * the Troupe is closed or drained, the loop ends.
+   * `onStanding` is: read then, and no change falls between what was read and what comes. The loop ends when the Troupe
+   * is closed or drained.
    *
    * @example
    * for await (const change of map.watch({ from: cursor, signal })) cursor = change.cursor

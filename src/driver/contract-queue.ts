@@ -2,7 +2,7 @@
 
 import type { Millis, WallMillis } from '../base/time.ts'
 import type { CallOptions, Fence, Receipt, Revision } from './contract-call.ts'
-import type { TopicName } from './contract-topic.ts'
+import type { NamedTopic } from './contract-topic.ts'
 
 export type QueueOrder = 'key' | 'none'
 export type Overflow = 'reject' | 'drop-oldest' | 'block'
@@ -34,8 +34,8 @@ export interface QueueRules {
   readonly keyWeights: Readonly<Record<string, number>>
 }
 
-/** Names a queue to the engine; its rules are made known with the first call, and whenever they change. */
-export interface QueueName {
+/** A queue by its name, with its rules: they are made known with the first call, and whenever they change. */
+export interface NamedQueue {
   /** With its placement: `name` or `name@placement`. */
   readonly name: string
   /** Undefined leaves the queue those that it has. */
@@ -113,10 +113,10 @@ export type Effect =
       readonly ifRevision?: Revision
     }
   | { readonly type: 'delete'; readonly map: string; readonly key: string; readonly ifRevision?: Revision }
-  | { readonly type: 'send'; readonly queue: QueueName; readonly message: OutgoingMessage }
+  | { readonly type: 'send'; readonly queue: NamedQueue; readonly message: OutgoingMessage }
   | {
       readonly type: 'publish'
-      readonly topic: TopicName
+      readonly topic: NamedTopic
       readonly key: string
       readonly payload: Uint8Array
       readonly headers: Readonly<Record<string, string>>
@@ -126,7 +126,7 @@ export type Effect =
   | { readonly type: 'arrive'; readonly parent: string; readonly value: Uint8Array }
 
 export interface QueuedMessage {
-  readonly queue: QueueName
+  readonly queue: NamedQueue
   readonly message: OutgoingMessage
 }
 
@@ -230,7 +230,7 @@ export interface ScheduleStatus extends ScheduleRule {
  * `send` rejects with `FULL` under overflow `'reject'`, and waits for room under `'block'`.
  */
 export interface QueueFacet {
-  send(queue: QueueName, message: OutgoingMessage, options: CallOptions & { readonly fence?: Fence }): Promise<Sent>
+  send(queue: NamedQueue, message: OutgoingMessage, options: CallOptions & { readonly fence?: Fence }): Promise<Sent>
   /** All or none. A child is done when it is committed with an `'arrive'`; while one is a dead letter the flow waits. */
   sendFlow(flow: OutgoingFlow, options: CallOptions): Promise<Sent>
   /** The results of a flow's children by their numbers, undefined for what has not come; none for a message that is no flow. */
@@ -241,7 +241,7 @@ export interface QueueFacet {
    */
   result(queue: string, id: string, options: CallOptions): Promise<Uint8Array | undefined>
   /** Ends with `lost` leases when the consumer returns: what is unsettled is released. */
-  consume(queue: QueueName, options: ConsumeOptions): AsyncIterable<Delivered>
+  consume(queue: NamedQueue, options: ConsumeOptions): AsyncIterable<Delivered>
   stats(queue: string, options: CallOptions): Promise<QueueStats>
   peek(
     queue: string,
@@ -262,9 +262,9 @@ export interface QueueFacet {
   /** Dead letters wait again at their old places among those of their keys, oldest first. */
   redrive(queue: string, filter: RedriveFilter, options: CallOptions): Promise<number>
   /** All queues, in the order of their names; the rules are left out where the engine does not tell them. */
-  queues(options: CallOptions): Promise<readonly QueueName[]>
+  queues(options: CallOptions): Promise<readonly NamedQueue[]>
   /** Exactly one firing per due time and cluster; the message carries the header `troupe-firing`. A cron that is none is `INVALID_ARGUMENT`. */
-  schedule(queue: QueueName, id: string, rule: ScheduleRule, options: CallOptions): Promise<void>
+  schedule(queue: NamedQueue, id: string, rule: ScheduleRule, options: CallOptions): Promise<void>
   unschedule(queue: string, id: string, options: CallOptions): Promise<boolean>
   /**
    * A paused schedule fires nothing; once it is resumed, what has passed was missed, and follows its rule. To set it again does not

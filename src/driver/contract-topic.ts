@@ -12,7 +12,9 @@ export interface TopicRules {
   readonly compact: boolean
 }
 
-export interface TopicName {
+/** A topic by its name, with its rules. */
+export interface NamedTopic {
+  /** With its placement: `name` or `name@placement`. */
   readonly name: string
   readonly rules: TopicRules
 }
@@ -100,7 +102,7 @@ export interface PartitionStatus {
 export interface TopicFacet {
   /** With a fence, refused with `FENCED` when the partition's shard has seen a newer token of this name. */
   publish(
-    topic: TopicName,
+    topic: NamedTopic,
     record: OutgoingRecord,
     options: CallOptions & { readonly fence?: Fence },
   ): Promise<Published>
@@ -108,16 +110,16 @@ export interface TopicFacet {
    * An ephemeral one may name topics by a pattern: `*` stands for one part between dots, `>` for the rest. What is
    * published to a topic that came later is read from its first record on.
    */
-  subscribe(topic: TopicName, options: SubscribeOptions): AsyncIterable<RecordBatch>
+  subscribe(topic: NamedTopic, options: SubscribeOptions): AsyncIterable<RecordBatch>
   groups(topic: string, options: CallOptions): Promise<readonly GroupOffsets[]>
   /** Only while the group has no members, else `CONFLICT`. */
-  reset(topic: TopicName, group: string, to: Position, options: CallOptions): Promise<void>
+  reset(topic: NamedTopic, group: string, to: Position, options: CallOptions): Promise<void>
   /**
    * Its records, rules and groups go. `CONFLICT` while a group has members; subscriptions without a group end with
    * `CLOSED`, but for those by a pattern. Whoever names the topic afterwards makes it anew, with offsets from 0.
    */
   delete(topic: string, options: CallOptions): Promise<void>
-  partitions(topic: TopicName, options: CallOptions): Promise<readonly PartitionStatus[]>
+  partitions(topic: NamedTopic, options: CallOptions): Promise<readonly PartitionStatus[]>
   /** Every topic that holds something or has been named with rules, by name. */
-  topics(options: CallOptions): Promise<readonly TopicName[]>
+  topics(options: CallOptions): Promise<readonly NamedTopic[]>
 }

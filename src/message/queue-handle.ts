@@ -22,8 +22,8 @@ import type {
   CallOptions,
   Delivered,
   InspectedMessage,
+  NamedQueue,
   QueueFacet,
-  QueueName,
   QueueStats,
   Sent,
 } from '../driver/contract.ts'
@@ -70,7 +70,7 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
   readonly name: string
   readonly #definition: QueueDefinition<Value, Input>
   readonly #parts: MessageParts
-  readonly #queue: QueueName
+  readonly #queue: NamedQueue
   /** A message that stands alone may be larger than other values. */
   readonly #largeCodec: { encode(value: unknown): Uint8Array }
 

@@ -1,13 +1,13 @@
 /** A table view holds the newest value of each key of a topic, as a reader of all its partitions. */
 
 import { type PatienceParts, within } from '../data/patience.ts'
-import type { CallOptions, TopicFacet, TopicName } from '../driver/contract.ts'
+import type { CallOptions, NamedTopic, TopicFacet } from '../driver/contract.ts'
 import type { TableView, TopicBatch, TroupeTopic } from './topic.ts'
 
 /** What a view is read from. */
 interface TableSource extends PatienceParts {
   readonly facet: TopicFacet
-  readonly name: TopicName
+  readonly name: NamedTopic
 }
 
 /** Resolves once everything is read that had been published before the call. */

@@ -11,24 +11,24 @@ import { endOf, mapStream } from '../data/stream.ts'
 import type {
   CallOptions,
   GroupOffsets,
+  NamedTopic,
   PartitionStatus,
   Position,
   Published,
   ReadRecord,
   RecordBatch,
   TopicFacet,
-  TopicName,
 } from '../driver/contract.ts'
 import { checkHeaders, NO_HEADERS, whenValid } from './outgoing.ts'
 import type { MessageParts } from './parts.ts'
 import { openTable } from './table-view.ts'
 import type {
   PublishOptions,
-  SubscribeTopicOptions,
   TableView,
   TopicBatch,
   TopicDefinition,
   TopicRecord,
+  TopicSubscribeOptions,
   TroupeTopic,
 } from './topic.ts'
 
@@ -39,7 +39,7 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
   readonly name: string
   readonly #definition: TopicDefinition<Value, Input>
   readonly #parts: MessageParts
-  readonly #topic: TopicName
+  readonly #topic: NamedTopic
 
   constructor(definition: TopicDefinition<Value, Input>, parts: MessageParts) {
     this.name = definition.name
@@ -81,7 +81,7 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
     })
   }
 
-  subscribe(options: SubscribeTopicOptions = NO_OPTIONS): AsyncIterable<TopicBatch<Value>> {
+  subscribe(options: TopicSubscribeOptions = NO_OPTIONS): AsyncIterable<TopicBatch<Value>> {
     refuseUnknownOptions('topic.subscribe', options, SUBSCRIBE_OPTIONS)
     const { batch = 256, autoCommit = false, ...subscribe } = options
     if (!(Number.isSafeInteger(batch) && batch >= 1)) throw invalidArgument('batch is a whole number from 1')
@@ -192,7 +192,7 @@ function batchOf<Value>(batch: RecordBatch, records: readonly TopicRecord<Value>
     partition,
     lag,
     records,
-    // Who asks after a long pause is told without waiting for a timer.
+    // Whoever asks after a long pause is told without waiting for a timer.
     get signal() {
       return batch.lost
     },

@@ -140,7 +140,7 @@ export interface TopicBatch<Value> {
   commit(options?: CallOptions): Promise<void>
 }
 
-export interface SubscribeTopicOptions {
+export interface TopicSubscribeOptions {
   /** Ends the subscription: the loop throws the signal's reason, unless it is `troupe.signal` that ends in order. */
   readonly signal?: AbortSignal
   /** A durable group: its members share the partitions, and it goes on where it has committed. Without one, everybody reads everything. */
@@ -154,7 +154,7 @@ export interface SubscribeTopicOptions {
 }
 
 /** Of a subscription to many topics, which has no group. */
-export type SubscribePatternOptions = Pick<SubscribeTopicOptions, 'signal' | 'from' | 'batch'>
+export type PatternSubscribeOptions = Pick<TopicSubscribeOptions, 'signal' | 'from' | 'batch'>
 
 /** The newest value of each key of a compacted topic, kept up to date while it is open. */
 export interface TableView<Value> extends AsyncDisposable {
@@ -196,7 +196,7 @@ export interface TroupeTopic<Value, Input = Value> {
    *   await batch.commit()
    * }
    */
-  subscribe(options?: SubscribeTopicOptions): AsyncIterable<TopicBatch<Value>>
+  subscribe(options?: TopicSubscribeOptions): AsyncIterable<TopicBatch<Value>>
   /**
    * Resolves with a view that holds everything that had been published when it was asked for; without a `timeout` that takes as long
    * as it takes. A `signal` ends the view, too.

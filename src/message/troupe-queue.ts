@@ -75,8 +75,8 @@ export interface RedriveOptions extends CallOptions {
 
 /**
  * A handle on a queue: light, stateless, free to make. A message whose `send` has resolved is delivered until it is
- * settled, at least once, whatever fails. Values are whatever structured clone can carry, up to 256 MiB
- * by `send` and 1 MiB elsewhere. What is beyond 1 MiB waits on the disks of its nodes, not in their memory.
+ * settled, at least once, whatever fails. Values are whatever structured clone can carry, up to 256 MiB by `send` and
+ * 1 MiB elsewhere. What is beyond 1 MiB waits on the disks of its nodes, not in their memory.
  *
  * Calls reject with a `TroupeError`: `INVALID_ARGUMENT`, `VALIDATION`, `TOO_LARGE`, `UNSERIALIZABLE` before anything
  * was sent; `FULL`, `FENCED`, `UNSUPPORTED`, `NO_QUORUM`, `TIMEOUT`, `OVERLOADED`, `UNREACHABLE`, `CLOSED` when nothing
@@ -117,8 +117,8 @@ export interface TroupeQueue<Value, Input = Value> {
    */
   result(id: string, options?: CallOptions): Promise<unknown>
   /**
-   * Runs the handler for each message, several at once. A handler that returns has done its message; one that throws
-   * has failed, and the queue's retry policy says what follows.
+   * Runs the handler for each message, several at once. A message is done when its handler returns; when it throws, the
+   * attempt has failed, and the queue's retry policy says what follows.
    *
    * @example
    * await using worker = queue.work(async ({ value }, { signal }) => deliver(value, signal), { concurrency: 16 })

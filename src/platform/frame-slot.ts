@@ -30,7 +30,7 @@ export class FrameSlot {
     return new SharedArrayBuffer(HEAD_BYTES + SLOT_BYTES)
   }
 
-  /** Who takes is looking. Whoever puts must ask again afterwards: who takes may just have looked for the last time. */
+  /** The taker is looking. Whoever puts must ask again afterwards: the taker may just have looked for the last time. */
   get isWatched(): boolean {
     return Atomics.load(this.#head, WATCHED) === 1
   }
@@ -40,7 +40,7 @@ export class FrameSlot {
     Atomics.store(this.#head, WATCHED, isWatched ? 1 : 0)
   }
 
-  /** Who puts questions stays awake for the answers; said by that thread only. */
+  /** The one that puts questions stays awake for the answers; said by that thread only. */
   get isAskerAwake(): boolean {
     return Atomics.load(this.#head, ASKER_AWAKE) === 1
   }

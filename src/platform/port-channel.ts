@@ -123,7 +123,7 @@ export class PortChannel implements Channel {
 
   #hand(frame: Uint8Array): boolean {
     if (!this.#outward.isWatched || !this.#outward.put(frame)) return false
-    // Who stopped looking meanwhile may have missed it.
+    // A taker that stopped looking meanwhile may have missed it.
     if (!this.#outward.isWatched) this.#port.postMessage(null)
     return true
   }

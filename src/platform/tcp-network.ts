@@ -273,7 +273,7 @@ export class TcpNetwork implements Network {
     })
   }
 
-  /** Who means well needs milliseconds: whoever has been silent for longest goes, or silent ones could keep all others out. */
+  /** Whoever means well needs milliseconds: the one that has been silent for longest goes, or silent ones could keep all others out. */
   #makeRoom(): void {
     if (this.#strangers.size < this.#limits.strangers) return
     for (const oldest of this.#strangers) {

@@ -27,9 +27,9 @@ import type {
   ClusterStatus,
   Driver,
   Fence,
+  NamedQueue,
+  NamedTopic,
   OperationOutcome,
-  QueueName,
-  TopicName,
 } from '../driver/contract.ts'
 import { type MessageParts, pause } from '../message/parts.ts'
 import type { QueueDefinition } from '../message/queue.ts'
@@ -44,7 +44,7 @@ import {
   setSchedule,
 } from '../message/schedule.ts'
 import {
-  type SubscribePatternOptions,
+  type PatternSubscribeOptions,
   type TopicBatch,
   type TopicDefinition,
   type TroupeTopic,
@@ -93,12 +93,12 @@ export interface Troupe {
    * @example
    * for await (const { topic, records } of troupe.subscribe('orders.*')) console.log(topic, records.length)
    */
-  subscribe(pattern: string, options?: SubscribePatternOptions): AsyncIterable<TopicBatch<unknown>>
+  subscribe(pattern: string, options?: PatternSubscribeOptions): AsyncIterable<TopicBatch<unknown>>
 
   /** All queues, each by its name and placement: `name` or `name@placement`. */
-  queues(options?: CallOptions): Promise<readonly QueueName[]>
+  queues(options?: CallOptions): Promise<readonly NamedQueue[]>
   /** All topics with their rules. */
-  topics(options?: CallOptions): Promise<readonly TopicName[]>
+  topics(options?: CallOptions): Promise<readonly NamedTopic[]>
 
   /**
    * Sets the schedule of this id: its queue gets a message at each of its times, once in the whole cluster. The same schedule
@@ -299,7 +299,7 @@ class OpenTroupe implements Troupe {
     return new TopicHandle(definition, this.#handleParts)
   }
 
-  subscribe(pattern: string, options: SubscribePatternOptions = NO_OPTIONS): AsyncIterable<TopicBatch<unknown>> {
+  subscribe(pattern: string, options: PatternSubscribeOptions = NO_OPTIONS): AsyncIterable<TopicBatch<unknown>> {
     refuseUnknownOptions('troupe.subscribe', options, PATTERN_OPTIONS)
     const { from } = options
     if (typeof from === 'object' && from !== null && 'offsets' in from) {
@@ -308,12 +308,12 @@ class OpenTroupe implements Troupe {
     return new TopicHandle(topicPattern(pattern), this.#handleParts).subscribe(options)
   }
 
-  async queues(options: CallOptions = NO_OPTIONS): Promise<readonly QueueName[]> {
+  async queues(options: CallOptions = NO_OPTIONS): Promise<readonly NamedQueue[]> {
     checkCall('troupe.queues', options, CALL_OPTIONS)
     return facetOf(this.#parts.driver, 'queue').queues(options)
   }
 
-  async topics(options: CallOptions = NO_OPTIONS): Promise<readonly TopicName[]> {
+  async topics(options: CallOptions = NO_OPTIONS): Promise<readonly NamedTopic[]> {
     checkCall('troupe.topics', options, CALL_OPTIONS)
     return facetOf(this.#parts.driver, 'topic').topics(options)
   }

@@ -5,9 +5,9 @@ import type {
   Delivered,
   Driver,
   LeaseFacet,
+  NamedQueue,
   OutgoingMessage,
   QueueFacet,
-  QueueName,
   QueueRules,
   TopicFacet,
 } from '../contract.ts'
@@ -79,7 +79,7 @@ export function leaseOf({ driver }: TimedConformanceContext): LeaseFacet {
 /** A queue of its own, a way to send texts to it, and one to receive them. */
 export class QueueScene {
   readonly facet: QueueFacet
-  readonly queue: QueueName
+  readonly queue: NamedQueue
   readonly sleep: TimedConformanceContext['sleep']
 
   constructor(context: TimedConformanceContext, rules: Partial<QueueRules> = {}) {

@@ -1,6 +1,6 @@
 /** A topic of a conformance case. */
 
-import type { Published, RecordBatch, SubscribeOptions, TopicFacet, TopicName, TopicRules } from '../contract.ts'
+import type { NamedTopic, Published, RecordBatch, SubscribeOptions, TopicFacet, TopicRules } from '../contract.ts'
 import { bytes, ConformanceError } from './case.ts'
 import { type TimedConformanceContext, texts, topicOf } from './message-case.ts'
 
@@ -10,7 +10,7 @@ const RULES: TopicRules = { partitions: 1, keepMs: NO_LIMIT, keepBytes: NO_LIMIT
 /** A topic of its own, a way to publish to it, and one to read it. */
 export class TopicScene {
   readonly facet: TopicFacet
-  readonly topic: TopicName
+  readonly topic: NamedTopic
   readonly sleep: TimedConformanceContext['sleep']
 
   constructor(context: TimedConformanceContext, rules: Partial<TopicRules> = {}) {

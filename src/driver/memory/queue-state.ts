@@ -298,7 +298,7 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
       message.state = 'leased'
       const delivery = new MemoryDelivery(this, message, { consumer, now: this.now() })
       this.#deliveries.set(message, delivery)
-      // Who has had one goes to the end of the line.
+      // Whoever has had one goes to the end of the line.
       this.#consumers.push(...this.#consumers.splice(at, 1))
       consumer.push(delivery)
     }

@@ -12,10 +12,10 @@ import type {
   Effect,
   Fence,
   InspectedMessage,
+  NamedQueue,
   OutgoingFlow,
   OutgoingMessage,
   QueueFacet,
-  QueueName,
   QueueRules,
   QueueStats,
   RedriveFilter,
@@ -77,7 +77,7 @@ export class MemoryQueues implements QueueFacet, EffectPort {
   }
 
   async send(
-    name: QueueName,
+    name: NamedQueue,
     message: OutgoingMessage,
     options: CallOptions & { readonly fence?: Fence },
   ): Promise<Sent> {
@@ -135,7 +135,7 @@ export class MemoryQueues implements QueueFacet, EffectPort {
     }
   }
 
-  consume(name: QueueName, options: ConsumeOptions): AsyncIterable<Delivered> {
+  consume(name: NamedQueue, options: ConsumeOptions): AsyncIterable<Delivered> {
     return {
       [Symbol.asyncIterator]: () => {
         const queue = this.#queue(name)
@@ -213,11 +213,11 @@ export class MemoryQueues implements QueueFacet, EffectPort {
     return this.#door.answer(options, () => this.#named(name).redrive(filter))
   }
 
-  queues(options: CallOptions): Promise<readonly QueueName[]> {
+  queues(options: CallOptions): Promise<readonly NamedQueue[]> {
     return this.#door.answer(options, () => [...this.#queues.keys()].sort().map((name) => ({ name })))
   }
 
-  schedule(queue: QueueName, id: string, rule: ScheduleRule, options: CallOptions): Promise<void> {
+  schedule(queue: NamedQueue, id: string, rule: ScheduleRule, options: CallOptions): Promise<void> {
     return this.#door.answer(options, () => this.#schedules.set(queue, id, rule))
   }
 
@@ -270,7 +270,7 @@ export class MemoryQueues implements QueueFacet, EffectPort {
     return message.inspect(clock.wallTime() + message.dueAt - clock.now())
   }
 
-  #queue({ name, rules }: QueueName): MemoryQueueState {
+  #queue({ name, rules }: NamedQueue): MemoryQueueState {
     const queue = this.#named(name, rules)
     if (rules !== undefined) queue.configure(rules)
     return queue

@@ -2,16 +2,16 @@
 
 import { invalidArgument } from '../../base/argument.ts'
 import type { Clock, Scheduler, Timer, WallMillis } from '../../base/time.ts'
-import type { OutgoingMessage, QueueName, ScheduleRule, ScheduleStatus } from '../contract.ts'
+import type { NamedQueue, OutgoingMessage, ScheduleRule, ScheduleStatus } from '../contract.ts'
 import type { MemoryDoor } from './door.ts'
 
 /** The next times of a cron expression after a time, in microseconds; none when it fires no more. Throws for an expression that is none. */
 export type PlanCron = (spec: string, timeZone: string, afterMicros: number, count: number) => readonly number[]
 
-export type FiringPort = (queue: QueueName, message: OutgoingMessage) => void
+export type FiringPort = (queue: NamedQueue, message: OutgoingMessage) => void
 
 interface Schedule {
-  readonly queue: QueueName
+  readonly queue: NamedQueue
   readonly id: string
   readonly rule: ScheduleRule
   nextAt: WallMillis | undefined
@@ -47,7 +47,7 @@ export class MemorySchedules {
   }
 
   /** The same rule again changes nothing. */
-  set(queue: QueueName, id: string, rule: ScheduleRule): void {
+  set(queue: NamedQueue, id: string, rule: ScheduleRule): void {
     const key = `${queue.name}\0${id}`
     const known = this.#schedules.get(key)
     if (known !== undefined && isSameRule(known.rule, rule)) return

@@ -6,6 +6,7 @@ import type {
   CallOptions,
   Fence,
   GroupOffsets,
+  NamedTopic,
   OutgoingRecord,
   PartitionStatus,
   Position,
@@ -14,7 +15,6 @@ import type {
   RecordBatch,
   SubscribeOptions,
   TopicFacet,
-  TopicName,
   TopicRules,
 } from '../contract.ts'
 import { checkUnused } from '../in-use.ts'
@@ -48,7 +48,7 @@ export class MemoryTopics implements TopicFacet {
   }
 
   publish(
-    name: TopicName,
+    name: NamedTopic,
     record: OutgoingRecord,
     options: CallOptions & { readonly fence?: Fence },
   ): Promise<Published> {
@@ -60,16 +60,16 @@ export class MemoryTopics implements TopicFacet {
   }
 
   /** Makes the topic's rules known; `CONFLICT` when it has more partitions. */
-  define(topic: TopicName): void {
+  define(topic: NamedTopic): void {
     this.#topic(topic)
   }
 
   /** Publishes along with something else. */
-  append(topic: TopicName, record: OutgoingRecord): void {
+  append(topic: NamedTopic, record: OutgoingRecord): void {
     this.#append(this.#topic(topic), record)
   }
 
-  subscribe(name: TopicName, options: SubscribeOptions): AsyncIterable<RecordBatch> {
+  subscribe(name: NamedTopic, options: SubscribeOptions): AsyncIterable<RecordBatch> {
     return {
       [Symbol.asyncIterator]: () => {
         const reader: MemoryReader = new MemoryReader(options, this.#clock, {
@@ -96,11 +96,11 @@ export class MemoryTopics implements TopicFacet {
     )
   }
 
-  partitions({ name, rules }: TopicName, options: CallOptions): Promise<readonly PartitionStatus[]> {
+  partitions({ name, rules }: NamedTopic, options: CallOptions): Promise<readonly PartitionStatus[]> {
     return this.#door.answer(options, () => this.#topic({ name, rules }).partitions.map(({ status }) => status))
   }
 
-  reset(name: TopicName, group: string, to: Position, options: CallOptions): Promise<void> {
+  reset(name: NamedTopic, group: string, to: Position, options: CallOptions): Promise<void> {
     return this.#door.answer(options, () => {
       const found = this.#group(this.#topic(name), group)
       if (found.memberCount > 0) throw new TroupeError('CONFLICT', `the group '${group}' has members; end them first`)
@@ -123,7 +123,7 @@ export class MemoryTopics implements TopicFacet {
     })
   }
 
-  topics(options: CallOptions): Promise<readonly TopicName[]> {
+  topics(options: CallOptions): Promise<readonly NamedTopic[]> {
     return this.#door.answer(options, () =>
       [...this.#topics.values()].map(({ name, rules }) => ({ name, rules })).sort((a, b) => (a.name < b.name ? -1 : 1)),
     )
@@ -156,7 +156,7 @@ export class MemoryTopics implements TopicFacet {
     return group
   }
 
-  #topic({ name, rules }: TopicName): Topic {
+  #topic({ name, rules }: NamedTopic): Topic {
     const known = this.#topics.get(name)
     if (known !== undefined) {
       const { length } = known.partitions

@@ -12,7 +12,7 @@ import { encodeArrive, encodeMessageId, encodeResult, type MessageName } from '.
 import { CHILD_RESULT_LIMIT_BYTES } from '../../machine/queue/flow.ts'
 import { encodePublish, TOPIC_COMMAND } from '../../machine/topic/command.ts'
 import { PARTS_LIMIT, type Part } from '../../machine/transaction.ts'
-import type { CallOptions, Effect, OutgoingMessage, QueueName, TopicName } from '../contract.ts'
+import type { CallOptions, Effect, NamedQueue, NamedTopic, OutgoingMessage } from '../contract.ts'
 import { parentOf } from './queue/flow-parent.ts'
 import type { RuledQueue } from './queue/rules.ts'
 import type { Router } from './route/router.ts'
@@ -21,10 +21,10 @@ import type { Router } from './route/router.ts'
 export interface EffectPorts {
   readonly router: Router
   /** Makes sure that the queue's or the topic's rules are known. */
-  prepare(queue: QueueName, options: CallOptions): Promise<RuledQueue>
-  prepareTopic(topic: TopicName, options: CallOptions): Promise<void>
+  prepare(queue: NamedQueue, options: CallOptions): Promise<RuledQueue>
+  prepareTopic(topic: NamedTopic, options: CallOptions): Promise<void>
   shardOfMessage(queue: RuledQueue, message: OutgoingMessage): number
-  encodeMessage(writer: ByteWriter, queue: QueueName, message: OutgoingMessage): void
+  encodeMessage(writer: ByteWriter, queue: NamedQueue, message: OutgoingMessage): void
 }
 
 export class EffectParts {
@@ -49,7 +49,7 @@ export class EffectParts {
   }
 
   /** A message that is sent along with what happens in a shard. */
-  async sendPart(name: QueueName, message: OutgoingMessage, shard: number, options: CallOptions): Promise<Part> {
+  async sendPart(name: NamedQueue, message: OutgoingMessage, shard: number, options: CallOptions): Promise<Part> {
     const queue = await this.#ports.prepare(name, options)
     const encode = (writer: ByteWriter): void => this.#ports.encodeMessage(writer, queue, message)
     const isAnywhere = message.key === '' && message.deduplication === undefined && !queue.rules.single

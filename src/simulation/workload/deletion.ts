@@ -5,7 +5,7 @@
 
 import { required } from '../../base/assert.ts'
 import type { Millis } from '../../base/time.ts'
-import type { Delivered, QueueFacet, QueueName, TopicFacet } from '../../driver/contract.ts'
+import type { Delivered, NamedQueue, QueueFacet, TopicFacet } from '../../driver/contract.ts'
 import { DeliveredMessage } from '../../driver/native/queue/delivered.ts'
 import { defineQueue } from '../../message/queue.ts'
 import { defineTopic } from '../../message/topic.ts'
@@ -80,7 +80,7 @@ export function deletionWorkload({ random, coverage }: WorkloadPorts): Workload 
 }
 
 /** A queue of this name with rules that nobody else has. */
-function newRules(log: Log): QueueName & { readonly leaseMs: Millis } {
+function newRules(log: Log): NamedQueue & { readonly leaseMs: Millis } {
   const leaseMs = LEAST_LEASE_MS + ++log.rules
   const { name, rules } = defineQueue(QUEUE, { order: 'none', lease: leaseMs, maxAttempts: 10_000 })
   return { name, rules: required(rules, 'rules'), leaseMs }

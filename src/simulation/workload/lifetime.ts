@@ -4,7 +4,7 @@ import { required } from '../../base/assert.ts'
 import type { SeededRandom } from '../../base/random.ts'
 import type { Millis } from '../../base/time.ts'
 import { facetOf } from '../../data/facet.ts'
-import type { Delivered, OutgoingMessage, QueueFacet, QueueName, QueueRules } from '../../driver/contract.ts'
+import type { Delivered, NamedQueue, OutgoingMessage, QueueFacet, QueueRules } from '../../driver/contract.ts'
 import { defineQueue } from '../../message/queue.ts'
 import type { LifeDeath, LifeDelivery, LifeEvent, LifeRedrive, LifeSend, LifetimeKind } from '../check/lifetime.ts'
 import { checkLifetimes, isBounded } from '../check/lifetimes.ts'
@@ -35,7 +35,7 @@ interface Shape {
   readonly windowMs: Millis
   /** Whether dead letters are brought back by their reason, or by their ids. */
   readonly isByReason: boolean
-  readonly queue: QueueName & { readonly rules: QueueRules }
+  readonly queue: NamedQueue & { readonly rules: QueueRules }
   readonly pauseMs: Millis
   /** Longest time that a consumer takes for a message. */
   readonly workMs: Millis

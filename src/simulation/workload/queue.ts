@@ -5,7 +5,7 @@ import { isTroupeError } from '../../base/error.ts'
 import type { SeededRandom } from '../../base/random.ts'
 import type { Millis } from '../../base/time.ts'
 import { facetOf } from '../../data/facet.ts'
-import type { Delivered, OutgoingMessage, QueueFacet, QueueName, QueueRules } from '../../driver/contract.ts'
+import type { Delivered, NamedQueue, OutgoingMessage, QueueFacet, QueueRules } from '../../driver/contract.ts'
 import { DeliveredMessage } from '../../driver/native/queue/delivered.ts'
 import { defineQueue } from '../../message/queue.ts'
 import { checkQueue, type DeathRecord, type DeliveryRecord, type QueueEvent, type SendRecord } from '../check/queue.ts'
@@ -29,7 +29,7 @@ const CONTENT_HEADER = 'content'
 
 /** What a seed decides about the queue. */
 interface Shape {
-  readonly queue: QueueName & { readonly rules: QueueRules }
+  readonly queue: NamedQueue & { readonly rules: QueueRules }
   readonly pauseMs: Millis
   /** Of what a consumer does to a message, the share that is not an acknowledgement. */
   readonly mischief: number
@@ -325,12 +325,12 @@ function auditorOf({ queue }: Shape, log: QueueLog): Program {
   })
 }
 
-async function isEmpty(facet: QueueFacet, { name }: QueueName): Promise<boolean> {
+async function isEmpty(facet: QueueFacet, { name }: NamedQueue): Promise<boolean> {
   const found = await attempt(facet.stats(name, { timeout: CALL_MS }))
   return found.outcome === 'ok' && found.value.waiting + found.value.delayed + found.value.leased === 0
 }
 
-async function findDead(facet: QueueFacet, { name }: QueueName, log: QueueLog): Promise<void> {
+async function findDead(facet: QueueFacet, { name }: NamedQueue, log: QueueLog): Promise<void> {
   const found: DeathRecord[] = []
   for await (const message of facet.peek(name, 'dead', { limit: 100_000, timeout: CALL_MS })) {
     const { id, attempts, death } = message

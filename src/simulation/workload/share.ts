@@ -18,7 +18,7 @@ const HOLDERS = 6
 const SHARES = HOLDERS + 2
 /** Longer than all others together hold it. */
 const OFFICE_MS: Millis = 60_000
-/** Who waits for so long has its place in line, where there are no faults. */
+/** Whoever waits for so long has a place in line, where there are no faults. */
 const PATIENT_MS: Millis = 500
 /** Between two turns, on average. */
 const PAUSE_MS: Millis = 100

@@ -5,7 +5,7 @@ import { isTroupeError } from '../../base/error.ts'
 import type { SeededRandom } from '../../base/random.ts'
 import type { Millis } from '../../base/time.ts'
 import { facetOf } from '../../data/facet.ts'
-import type { RecordBatch, TopicName } from '../../driver/contract.ts'
+import type { NamedTopic, RecordBatch } from '../../driver/contract.ts'
 import { decodeGroupState, GROUP_MAP } from '../../machine/topic/command.ts'
 import { defineTopic } from '../../message/topic.ts'
 import { type BatchRecord, checkTopic, type PublishRecord, type TopicEvent } from '../check/topic.ts'
@@ -40,7 +40,7 @@ export function topicWorkload({ random, coverage }: WorkloadPorts): Workload {
 }
 
 interface Shape {
-  readonly topic: TopicName
+  readonly topic: NamedTopic
   readonly pauseMs: Millis
   readonly batch: number
   readonly keys: number
@@ -148,7 +148,7 @@ async function readSome({ name, group, count }: Reading, context: ProgramContext
       readers.set(batch.lost, reader)
       note(batch, { reader, isMember: group !== undefined, at: now() }, parts.log)
       await sleep(random.below(60))
-      // Who leaves in the middle of a batch leaves it to the next owner.
+      // Whoever leaves in the middle of a batch leaves it to the next owner.
       if (--left === 0 && random.next() < 0.5) return
       while (group !== undefined && !(await commit(batch, reader, context, parts.log)));
       if (left === 0) return

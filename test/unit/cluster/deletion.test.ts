@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
-import type { Driver, OutgoingMessage, QueueName, TopicName } from '../../../src/driver/contract.ts'
+import type { Driver, NamedQueue, NamedTopic, OutgoingMessage } from '../../../src/driver/contract.ts'
 import { TestCluster } from './cluster.ts'
 import { RULES } from './rules.ts'
 
 const NO_LIMIT = Number.POSITIVE_INFINITY
 const payload = Uint8Array.of(1)
-const queue: QueueName = { name: 'jobs', rules: { ...RULES, limit: 1, single: true } }
-const topic: TopicName = {
+const queue: NamedQueue = { name: 'jobs', rules: { ...RULES, limit: 1, single: true } }
+const topic: NamedTopic = {
   name: 'events',
   rules: { partitions: 1, keepMs: NO_LIMIT, keepBytes: NO_LIMIT, keepCount: 1, compact: false },
 }

@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest'
 import type {
   Delivered,
   Driver,
+  NamedQueue,
   OutgoingMessage,
   QueueFacet,
-  QueueName,
   QueueRules,
 } from '../../../src/driver/contract.ts'
 import { defineQueue } from '../../../src/message/queue.ts'
@@ -15,7 +15,7 @@ import { RULES } from './rules.ts'
 const bytes = (text: string) => new TextEncoder().encode(text)
 const text = (content: Uint8Array) => new TextDecoder().decode(content)
 
-function queueOf(rules: Partial<QueueRules> = {}): QueueName {
+function queueOf(rules: Partial<QueueRules> = {}): NamedQueue {
   return { name: 'jobs', rules: { ...RULES, ...rules } }
 }
 
@@ -32,7 +32,7 @@ function facet(driver: Driver): QueueFacet {
 /** Hands each message to `handle`, which settles it. */
 async function consume(
   driver: Driver,
-  queue: QueueName,
+  queue: NamedQueue,
   { credit, signal }: { readonly credit: number; readonly signal?: AbortSignal },
   handle: (message: Delivered) => unknown,
 ): Promise<void> {

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import type { TroupeError } from '../../../src/base/error.ts'
-import type { Driver, OutgoingMessage, QueueFacet, QueueName, QueueRules } from '../../../src/driver/contract.ts'
+import type { Driver, NamedQueue, OutgoingMessage, QueueFacet, QueueRules } from '../../../src/driver/contract.ts'
 import { TestCluster } from './cluster.ts'
 import { RULES } from './rules.ts'
 
 const NO_ERROR = new TextEncoder().encode('{}')
 
-function queueOf(rules: Partial<QueueRules>): QueueName {
+function queueOf(rules: Partial<QueueRules>): NamedQueue {
   return { name: 'jobs', rules: { ...RULES, ...rules } }
 }
 
@@ -32,7 +32,7 @@ class Workforce {
   readonly begun: Step[] = []
   readonly done = new Map<string, Step>()
   readonly #workers: Driver[] = []
-  readonly #queue: QueueName
+  readonly #queue: NamedQueue
   readonly #sender: QueueFacet
 
   constructor(rules: Partial<QueueRules>) {

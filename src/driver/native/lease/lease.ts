@@ -88,7 +88,7 @@ export class NativeLeases implements LeaseFacet {
     return { [Symbol.asyncIterator]: () => this.#observed(name, signal) }
   }
 
-  /** Who leaves while he waits need not wait for the next change, as he would for a generator. */
+  /** Whoever leaves while waiting need not wait for the next change, as with a generator. */
   #observed(name: string, signal: AbortSignal | undefined): AsyncIterator<LockStatus, undefined> {
     const leaving = new AbortController()
     const signals = signal === undefined ? [leaving.signal] : [leaving.signal, signal]

@@ -51,7 +51,7 @@ export class SessionLease implements Subscriber {
     this.#validUntil = parts.ports.clock.now() + ttl * (1 - MARGIN)
   }
 
-  /** Aborts with `LEASE_LOST`. Who looks at it after a long pause need not wait for a timer to see that. */
+  /** Aborts with `LEASE_LOST`. Whoever looks at it after a long pause need not wait for a timer to see that. */
   get lost(): AbortSignal {
     if (this.#parts.ports.clock.now() >= this.#validUntil) this.#lose('was not kept alive in time')
     return this.#controller.signal

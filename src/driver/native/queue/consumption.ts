@@ -26,7 +26,7 @@ const ON_ITS_WAY_MS: Millis = 100
 const TURN_MS: Millis = 100
 /** Credit that comes back is passed on when it is as much, or all that was asked for, or a node has none. */
 const WORTH_MOVING = 16
-/** Who has had this part of its credit in use at once is busy. */
+/** A consumer that has had this part of its credit in use at once is busy. */
 const BUSY_PART = 4
 
 export interface ConsumptionParts {

@@ -7,7 +7,7 @@ import { COMMAND } from '../../../machine/command.ts'
 import { QUEUE_COMMAND } from '../../../machine/queue/command.ts'
 import { decodeChildren, encodeChildrenQuery } from '../../../machine/queue/encode.ts'
 import { CHILDREN_LIMIT } from '../../../machine/queue/flow.ts'
-import type { CallOptions, OutgoingFlow, OutgoingMessage, QueueName } from '../../contract.ts'
+import type { CallOptions, NamedQueue, OutgoingFlow, OutgoingMessage } from '../../contract.ts'
 import { ASK, type Bodies, commandVerb, type Done } from '../body.ts'
 import type { EffectParts } from '../effects.ts'
 import { Operation } from '../route/operation.ts'
@@ -23,7 +23,7 @@ export interface FlowPorts {
   readonly router: Router
   readonly bodies: Bodies
   readonly effects: EffectParts
-  prepare(queue: QueueName, options: CallOptions): Promise<RuledQueue>
+  prepare(queue: NamedQueue, options: CallOptions): Promise<RuledQueue>
   encodeFlow(writer: ByteWriter, queue: RuledQueue, flow: OutgoingFlow): void
 }
 

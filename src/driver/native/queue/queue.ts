@@ -38,10 +38,10 @@ import type {
   Delivered,
   Fence,
   InspectedMessage,
+  NamedQueue,
   OutgoingFlow,
   OutgoingMessage,
   QueueFacet,
-  QueueName,
   QueueStats,
   RedriveFilter,
   ScheduleRule,
@@ -161,13 +161,13 @@ export class NativeQueues implements QueueFacet {
     return this.#results.wait({ ...(await this.#place(id, options)), queue, id, inspect }, options)
   }
 
-  send(queue: QueueName, message: OutgoingMessage, options: CallOptions & { readonly fence?: Fence }): Promise<Sent> {
+  send(queue: NamedQueue, message: OutgoingMessage, options: CallOptions & { readonly fence?: Fence }): Promise<Sent> {
     return this.#rules.isKnown(queue)
       ? this.#send(queue, message, options)
       : this.#rules.prepare(queue, options).then((ruled) => this.#send(ruled, message, options))
   }
 
-  consume(queue: QueueName, options: ConsumeOptions): AsyncIterable<Delivered> {
+  consume(queue: NamedQueue, options: ConsumeOptions): AsyncIterable<Delivered> {
     const parts = {
       router: this.#router,
       ports: this.#ports,
@@ -290,7 +290,7 @@ export class NativeQueues implements QueueFacet {
     return count
   }
 
-  async queues(options: CallOptions): Promise<readonly QueueName[]> {
+  async queues(options: CallOptions): Promise<readonly NamedQueue[]> {
     const groups = await this.#router.whenReady(options)
     const names = new Set<string>()
     for (let shard = 0; shard < groups.length; shard++) {
@@ -305,7 +305,7 @@ export class NativeQueues implements QueueFacet {
     return [...names].sort().map((name) => ({ name }))
   }
 
-  async schedule(queue: QueueName, id: string, rule: ScheduleRule, options: CallOptions): Promise<void> {
+  async schedule(queue: NamedQueue, id: string, rule: ScheduleRule, options: CallOptions): Promise<void> {
     if ('cron' in rule.rule) checkCron(rule.rule.cron, rule.rule.timeZone)
     await this.#schedules.set(await this.#rules.prepare(queue, options), id, rule, options)
   }
@@ -452,7 +452,7 @@ function sentOf({ status, revision, shard, receipt }: Done): Sent {
   return { id: `${shard}.${revision}`, isDuplicate: status === 'duplicate', receipt }
 }
 
-function encodeOutgoing(writer: ByteWriter, queue: QueueName, { message, large }: Outgoing): void {
+function encodeOutgoing(writer: ByteWriter, queue: NamedQueue, { message, large }: Outgoing): void {
   const command = sendCommand(queue, message)
   if (large === undefined) {
     encodeSend(writer, command)
@@ -466,7 +466,7 @@ function noRoomError(queue: string, cause: unknown): TroupeError {
   return new TroupeError('TIMEOUT', `there was no room in queue '${queue}' in time, and nothing was sent`, { cause })
 }
 
-function sendCommand(queue: QueueName, message: OutgoingMessage): SendCommand {
+function sendCommand(queue: NamedQueue, message: OutgoingMessage): SendCommand {
   const { key, delay, ttl, priority, deduplication, headers, payload } = message
   const isDueRelative = typeof delay === 'number'
   const due = Math.round((isDueRelative ? delay : delay.at) * 1000)

@@ -3,7 +3,7 @@
 import type { Millis } from '../../../base/time.ts'
 import { QUEUE_COMMAND, QUEUE_QUERY, QUEUE_SETTINGS } from '../../../machine/queue/command.ts'
 import { decodeSettingsAnswer, encodeConfigure, encodeQueueQuery } from '../../../machine/queue/encode.ts'
-import type { CallOptions, QueueName, QueueRules } from '../../contract.ts'
+import type { CallOptions, NamedQueue, QueueRules } from '../../contract.ts'
 import { ASK, type Bodies, commandVerb } from '../body.ts'
 import { Operation } from '../route/operation.ts'
 import type { Router } from '../route/router.ts'
@@ -11,7 +11,7 @@ import { RuleBook, type RuleKind, type RulePorts } from '../rules.ts'
 import type { WatchPorts } from '../stream/shard-watch.ts'
 
 /** A queue whose rules all shards have. */
-export interface RuledQueue extends QueueName {
+export interface RuledQueue extends NamedQueue {
   readonly rules: QueueRules
 }
 
@@ -41,7 +41,7 @@ export class QueueRuleBook {
   }
 
   /** Whether all shards have the rules that come with this name. */
-  isKnown(queue: QueueName): queue is RuledQueue {
+  isKnown(queue: NamedQueue): queue is RuledQueue {
     return queue.rules !== undefined && this.#book.has(queue.name, queue.rules)
   }
 
@@ -56,7 +56,7 @@ export class QueueRuleBook {
   }
 
   /** Makes sure that all shards know the queue's rules; learns them when the caller has none. */
-  async prepare(queue: QueueName, options: CallOptions): Promise<RuledQueue> {
+  async prepare(queue: NamedQueue, options: CallOptions): Promise<RuledQueue> {
     if (this.isKnown(queue)) return queue
     const { name, rules } = queue
     if (rules === undefined) return { name, rules: await this.#learn(name, options) }

@@ -13,7 +13,7 @@ import {
   TOPIC_COMMAND,
   TOPIC_MAP,
 } from '../../../machine/topic/command.ts'
-import type { CallOptions, RecordBatch, SubscribeOptions, TopicName } from '../../contract.ts'
+import type { CallOptions, NamedTopic, RecordBatch, SubscribeOptions } from '../../contract.ts'
 import { standing } from '../../contract-standing.ts'
 import { commandVerb } from '../body.ts'
 import { type LeaseParts, SessionLease } from '../lease/session-lease.ts'
@@ -26,7 +26,7 @@ const JOIN = commandVerb(TOPIC_COMMAND.join)
 const YIELD = commandVerb(TOPIC_COMMAND.yield)
 const COMMIT = commandVerb(TOPIC_COMMAND.commit)
 const MEMBER_TTL_MS = 10_000
-/** Who leaves waits no longer than this for being heard. */
+/** Whoever leaves waits no longer than this to be heard. */
 const FAREWELL_MS = 2000
 /** How long a partition that is to be yielded waits for the commit of what is being handled. */
 const GRACE_MS = 5000
@@ -50,7 +50,7 @@ export interface SubscriptionParts extends LeaseParts {
   readonly beginning: (topic: string, partition: number) => Promise<number>
   readonly groupOf: (topic: string, partition: number) => number
   /** Those that the subscription is about, which may become more when it is about a pattern. */
-  readonly topics: () => Promise<readonly TopicName[]>
+  readonly topics: () => Promise<readonly NamedTopic[]>
   readonly isPattern: boolean
 }
 
@@ -145,7 +145,7 @@ export class Ephemeral implements Spring, BatchHandler {
     }
   }
 
-  async #follow(topics: readonly TopicName[], from: SubscriptionParts['beginning']): Promise<void> {
+  async #follow(topics: readonly NamedTopic[], from: SubscriptionParts['beginning']): Promise<void> {
     const { router, ports, groupOf } = this.#parts
     const added = topics.filter(({ name }) => !this.#readers.has(name))
     const readers = added.map(async ({ name, rules: { partitions } }) => {
@@ -211,7 +211,7 @@ export class Member implements Spring, BatchHandler {
     this.#live().catch((error: unknown) => this.feed.fail(error))
   }
 
-  /** Who reads no more is no member any more: the group can be reset, and others have the partitions. */
+  /** Whoever reads no more is no longer a member: the group can be reset, and others have the partitions. */
   end(): Promise<void> {
     this.#over.abort()
     this.#loseAll()

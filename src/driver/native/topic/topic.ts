@@ -27,6 +27,7 @@ import type {
   CallOptions,
   Fence,
   GroupOffsets,
+  NamedTopic,
   OutgoingRecord,
   PartitionStatus,
   Position,
@@ -34,7 +35,6 @@ import type {
   RecordBatch,
   SubscribeOptions,
   TopicFacet,
-  TopicName,
 } from '../../contract.ts'
 import { checkUnused } from '../../in-use.ts'
 import { checkOffset } from '../../offset.ts'
@@ -79,7 +79,7 @@ export class NativeTopics implements TopicFacet {
   }
 
   publish(
-    topic: TopicName,
+    topic: NamedTopic,
     record: OutgoingRecord,
     options: CallOptions & { readonly fence?: Fence },
   ): Promise<Published> {
@@ -87,7 +87,7 @@ export class NativeTopics implements TopicFacet {
     return this.prepare(topic, options).then(() => this.#publish(topic, record, options))
   }
 
-  subscribe(topic: TopicName, options: SubscribeOptions): AsyncIterable<RecordBatch> {
+  subscribe(topic: NamedTopic, options: SubscribeOptions): AsyncIterable<RecordBatch> {
     const isPattern = /[*>]/.test(topic.name)
     const from = options.from ?? (options.group === undefined ? 'latest' : 'earliest')
     const parts: SubscriptionParts = {
@@ -127,7 +127,7 @@ export class NativeTopics implements TopicFacet {
     return found
   }
 
-  async reset(topic: TopicName, group: string, to: Position, options: CallOptions): Promise<void> {
+  async reset(topic: NamedTopic, group: string, to: Position, options: CallOptions): Promise<void> {
     await this.prepare(topic, options)
     const state = await this.#groupState(topic.name, group, options)
     if (state !== undefined && state.members.length > 0) {
@@ -143,7 +143,7 @@ export class NativeTopics implements TopicFacet {
     }
   }
 
-  async partitions({ name, rules }: TopicName, options: CallOptions): Promise<readonly PartitionStatus[]> {
+  async partitions({ name, rules }: NamedTopic, options: CallOptions): Promise<readonly PartitionStatus[]> {
     const all = Array.from({ length: rules.partitions }, async (_, partition): Promise<PartitionStatus> => {
       const { first, next, count, bytes, lastTime } = await this.#offsets(name, partition, { time: 0, options })
       const newest = lastTime === 0 ? undefined : lastTime / 1000
@@ -162,8 +162,8 @@ export class NativeTopics implements TopicFacet {
   }
 
   /** Every configured topic; any shard knows them all. */
-  async topics(options: CallOptions): Promise<readonly TopicName[]> {
-    const found = new Map<string, TopicName>()
+  async topics(options: CallOptions): Promise<readonly NamedTopic[]> {
+    const found = new Map<string, NamedTopic>()
     const read = (reader: ByteReader): string => {
       const name = reader.text()
       found.set(name, { name, rules: decodeTopicSettings(reader) })
@@ -174,7 +174,7 @@ export class NativeTopics implements TopicFacet {
   }
 
   /** Makes sure that all shards have the topic's rules. */
-  async prepare({ name, rules }: TopicName, options: CallOptions): Promise<void> {
+  async prepare({ name, rules }: NamedTopic, options: CallOptions): Promise<void> {
     if (this.#rules.has(name, rules)) return
     try {
       await this.#rules.publish(name, rules, (writer) => encodeTopicConfigure(writer, name, rules), options)
@@ -185,7 +185,7 @@ export class NativeTopics implements TopicFacet {
   }
 
   async #publish(
-    topic: TopicName,
+    topic: NamedTopic,
     record: OutgoingRecord,
     options: CallOptions & { readonly fence?: Fence },
   ): Promise<Published> {

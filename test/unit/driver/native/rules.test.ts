@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ByteWriter } from '../../../../src/base/bytes.ts'
-import type { Driver, QueueFacet, QueueName, TopicFacet, TopicName } from '../../../../src/driver/contract.ts'
+import type { Driver, NamedQueue, NamedTopic, QueueFacet, TopicFacet } from '../../../../src/driver/contract.ts'
 import { encodeHead, NO_SESSION } from '../../../../src/machine/command.ts'
 import { QUEUE_COMMAND, QUEUE_QUERY } from '../../../../src/machine/queue/command.ts'
 import { decodeSettingsAnswer, encodeDelete, encodeQueueQuery } from '../../../../src/machine/queue/encode.ts'
@@ -12,12 +12,12 @@ const MESSAGE = { key: 'k', headers: {}, payload: text('1'), delay: 0, ttl: Numb
 const message = { ...MESSAGE, deduplication: undefined }
 const record = { key: 'k', headers: {}, payload: text('1') }
 
-function queueOf(options: QueueOptions): QueueName {
+function queueOf(options: QueueOptions): NamedQueue {
   const { name, rules } = defineQueue('q', options)
   return { name, rules }
 }
 
-function topicOf(keepCount: number): TopicName {
+function topicOf(keepCount: number): NamedTopic {
   const { name, rules } = defineTopic('t', { retention: { count: keepCount } })
   return { name, rules }
 }
@@ -41,7 +41,7 @@ describe('two definitions of one queue', () => {
     const world = new World()
     const [a, b] = [facetsOf(world.driver()).queue, facetsOf(world.driver()).queue]
     const [three, eight] = [queueOf({ maxAttempts: 3 }), queueOf({ maxAttempts: 8 })]
-    const send = (facet: QueueFacet, queue: QueueName) => world.time.until(facet.send(queue, message, {}))
+    const send = (facet: QueueFacet, queue: NamedQueue) => world.time.until(facet.send(queue, message, {}))
     await send(a, three)
     await send(b, eight)
     const before = world.executed
