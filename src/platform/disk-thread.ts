@@ -102,8 +102,9 @@ class DiskThread {
 
 /** What the thread runs: it can see nothing of this file. A message tells the engine; `undefined` is success. */
 function syncForEver(): void {
-  const { fdatasyncSync } = require('node:fs') as typeof import('node:fs')
-  const { workerData } = require('node:worker_threads') as typeof import('node:worker_threads')
+  // A bundler would replace `require` by a function of its own, which the thread has not.
+  const { fdatasyncSync } = process.getBuiltinModule('node:fs')
+  const { workerData } = process.getBuiltinModule('node:worker_threads')
   const { control, port } = workerData as ThreadData
   const request = new Int32Array(control)
   for (let seen = 0; ; seen++) {

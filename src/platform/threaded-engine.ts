@@ -1,6 +1,7 @@
 /** A threaded engine runs on an event loop of its own, so that nothing an application computes costs it a heartbeat. */
 
 import { existsSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { isTroupeError, TroupeError } from '../base/error.ts'
 import type { Millis } from '../base/time.ts'
@@ -13,7 +14,7 @@ import { PortChannel, portEnds } from './port-channel.ts'
 const CLOSE_MS = 5_000
 
 /** Starts an engine in a thread. Rejects with what kept it from starting. */
-export function startThreadedEngine(settings: EngineSettings): Promise<Engine> {
+export async function startThreadedEngine(settings: EngineSettings): Promise<Engine> {
   // The flags of the process are about its own entry file; some of them (--input-type) would keep the thread from starting.
   const worker = new Worker(threadFile(), { workerData: settings, name: 'troupe engine', execArgv: [] })
   return new Promise((resolve, reject) => {
@@ -22,10 +23,26 @@ export function startThreadedEngine(settings: EngineSettings): Promise<Engine> {
   })
 }
 
-/** The entry file of the thread. A process that runs the sources as they are needs the built file all the same. */
+/**
+ * The entry file of the thread. It is beside this one; a bundle must have it as a file of its own, and a process that runs the
+ * sources as they are needs the built one.
+ */
 function threadFile(): URL {
-  const beside = new URL('./engine-thread.js', import.meta.url)
-  return existsSync(beside) ? beside : new URL('../../dist/platform/engine-thread.js', import.meta.url)
+  // What a bundler makes of this file in CommonJS does not know import.meta.url.
+  const here = import.meta.url ?? pathToFileURL(__filename).href
+  const names = [
+    './engine-thread.js',
+    './engine-thread.mjs',
+    './engine-thread.cjs',
+    '../../dist/platform/engine-thread.js',
+  ]
+  const file = names.map((name) => new URL(name, here)).find((url) => existsSync(url))
+  if (file !== undefined) return file
+  throw new TroupeError(
+    'UNSUPPORTED',
+    `the engine's thread finds no engine-thread.js beside ${here}, where a bundler has put Troupe: mark 'troupe' as external, or make troupe/dist/platform/engine-thread.js a second entry of the bundle`,
+    { details: { bundle: here } },
+  )
 }
 
 class ThreadedEngine implements Engine {
