@@ -1,14 +1,31 @@
 /** The real clock is the machine's, and the real scheduler Node's event loop. */
 
+import { performance } from 'node:perf_hooks'
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
 import { type Clock, LONGEST_TIMER_MS, type Millis, type Scheduler, type Timer, type WallMillis } from '../base/time.ts'
 
+/** Where time comes from: Node, or the globals, in the place of which a test may have put its own. */
+export type TimeSource = Pick<typeof globalThis, 'clearTimeout' | 'setImmediate' | 'setTimeout'> & {
+  readonly performance: Pick<typeof performance, 'now'>
+  readonly Date: Pick<DateConstructor, 'now'>
+}
+
+/** Time that a test makes stand still does so for its application; an engine and what talks to it have peers, and go on. */
+const NODE: TimeSource = Object.freeze({ clearTimeout, setImmediate, setTimeout, performance, Date })
+
 export class RealClock implements Clock {
+  readonly #source: TimeSource
+
+  constructor(source: TimeSource = NODE) {
+    this.#source = source
+  }
+
   now(): Millis {
-    return performance.now()
+    return this.#source.performance.now()
   }
 
   wallTime(): WallMillis {
-    return Date.now()
+    return this.#source.Date.now()
   }
 }
 
@@ -34,13 +51,15 @@ class Due implements Timer {
 /** Thousands of timers on one of the operating system's: a heap orders them, and only the earliest is armed. */
 export class RealScheduler implements Scheduler {
   readonly #clock: Clock
+  readonly #source: TimeSource
   #heap: Due[] = []
   #cancelled = 0
   #armed: NodeJS.Timeout | undefined = undefined
   #armedFor: Millis = Number.POSITIVE_INFINITY
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, source: TimeSource = NODE) {
     this.#clock = clock
+    this.#source = source
   }
 
   at(at: Millis, task: () => void): Timer {
@@ -53,17 +72,17 @@ export class RealScheduler implements Scheduler {
   }
 
   defer(task: () => void): void {
-    setImmediate(task)
+    this.#source.setImmediate(task)
   }
 
   #arm(): void {
     const earliest = this.#heap[0]?.at ?? Number.POSITIVE_INFINITY
     if (earliest >= this.#armedFor) return
-    clearTimeout(this.#armed)
+    this.#source.clearTimeout(this.#armed)
     this.#armedFor = earliest
     // Node cuts fractions off; waking early is made good by arming again.
     const delay = Math.min(Math.max(0, Math.ceil(earliest - this.#clock.now())), LONGEST_TIMER_MS)
-    this.#armed = setTimeout(() => this.#run(), delay)
+    this.#armed = this.#source.setTimeout(() => this.#run(), delay)
     this.#armed.unref()
   }
 

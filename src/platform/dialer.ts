@@ -1,6 +1,7 @@
 /** A dialer keeps trying to connect to one address, quickly at first and never more often than it helps. */
 
 import { connect, type Socket } from 'node:net'
+import { clearTimeout, setTimeout } from 'node:timers'
 import type { TroupeError } from '../base/error.ts'
 import type { NodeId } from '../base/identity.ts'
 import type { Random } from '../base/random.ts'

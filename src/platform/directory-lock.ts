@@ -3,6 +3,7 @@
 import { linkSync, readFileSync, readlinkSync, renameSync, statSync, unlinkSync, utimes, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { clearInterval, setInterval } from 'node:timers'
 import { threadId } from 'node:worker_threads'
 import { TroupeError } from '../base/error.ts'
 

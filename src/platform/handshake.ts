@@ -1,6 +1,7 @@
 /** A handshake over a socket, with a limit on the time and the bytes that a stranger may cost. */
 
 import type { Socket } from 'node:net'
+import { clearTimeout, setTimeout } from 'node:timers'
 import { TroupeError } from '../base/error.ts'
 import { encodeFrame, FRAME_HEADER_BYTES } from '../base/frame.ts'
 import type { Millis } from '../base/time.ts'

@@ -1,5 +1,6 @@
 /** An inline engine runs on the event loop of whoever starts it: an engine's own thread, or a process that computes nothing else. */
 
+import { clearInterval, setInterval } from 'node:timers'
 import type { NodeId } from '../base/identity.ts'
 import { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'

@@ -12,6 +12,7 @@ import { RealClock, RealScheduler } from './clock.ts'
  * const troupe = await open({ driver: memoryDriver() })
  */
 export function memoryDriver(options: MemoryDriverOptions = {}): Driver {
-  const clock = new RealClock()
-  return memoryDriverOn(options, { clock, scheduler: new RealScheduler(clock), planCron })
+  // Fake timers of a test move what waits here: delays, leases and schedules.
+  const clock = new RealClock(globalThis)
+  return memoryDriverOn(options, { clock, scheduler: new RealScheduler(clock, globalThis), planCron })
 }

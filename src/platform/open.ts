@@ -1,6 +1,7 @@
 /** Opening is how an application comes by its Troupe: a node of its own, a cluster elsewhere, or another engine. */
 
 import { writeSync } from 'node:fs'
+import { clearInterval, setInterval } from 'node:timers'
 import { isTroupeError, TroupeError } from '../base/error.ts'
 import { SeededRandom } from '../base/random.ts'
 import { nativeDriver } from '../driver/native/native.ts'
@@ -8,7 +9,7 @@ import { formatAddress } from '../runtime/address.ts'
 import { type OpenOptions, parseOptions, type Settings } from '../runtime/options.ts'
 import { createTroupe, type Troupe } from '../runtime/troupe.ts'
 import type { Channel } from '../wire/channel.ts'
-import { RealClock, RealScheduler } from './clock.ts'
+import { RealClock, RealScheduler, type TimeSource } from './clock.ts'
 import { isDiskFull } from './disk-error.ts'
 import { exitCodeOf } from './engine.ts'
 import { startInlineEngine } from './inline-engine.ts'
@@ -44,7 +45,7 @@ export interface OpenHooks {
  */
 export async function open(options: OpenOptions = {}, hooks: OpenHooks = {}): Promise<Troupe> {
   const settings = parseOptions(options, process.env)
-  if (settings.driver !== undefined) return createTroupe({ driver: settings.driver, ...driverPorts() })
+  if (settings.driver !== undefined) return createTroupe({ driver: settings.driver, ...driverPorts(globalThis) })
   return settings.connect.length > 0 ? openClient(settings) : openNode(settings, hooks)
 }
 
@@ -101,10 +102,10 @@ interface DriverPorts {
   readonly warn: (message: string) => void
 }
 
-function driverPorts(): DriverPorts {
-  const clock = new RealClock()
+function driverPorts(source?: TimeSource): DriverPorts {
+  const clock = new RealClock(source)
   const warnOf = (message: string): void => warn(message, 'RULES_REPLACED')
-  return { clock, scheduler: new RealScheduler(clock), random: new SeededRandom(randomSeed()), warn: warnOf }
+  return { clock, scheduler: new RealScheduler(clock, source), random: new SeededRandom(randomSeed()), warn: warnOf }
 }
 
 async function firstOf(

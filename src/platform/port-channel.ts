@@ -1,5 +1,7 @@
 /** A port channel joins an application and an engine that run in different threads, over a MessagePort. */
 
+import { performance } from 'node:perf_hooks'
+import { setImmediate } from 'node:timers'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { TroupeError } from '../base/error.ts'
 import type { Channel } from '../wire/channel.ts'

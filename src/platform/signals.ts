@@ -1,5 +1,6 @@
 /** Signals ask a process to end; this is how it ends well. */
 
+import { setTimeout } from 'node:timers'
 import { checkDuration, invalidArgument } from '../base/argument.ts'
 import { DEFAULT_DRAIN_MS, LONGEST_TIMER_MS, type Millis } from '../base/time.ts'
 import type { Troupe } from '../runtime/troupe.ts'

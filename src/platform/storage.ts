@@ -1,6 +1,7 @@
 /** Storage is what a node finds when it starts and leaves when it ends: who it is, its log, its snapshots with the pieces beside them, and its charter. */
 
 import { randomBytes } from 'node:crypto'
+import { setImmediate } from 'node:timers'
 import { crc32 } from 'node:zlib'
 import { TroupeError } from '../base/error.ts'
 import type { NodeId } from '../base/identity.ts'

@@ -1,6 +1,7 @@
 /** A sync waits for the disk in the thread that asks for it while the disk is quick, and in another one while it is not. */
 
 import { fdatasyncSync } from 'node:fs'
+import { performance } from 'node:perf_hooks'
 import type { Done } from '../host/port.ts'
 import { DiskThreads } from './disk-thread.ts'
 

@@ -1,6 +1,8 @@
 /** The TCP network: one listening socket for peers and clients, and one connection to each peer that stays or comes back. */
 
 import { createServer, type Server, type Socket } from 'node:net'
+import { performance } from 'node:perf_hooks'
+import { clearInterval, setInterval } from 'node:timers'
 import { required } from '../base/assert.ts'
 import { TroupeError } from '../base/error.ts'
 import type { NodeId } from '../base/identity.ts'

@@ -1,6 +1,7 @@
 /** A threaded engine runs on an event loop of its own, so that nothing an application computes costs it a heartbeat. */
 
 import { existsSync } from 'node:fs'
+import { clearTimeout, setTimeout } from 'node:timers'
 import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { isTroupeError, TroupeError } from '../base/error.ts'

@@ -124,6 +124,7 @@ const style: readonly Plant[] = [
     says: 'export const at = (): number => performance.now()',
     rule: 'style/noRestrictedGlobals',
   },
+  { file: 'src/platform/timer.ts', says: 'setTimeout(() => {}, 1)', rule: 'style/noRestrictedGlobals' },
   { file: 'src/data/talk.ts', says: "console.log('x')", rule: 'style/noRestrictedGlobals' },
   { file: 'src/data/exit.ts', says: 'process.exit()', rule: 'style/noRestrictedGlobals' },
   {

@@ -21,7 +21,7 @@ await troupe.close()
 )
 /** Whoever runs vitest has vite, which bundles. */
 const { build } = createRequire(createRequire(import.meta.url).resolve('vitest/package.json'))('vite') as {
-  build(config: object): Promise<unknown>
+  readonly build: (config: object) => Promise<unknown>
 }
 
 afterEach(endAll)

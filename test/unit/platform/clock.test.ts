@@ -11,8 +11,8 @@ describe('the real scheduler', () => {
   })
 
   test('runs thousands of timers in order of their time, on one timer of the system', () => {
-    const clock = new RealClock()
-    const scheduler = new RealScheduler(clock)
+    const clock = new RealClock(globalThis)
+    const scheduler = new RealScheduler(clock, globalThis)
     const random = new SeededRandom(1)
     const ran: number[] = []
     const start = clock.now()
@@ -31,8 +31,8 @@ describe('the real scheduler', () => {
   })
 
   test('runs no cancelled timer, and does not keep them', () => {
-    const clock = new RealClock()
-    const scheduler = new RealScheduler(clock)
+    const clock = new RealClock(globalThis)
+    const scheduler = new RealScheduler(clock, globalThis)
     let ran = 0
     const timers = Array.from({ length: 1000 }, (_, at) => scheduler.at(clock.now() + at, () => ran++))
     for (const timer of timers.slice(10)) timer.cancel()
@@ -44,8 +44,8 @@ describe('the real scheduler', () => {
   })
 
   test('never runs what is due at infinity, and waits for what is months away', () => {
-    const clock = new RealClock()
-    const scheduler = new RealScheduler(clock)
+    const clock = new RealClock(globalThis)
+    const scheduler = new RealScheduler(clock, globalThis)
     let ran = 0
     scheduler.at(Number.POSITIVE_INFINITY, () => ran++)
     scheduler.at(clock.now() + 2 ** 31 + 5000, () => ran++)
@@ -56,8 +56,8 @@ describe('the real scheduler', () => {
   })
 
   test('goes on with the other timers after one that throws', () => {
-    const clock = new RealClock()
-    const scheduler = new RealScheduler(clock)
+    const clock = new RealClock(globalThis)
+    const scheduler = new RealScheduler(clock, globalThis)
     let ran = 0
     scheduler.at(clock.now() + 1, () => {
       throw new Error('a bug')

@@ -74,7 +74,7 @@ class Watch implements AsyncIterator<Change, undefined>, ShardWatchHandler, Subs
     this.#cursor.advance(from.shard, from.through)
     const { onStanding } = this.#options
     // What it throws is not the watch's.
-    if (this.#missing.size === 0 && onStanding !== undefined) queueMicrotask(onStanding)
+    if (this.#missing.size === 0 && onStanding !== undefined) void Promise.resolve().then(onStanding)
     this.#serve()
   }
 
