@@ -38,8 +38,7 @@ export const QUERY = { get: 32, scan: 33 } as const
  * - `unsupported` this version does not know the kind.
  * - `overloaded` a limit of the sessions is reached; nothing was done, and the same command may be sent again.
  * - `fenced` a newer token has been seen, or the lease or generation that the command relies on is over; the reply
- * carries
- *   the newer token, or 0.
+ *   carries the newer token, or 0.
  * - `full` a limit that somebody set is reached; nothing was done.
  * - `duplicate` it has been done before under the same deduplication id; the reply carries what it was then.
  * - `waiting` it stands in line; the reply carries its place's revision.

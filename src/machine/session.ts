@@ -52,10 +52,6 @@ export class Sessions {
     return this.#live.values()
   }
 
-  get liveCount(): number {
-    return this.#live.size
-  }
-
   get expired(): ReadonlyMap<number, LeaderMicros> {
     return this.#expired
   }

@@ -28,15 +28,6 @@ export function createShardMap(shards: number, nodes: readonly NodeId[]): ShardM
   return { epoch: 1, shards: groups, groups: place(groups, nodes) }
 }
 
-/** The same shards and groups on other nodes. */
-export function replaceNodes(map: ShardMap, nodes: readonly NodeId[]): ShardMap {
-  const groups = place(
-    map.groups.map(({ group }) => group),
-    nodes,
-  )
-  return { epoch: map.epoch + 1, shards: map.shards, groups }
-}
-
 /** Where a shard lives. */
 export function placementOf(map: ShardMap, shard: ShardId): Placed {
   const group = required(map.shards[shard], `shard ${shard}`)

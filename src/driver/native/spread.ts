@@ -23,8 +23,7 @@ export class Spread {
    * One of so many places, counted from 0.
    *
    * @param alone how many may go to one place that come one at a time, each in a turn of its own; what a place needs
-   * for the next
-   *   is then still in the processor's caches
+   *   for the next is then still in the processor's caches
    */
   among(places: number, alone = 1): number {
     if (this.#inTurn === 0) this.#scheduler.defer(this.#turnEnded)

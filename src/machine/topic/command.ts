@@ -9,37 +9,34 @@ import type { LeaderMicros } from '../batch.ts'
  * A partition lives in the shard `shardOf(topic, partition)` (the number as decimal text), a group in
  * `shardOf(GROUP_MAP, 'topic/group')`; the name of a group has no `/`. Bodies:
  * - `publish` `[topic text, partition u32, key text, headers blob, payload blob]`: number: the record's offset; offsets
- * begin at 0 without gaps, but for
- *   compaction. A topic that was never configured keeps everything. `conflict` with the number of partitions when it has no such partition.
+ *   begin at 0 without gaps, but for compaction. A topic that was never configured keeps everything. `conflict` with
+ *   the number of partitions when it has no such partition.
  * - `topicConfigure` `[topic text, settings]` in every shard; see {@link TopicSettings}. Number: as of a queue's
- * `configure` (below level 2: partitions), and
- *   `topicConfirm` is as its `confirm`. `conflict` with the present ones rather than
- *   others (below level 2: than fewer): keys would move, and the order of their records would end. A topic can only be deleted and made anew.
- * - `truncate` `[topic text, partition u32, before u53]`: number: the first offset that is left.
+ *   `configure` (below level 2: partitions), and `topicConfirm` is as its `confirm`. `conflict` with the present ones
+ *   rather than others (below level 2: than fewer): keys would move, and the order of their records would end. A topic
+ *   can only be deleted and made anew.
  * - `join` `[topic text, group text, partitions u32, lease u53]`: number: the generation. A member lives by its lease:
- * `fenced` without such a lease; `full`
- *   above a limit. Joining again changes nothing. `leave` `[topic text, group text, lease u53]`: `absent` when it is no member.
- *   Every change of members is a new generation (a revision), announced with the assignment on {@link GROUP_MAP}. Partitions move as
- *   little as can be (cooperative); one that moves is first only taken from its owner, and given to the next in the following
+ *   `fenced` without such a lease; `full` above a limit. Joining again changes nothing. `leave`
+ *   `[topic text, group text, lease u53]`: `absent` when it is no member. Every change of members is a new generation
+ *   (a revision), announced with the assignment on {@link GROUP_MAP}. Partitions move as little as can be
+ *   (cooperative); one that moves is first only taken from its owner, and given to the next in the following
  *   generation: when the owner has said `yield`, or its lease has ended.
  * - `yield` `[topic text, group text, lease u53, generation u53]`: what was taken from me, up to and with that
- * generation, is committed. Number: the
- *   generation now. `fenced` for no member.
+ *   generation, is committed. Number: the generation now. `fenced` for no member.
  * - `commit` `[topic text, group text, partition u32, offset u53, lease u53, generation u53]`: the offset of the next
- * record to read. `fenced`, with the
- *   generation now, unless the lease owns the partition or is still to yield it, and has had it since `generation` or before: send the generation in which
- *   the records were received. A lease of 0 is an operator's, for groups without members, else `conflict`; it founds a group that is not there.
- *   What was committed further stays (from level 2 on), unless it is an operator's.
+ *   record to read. `fenced`, with the generation now, unless the lease owns the partition or is still to yield it, and
+ *   has had it since `generation` or before: send the generation in which the records were received. A lease of 0 is an
+ *   operator's, for groups without members, else `conflict`; it founds a group that is not there. What was committed
+ *   further stays (from level 2 on), unless it is an operator's.
  * - `topicDelete` `[topic text]` in every shard: its records, rules and groups go; what is published under its name
- * later begins at 0. Number: how many
- *   records went. `absent` when there was none here. From level 2 on a record for a topic without rules is `unruled`.
+ *   later begins at 0. Number: how many records went. `absent` when there was none here. From level 2 on a record for a
+ *   topic without rules is `unruled`.
  *
- * `publish`, `truncate` and `commit` may be parts of a transaction.
+ * `publish` and `commit` may be parts of a transaction.
  */
 export const TOPIC_COMMAND = {
   publish: 96,
   topicConfigure: 97,
-  truncate: 98,
   join: 99,
   leave: 100,
   yield: 101,
@@ -162,12 +159,6 @@ export const TOPIC_SETTINGS: readonly (keyof TopicSettings)[] = [
 export function encodeTopicConfigure(writer: ByteWriter, topic: string, settings: TopicSettings): void {
   writer.text(topic)
   encodeTopicSettings(writer, settings)
-}
-
-export function encodeTruncate(writer: ByteWriter, topic: string, partition: number, before: number): void {
-  writer.text(topic)
-  writer.u32(partition)
-  writer.u53(before)
 }
 
 export function encodeJoin(writer: ByteWriter, command: MemberCommand, partitions: number): void {

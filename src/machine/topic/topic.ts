@@ -79,7 +79,6 @@ export class TopicTable implements Table, TopicView {
     else if (task.kind === TOPIC_COMMAND.leave) this.#groups.leave(task)
     else if (task.kind === TOPIC_COMMAND.topicConfigure || task.kind === TOPIC_COMMAND.topicConfirm)
       this.#configure(task)
-    else if (task.kind === TOPIC_COMMAND.truncate) this.#truncate(task, 'run')
     else if (task.kind === TOPIC_COMMAND.topicDelete) this.#delete(task)
     else refuse(task)
   }
@@ -174,7 +173,6 @@ export class TopicTable implements Table, TopicView {
   #part(task: Task, step: 'check' | 'apply'): void {
     if (task.kind === TOPIC_COMMAND.publish) this.#publish(task, step)
     else if (task.kind === TOPIC_COMMAND.commit) this.#groups.commit(task, step)
-    else if (task.kind === TOPIC_COMMAND.truncate) this.#truncate(task, step)
     else refuse(task)
   }
 
@@ -242,15 +240,6 @@ export class TopicTable implements Table, TopicView {
       revision: this.#neighbours.revise(time),
       value: value.take(),
     })
-  }
-
-  #truncate({ reader, end, outcome }: Task, step: 'check' | 'apply' | 'run'): void {
-    const partition = this.#find(readName(reader), readPartition(reader))
-    const before = reader.u53()
-    expectEnd(reader, end)
-    if (step !== 'check') partition?.dropBefore(before)
-    outcome.status = STATUS.ok
-    outcome.revision = partition?.log.first ?? 0
   }
 
   #fetch(reader: ByteReader, reply: ByteWriter): boolean {

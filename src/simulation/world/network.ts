@@ -93,10 +93,6 @@ export class SimulatedNetwork {
     this.#link(from, to).heal()
   }
 
-  healAll(): void {
-    for (const link of this.#links.values()) link.heal()
-  }
-
   /** Only so many bytes pass from one node to another in a millisecond; undefined as many as there are. */
   slowDown(from: NodeId, to: NodeId, bytesPerMs: number | undefined): void {
     this.#link(from, to).slowDown(bytesPerMs)

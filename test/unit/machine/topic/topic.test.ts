@@ -16,7 +16,6 @@ import {
   encodeJoin,
   encodePublish,
   encodeTopicConfigure,
-  encodeTruncate,
   encodeYield,
   TOPIC_COMMAND,
   TOPIC_QUERY,
@@ -41,8 +40,6 @@ const everySecond: ScheduleDefinition = {
 const hashes = (sections: Uint8Array[]) => sections.map((section) => hashBytes(section))
 const table = () => new TopicTable(neighbourhood())
 const offsets = (topics: TopicTable) => readAll(topics).map(({ offset }) => offset)
-const truncate = (topics: TopicTable, before: number) =>
-  give(topics, 0, TOPIC_COMMAND.truncate, (writer) => encodeTruncate(writer, 't', 0, before))
 
 describe('a partition', () => {
   test('gives each record the next offset, and gives it back as it was', () => {
@@ -133,15 +130,6 @@ describe('retention', () => {
     expect(wakes).toBeLessThanOrEqual(9)
     expect(offsetsOf(topics)).toMatchObject({ first: 20, next: 20, count: 0, bytes: 0, lastTime: 20e6 })
     expect(publish(topics, 40e6, payload(1)).revision).toBe(20)
-  })
-
-  test('by hand drops everything before an offset', () => {
-    const topics = table()
-    for (let at = 0; at < 3000; at++) publish(topics, at, payload(at, 200))
-    expect(truncate(topics, 2990).revision).toBe(2990)
-    expect(offsets(topics)).toEqual([2990, 2991, 2992, 2993, 2994, 2995, 2996, 2997, 2998, 2999])
-    expect(truncate(topics, 9999).revision).toBe(3000)
-    expect(offsets(topics)).toEqual([])
   })
 })
 
@@ -262,7 +250,6 @@ describe('topics in a shard', () => {
   test('answer whatever a client sends, and stay sound', () => {
     const bodies: ((writer: ByteWriter) => void)[] = [
       (writer) => encodePublish(writer, record('k')),
-      (writer) => encodeTruncate(writer, 't', 0, 1),
       (writer) => encodeCommit(writer, { topic: 't', group: 'g', lease: 0, partition: 1, offset: 2, generation: 3 }),
       (writer) => encodeJoin(writer, { topic: 't', group: 'g', lease: 1 }, 2),
       (writer) => encodeYield(writer, { topic: 't', group: 'g', lease: 1 }, 2),

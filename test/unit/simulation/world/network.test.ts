@@ -110,7 +110,7 @@ describe('a stream', () => {
       a.port.send(B, Uint8Array.of(7))
       advance(6000)
       expect(frames(b.heard)).toEqual([])
-      network.healAll()
+      network.heal(A, B)
       advance(20_000)
       const isLost = b.heard.includes('-a')
       expect(isLost || frames(b.heard).join() === '7').toBe(true)
