@@ -85,7 +85,7 @@ export interface Delivered {
   readonly attempt: number
   readonly sentAt: WallMillis
   readonly leaseMs: Millis
-  /** Aborts with `LEASE_LOST` when the lease is known to be over. */
+  /** Aborts with `LEASE_LOST` when the lease is known to be over, also because the message was removed, replaced, moved, dropped or expired. */
   readonly lost: AbortSignal
   /** Tells one listener the same, at once when it is so already: a signal for each message costs more than the rest of it. */
   onLost(tell: (reason: Error) => void): void

@@ -18,7 +18,8 @@ export interface HeldMessage {
 
 /**
  * Queues as their leader delivers them. A hold is volatile: it is in no snapshot and no digest, and nothing that a
- * command comes to depends on it. A message that is gone (acknowledged, dead, expired, purged) is no longer held.
+ * command comes to depends on it. A message that is gone (acknowledged, dead, expired, purged) or moved is held no
+ * longer.
  *
  * `hold` keeps all promises of order: one message of a key at a time unless the queue's order is none, the key's oldest
  * first and a key waits while its oldest is delayed for a retry; priority with its share for the lowest; fair turns
@@ -31,6 +32,8 @@ export interface QueueView {
   hold(queue: string, now: LeaderMicros): HeldMessage | undefined
   /** Puts a message back to where it was, with nothing counted. Without effect when it is not held. */
   unhold(queue: string, id: number): void
+  /** Messages that were held when they were removed, replaced, moved, dropped or expired: what their holders do with them has no effect. Each is told once. */
+  takeRevoked(): readonly number[]
   /** This replica no longer leads. */
   unholdAll(): void
   /** When a rate limit lets the next message through, if only that is in the way; Infinity otherwise. */

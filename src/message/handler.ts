@@ -14,7 +14,9 @@ export type Handler<Value> = (message: QueueMessage<Value>, context: HandlerCont
  * happens with the acknowledgement, or not at all.
  */
 export interface HandlerContext {
-  /** Aborts when the lease is lost (`LEASE_LOST`), and when the worker or the Troupe ends before the handler does. */
+  /**
+   * Aborts when the lease is lost (`LEASE_LOST`): it ran out, or the message was cancelled, replaced, moved or expired meanwhile. Also when the worker or the Troupe ends before the handler does.
+   */
   readonly signal: AbortSignal
   /** As the message's own. */
   readonly attempt: number

@@ -9,7 +9,7 @@ import type { QueueMessage, RateLimit, SendOptions } from './queue.ts'
 
 /** A message that was pulled, to be settled by hand. */
 export interface ReceivedMessage<Value> extends QueueMessage<Value> {
-  /** Aborts with `LEASE_LOST` when somebody else may have the message. */
+  /** Aborts with `LEASE_LOST` when somebody else may have the message, or nobody any more. */
   readonly signal: AbortSignal
   /** It is done. All of these reject with `FENCED` when the lease is over. */
   acknowledge(options?: CallOptions): Promise<void>
@@ -146,14 +146,14 @@ export interface TroupeQueue<Value, Input = Value> {
   peek(options?: PeekOptions): AsyncIterable<InspectedQueueMessage>
   /** One message with its attempts, errors, progress and result; undefined when nothing is known of it. */
   inspect(id: string, options?: CallOptions): Promise<InspectedQueueMessage | undefined>
-  /** Gives a message another time. False when it is not there. */
+  /** Gives a message another time, and takes it from who has it. False when it is not there. */
   move(id: string, to: { readonly at: WallMillis }, options?: CallOptions): Promise<boolean>
-  /** Cancels a message, waiting or dead. False when it was not there. */
+  /** Cancels a message, waiting, under way (its handler's signal aborts) or dead. False when it was not there. */
   remove(id: string, options?: CallOptions): Promise<boolean>
   /** Nothing is delivered until `resume`; sending goes on. */
   pause(options?: CallOptions): Promise<void>
   resume(options?: CallOptions): Promise<void>
-  /** Removes what waits (the default), what is dead, or all; says how many. */
+  /** Removes what waits and is under way (the default), what is dead, or all; says how many. */
   purge(what?: 'waiting' | 'dead' | 'all', options?: CallOptions): Promise<number>
   /**
    * Deletes the queue: its messages, dead letters, results and rules, so that nothing of it takes memory. Says how many

@@ -4,7 +4,7 @@ import { ByteWriter } from '../../base/bytes.ts'
 import type { HeapEntry } from '../../base/heap.ts'
 import type { Millis } from '../../base/time.ts'
 import type { HeldMessage } from '../../machine/leader-view.ts'
-import { type ConsumeRequest, type ConsumerFacts, writeDelivery } from '../../wire/delivery.ts'
+import { type ConsumeRequest, type ConsumerFacts, writeDelivery, writeRevocation } from '../../wire/delivery.ts'
 import { REPLY } from '../../wire/request.ts'
 import type { Source } from '../source.ts'
 import type { Allowance, Member } from './allowance.ts'
@@ -88,6 +88,10 @@ export class Consumer implements Member {
     this.allowance.begin(lease.bytes)
     writeDelivery(this.#event, message, lease)
     if (this.#event.length >= EVENT_BYTES) this.flush()
+  }
+
+  revoke(token: number): void {
+    writeRevocation(this.#event, token)
   }
 
   end(lease: Lease): void {

@@ -188,7 +188,10 @@ export class Deliveries {
   }
 
   #advance(): void {
-    const { version } = this.#ports.queues()
+    const queues = this.#ports.queues()
+    const revoked = queues.takeRevoked()
+    if (revoked.length > 0) this.#revoke(new Set(revoked))
+    const { version } = queues
     if (version !== this.#version) {
       this.#version = version
       for (const line of this.#lines.values()) this.#serve(line)
@@ -318,6 +321,18 @@ export class Deliveries {
     if (line === undefined || line.isDirty) return
     line.isDirty = true
     this.#dirty.push(line)
+  }
+
+  /** Whoever has one of these messages is told that it is theirs no more; what is about to be settled hears it as its answer. */
+  #revoke(messages: ReadonlySet<number>): void {
+    const told = new Set<Consumer>()
+    for (const lease of this.#leases.values()) {
+      if (lease.settlement !== undefined || !messages.has(lease.message)) continue
+      lease.consumer.revoke(lease.token)
+      told.add(lease.consumer)
+      this.#release(lease)
+    }
+    for (const consumer of told) consumer.flush()
   }
 
   #limit(lease: Lease, deadline: Millis): void {

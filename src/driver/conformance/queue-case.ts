@@ -1,6 +1,7 @@
 /** The promises of queues about messages under way: delivery, order, leases, retries, limits. */
 
 import { isTroupeError } from '../../base/error.ts'
+import type { DeduplicationMode, OutgoingMessage } from '../contract.ts'
 import { bytes, check, checkEqual, checkRejects } from './case.ts'
 import { eventually, gather, LEASE_MS, only, QueueScene, type TimedConformanceCase, texts } from './message-case.ts'
 
@@ -248,6 +249,55 @@ export const ORDER_CASES: readonly TimedConformanceCase[] = [
   },
 ]
 
+interface Revocation {
+  readonly how: string
+  readonly act: (scene: QueueScene, id: string) => Promise<unknown>
+  /** The next message of the key; undefined where that is the driver's affair. */
+  readonly next: string | undefined
+}
+
+function deduplicated(mode: DeduplicationMode): Partial<OutgoingMessage> {
+  return { key: 'k', deduplication: { id: 'd', mode, window: 60_000 } }
+}
+
+/** What takes a message from whoever has it, and what may come next. */
+const REVOCATIONS: readonly Revocation[] = [
+  { how: 'removed', act: ({ facet, queue }, id) => facet.remove(queue.name, id, {}), next: 'second' },
+  { how: 'purged', act: ({ facet, queue }) => facet.purge(queue.name, 'waiting', {}), next: undefined },
+  { how: 'moved', act: ({ facet, queue }, id) => facet.move(queue.name, id, { dueAt: 0 }, {}), next: 'first' },
+  { how: 'expired', act: (scene) => scene.sleep(500), next: 'second' },
+  { how: 'replaced', act: (scene) => scene.send('new', deduplicated('replace')), next: undefined },
+  { how: 'debounced', act: (scene) => scene.send('new', deduplicated('debounce')), next: undefined },
+  { how: 'dropped', act: (scene) => scene.send('third', { key: 'k' }), next: 'second' },
+]
+
+/** The receiver has room for one message: what it lost makes room for the next of the key. */
+function revocationCase({ how, act, next }: Revocation): TimedConformanceCase {
+  return {
+    name: `a message that is ${how} is lost to whoever has it, at once, whatever its lease`,
+    async run(context) {
+      const dropping = how === 'dropped' ? { limit: 2, overflow: 'drop-oldest' as const } : {}
+      const scene = new QueueScene(context, { leaseMs: 3_600_000, ...dropping })
+      const id = await scene.send('first', {
+        ...deduplicated('drop'),
+        ttl: how === 'expired' ? 300 : Number.POSITIVE_INFINITY,
+      })
+      await scene.send('second', { key: 'k' })
+      const consumer = scene.consume()
+      const held = only(await scene.take(consumer, 1))
+      await act(scene, id)
+      await eventually(scene, 'the loss', async () => held.lost.aborted)
+      await checkRejects(held.acknowledge({}), 'FENCED')
+      if (next !== undefined) {
+        const following = only(await scene.take(consumer, 1))
+        checkEqual([texts([following]), following.attempt], [[next], 1], 'what comes next')
+        await following.acknowledge({})
+      }
+      await consumer.return?.()
+    },
+  }
+}
+
 export const LEASE_CASES: readonly TimedConformanceCase[] = [
   {
     name: 'a message whose lease ran out comes again as the next attempt, and the late settlement is FENCED',
@@ -368,4 +418,5 @@ export const LEASE_CASES: readonly TimedConformanceCase[] = [
       await checkRejects(held.acknowledge({}), 'FENCED')
     },
   },
+  ...REVOCATIONS.map(revocationCase),
 ]

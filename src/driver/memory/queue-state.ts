@@ -105,6 +105,7 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
     const earlier = this.#deduplication.find(message)
     if (earlier !== undefined) {
       this.#meet(earlier, message)
+      this.dispatch()
       return { id: `0.${earlier.number}`, isDuplicate: true, receipt: MEMORY_RECEIPT }
     }
     if (!this.hasRoom) return undefined
@@ -313,10 +314,14 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
       earlier.again = message
       return
     }
-    if (known.state === 'leased') return
+    const delivery = this.#deliveries.get(known)
+    if (delivery !== undefined) this.#lose(delivery, 'the message was replaced')
     known.payload = message.payload.slice()
     known.headers = { ...message.headers }
-    if (deduplication.mode === 'replace') return
+    if (deduplication.mode === 'replace') {
+      if (delivery !== undefined) this.#wait(known)
+      return
+    }
     earlier.until = this.now() + deduplication.window
     this.#order.delete(known, this.now())
     known.cancelTimers()

@@ -16,6 +16,8 @@ const SHARE_OF_LOWEST = 64
 /** Its version changes whenever there may be something to hold that there was not; shared by all queues of a table. */
 export interface News {
   version: number
+  /** Held messages that have been taken from whoever has them. */
+  revoked: number[]
 }
 
 /**
@@ -116,6 +118,12 @@ export class DeliveryOrder {
     this.#makeRoom(key)
     lines.insert(LANES + key, slot, id[slot] ?? 0)
     this.#refresh(key)
+  }
+
+  /** Says that a message that is about to move or to go is not its holder's any more, if it has one. */
+  revoke(slot: number): void {
+    const { place, id } = this.#messages
+    if (place[slot] === PLACE.held) this.#news.revoked.push(id[slot] ?? 0)
   }
 
   /** Takes a message out, wherever it is. */

@@ -45,7 +45,7 @@ export class QueueTable implements Table, QueueView {
   /** In the order in which they came. */
   readonly #queues: Map<string, Kept> = new Map()
   readonly #due: Heap<QueueState> = new Heap()
-  readonly #news: News = { version: 0 }
+  readonly #news: News = { version: 0, revoked: [] }
   readonly #house: QueueHouse
   readonly #uploads: Uploads
   readonly #execution: CommandExecution = {
@@ -160,7 +160,14 @@ export class QueueTable implements Table, QueueView {
     if (slot !== -1) state?.order.unhold(slot)
   }
 
+  takeRevoked(): readonly number[] {
+    const { revoked } = this.#news
+    if (revoked.length > 0) this.#news.revoked = []
+    return revoked
+  }
+
   unholdAll(): void {
+    this.#news.revoked = []
     for (const { state } of this.#queues.values()) state.order.unholdAll()
   }
 

@@ -152,6 +152,7 @@ export class QueueState {
 
   /** The message has ended well, or is cancelled (`isOver` false: whatever was to follow it does not). */
   finish(slot: number, time: LeaderMicros, isOver = true): void {
+    if (!isOver) this.order.revoke(slot)
     const successor = this.#leave(slot)
     this.#remove(slot)
     if (isOver && successor !== undefined) this.#follow(successor, time)
@@ -174,6 +175,7 @@ export class QueueState {
   }
 
   move(slot: number, key: string, due: LeaderMicros, time: LeaderMicros): void {
+    this.order.revoke(slot)
     this.order.remove(slot)
     this.messages.rename(slot, key)
     this.#shift(slot, Math.max(due, time), due > time ? FLAG.delayed : 0)
@@ -181,6 +183,7 @@ export class QueueState {
 
   die(slot: number, reason: Death, time: LeaderMicros): void {
     const { messages } = this
+    if (reason === 'expired' || reason === 'overflow') this.order.revoke(slot)
     const successor = this.#leave(slot)
     messages.flags[slot] = FLAG.dead
     messages.detail(slot, { death: DEATHS.indexOf(reason) + 1, died: time })

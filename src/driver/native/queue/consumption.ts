@@ -4,7 +4,7 @@ import { ByteReader, type ByteWriter } from '../../../base/bytes.ts'
 import { Heap } from '../../../base/heap.ts'
 import { randomId } from '../../../base/random.ts'
 import type { Millis, Timer } from '../../../base/time.ts'
-import { readDelivery, writeConsumeRequest } from '../../../wire/delivery.ts'
+import { readDelivery, readRevocation, writeConsumeRequest } from '../../../wire/delivery.ts'
 import { OPERATION } from '../../../wire/request.ts'
 import type { ConsumeOptions, Delivered } from '../../contract.ts'
 import type { Bodies } from '../body.ts'
@@ -106,6 +106,12 @@ export class Consumption implements Spring {
     if (message.deadline === undefined) message.deadline = this.#deadlines.add(message, until)
     else this.#deadlines.update(message.deadline, until)
     this.#arm()
+  }
+
+  /** Its lease is over before its time. */
+  revoked(message: DeliveredMessage): void {
+    this.forget(message)
+    this.#expel(message)
   }
 
   forget(message: DeliveredMessage): void {
@@ -269,6 +275,11 @@ export class Consumption implements Spring {
     })
   }
 
+  #expel(message: DeliveredMessage): void {
+    this.feed.drop((other) => other === message)
+    message.expire()
+  }
+
   #arm(): void {
     const at = this.#deadlines.lowest
     if (at >= this.#firesAt || this.#isEnded) return
@@ -284,8 +295,7 @@ export class Consumption implements Spring {
       const message = this.#deadlines.take()
       if (message === undefined) break
       message.deadline = undefined
-      this.feed.drop((other) => other === message)
-      message.expire()
+      this.#expel(message)
     }
     this.#arm()
   }
@@ -375,12 +385,21 @@ class ShardConsumer implements StreamHandler, Holder, Member {
   #take(bytes: Uint8Array): void {
     const reader = new ByteReader(bytes)
     while (reader.remaining > 0) {
+      const revoked = readRevocation(reader)
+      if (revoked !== undefined) {
+        this.#revoked(revoked)
+        continue
+      }
       const message = new DeliveredMessage(this, readDelivery(reader))
       this.#messages.add(message)
       this.allowance.unsettled++
       this.#consumption.delivered(message)
     }
     this.#consumption.used()
+  }
+
+  #revoked(token: number): void {
+    for (const message of this.#messages) if (message.token === token) this.#consumption.revoked(message)
   }
 
   lost(): void {

@@ -3,10 +3,10 @@ import { ByteReader, ByteWriter } from '../../../../src/base/bytes.ts'
 import { Deliveries, type DeliveryPorts } from '../../../../src/cluster/duty/deliveries.ts'
 import type { LeaderTime } from '../../../../src/cluster/leader-time.ts'
 import { Source } from '../../../../src/cluster/source.ts'
-import { readDelivery } from '../../../../src/wire/delivery.ts'
+import { readDelivery, readRevocation } from '../../../../src/wire/delivery.ts'
 import { REPLY } from '../../../../src/wire/request.ts'
 import { bytes } from '../../machine/operations.ts'
-import { acknowledging, House, QUEUE } from '../../machine/queue/operations.ts'
+import { acknowledging, House, QUEUE, removing } from '../../machine/queue/operations.ts'
 
 const CREDIT = 8
 
@@ -92,6 +92,12 @@ class Scene {
     this.#deliveries.advance()
   }
 
+  /** An operator removes the oldest of the messages that the consumer has. */
+  cancel(): void {
+    this.house.ok(removing(this.#open[0]?.id ?? 0))
+    this.#deliveries.advance()
+  }
+
   hear(event: Uint8Array): void {
     if (event.length === 2) {
       this.servedAfter.push(this.heard.length)
@@ -103,6 +109,12 @@ class Scene {
     }
     const reader = new ByteReader(event)
     while (reader.remaining > 0) {
+      const revoked = readRevocation(reader)
+      if (revoked !== undefined) {
+        this.heard.push('revoked')
+        this.#open.splice(0, Infinity, ...this.#open.filter(({ token }) => token !== revoked))
+        continue
+      }
       const { token, id, payload } = readDelivery(reader)
       this.#open.push({ token, id })
       this.heard.push(new TextDecoder().decode(payload))
@@ -184,4 +196,16 @@ describe('the shards of a node', () => {
     shards[0].move()
     expect(shards[1].heard).toEqual(['more', 'm', 'm'])
   })
+})
+
+test('a message that is cancelled is taken back from who has it, and makes room for the next', () => {
+  const scene = new Scene()
+  scene.send(CREDIT + 2)
+  scene.open()
+  scene.cancel()
+  expect(scene.heard.slice(CREDIT + 1)).toEqual(['revoked', 'm'])
+  scene.settle(CREDIT)
+  expect(scene.delivered).toBe(CREDIT + 2)
+  scene.settle(CREDIT)
+  expect(scene.house.shard.view.queues.takeRevoked()).toEqual([])
 })
