@@ -5,10 +5,16 @@ import type { CallOptions, NamedTopic } from '../driver/contract.ts'
 import { defineQueue, type QueueDefinition } from '../message/queue.ts'
 import type { Client } from './command.ts'
 
-/** A queue that keeps the rules its application gave it, by its name: `name` or `name@placement`. */
-export function ruledByOthers(placed: string): QueueDefinition<unknown> {
-  const [name = '', placement] = placed.split('@')
-  return defineQueue(name, { keepRules: true, ...(placement === undefined ? {} : { placement }) })
+/** The parts of what was given as `name` or `name@placement`. */
+export function placeOf(given: string): { readonly name: string; readonly placement?: string } {
+  const at = given.indexOf('@')
+  return at < 0 ? { name: given } : { name: given.slice(0, at), placement: given.slice(at + 1) }
+}
+
+/** A queue that keeps the rules its application gave it. */
+export function ruledByOthers(given: string): QueueDefinition<unknown> {
+  const { name, ...place } = placeOf(given)
+  return defineQueue(name, { keepRules: true, ...place })
 }
 
 export async function checkQueue(client: Client, name: string, options: CallOptions): Promise<void> {

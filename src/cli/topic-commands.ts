@@ -5,7 +5,7 @@ import { defineTopic, type TopicBatch, type TopicDefinition, type TopicRecord } 
 import { CLIENT_FLAGS, callOptions, withClient } from './client-command.ts'
 import type { Client, Command, Terminal } from './command.ts'
 import { type CommandLine, parseDuration, parseTime } from './command-line.ts'
-import { knownTopic } from './dataset.ts'
+import { knownTopic, placeOf } from './dataset.ts'
 import { EXIT } from './failure.ts'
 import { columns, elapsed, json, show } from './text.ts'
 import { givenValue, HEADER_FLAGS, headersOf, VALUE_FLAGS } from './value.ts'
@@ -78,7 +78,7 @@ const tail: Command = {
   },
   examples: [
     ['troupe topic tail orders', 'from now on'],
-    ['troupe topic tail orders --from earliest --limit 10', 'the ten oldest that are kept'],
+    ['troupe topic tail orders --from earliest --limit 10', 'ten of the oldest that are kept'],
     ['troupe topic tail orders --from 10m --json | jq .value', 'the last ten minutes, and what follows'],
     ["troupe topic tail 'shop.*'", 'all topics of this pattern: * is one part between dots, > at the end one or more'],
     ['troupe topic tail orders --group audit', 'shared with other members of the group'],
@@ -157,8 +157,8 @@ const remove: Command = {
 export const TOPIC_COMMANDS: readonly Command[] = [list, publish, tail, groups, reset, remove]
 
 async function definitionOf(client: Client, line: CommandLine): Promise<TopicDefinition<unknown>> {
-  const [name = '', placement] = line.parameter(0).split('@')
-  const fresh = defineTopic(name, placement === undefined ? {} : { placement })
+  const { name, ...place } = placeOf(line.parameter(0))
+  const fresh = defineTopic(name, place)
   const known = (await client.topics(callOptions(line))).find((topic) => topic.name === fresh.name)
   return known === undefined ? fresh : definition(known)
 }
@@ -199,7 +199,9 @@ async function batchesOf(
   const options = { signal, ...(from === undefined ? {} : { from }) }
   if (!PATTERN.test(name)) {
     const topic = client.topic(definition(await knownTopic(client, name, {})))
-    return topic.subscribe({ ...options, ...(group === undefined ? {} : { group }) })
+    if (group === undefined) return topic.subscribe(options)
+    // The group goes on right after what was printed last.
+    return topic.subscribe({ ...options, group, ...(line.has('limit') ? { batch: 1 } : {}) })
   }
   if (group !== undefined) throw line.wrong('a group reads one topic, not a pattern')
   return client.subscribe(name, options)

@@ -23,7 +23,8 @@ export interface Latch {
 export interface Barrier {
   /**
    * Resolves once as many have arrived as the barrier wants; then it is shut again for the next round. Whoever gives up
-   * waiting no longer counts; without a `timeout` it waits as long as that takes.
+   * waiting no longer counts; without a `timeout` it waits as long as that takes. Arrivals are counted, not parties: one
+   * whose process dies while it waits has arrived, and counts twice if it comes back in the same round.
    */
   arrive(options?: CallOptions): Promise<void>
 }
@@ -43,8 +44,10 @@ export function latch(parts: HandleParts, name: string, count: number): Latch {
   checkCount(count)
   const map = new MapHandle(latches, parts)
   return {
-    countDown: async (options = NO_OPTIONS) =>
-      (await map.update(name, (left = count) => Math.max(0, left - 1), options)).value,
+    countDown: async (options = NO_OPTIONS) => {
+      checkCall('latch.countDown', options, CALL_OPTIONS)
+      return (await map.update(name, (left = count) => Math.max(0, left - 1), options)).value
+    },
     wait: async (options = NO_OPTIONS) => {
       checkCall('latch.wait', options, CALL_OPTIONS)
       return until(parts, { map, key: name }, (left) => left === 0, options)
@@ -57,6 +60,7 @@ export function barrier(parts: HandleParts, name: string, count: number): Barrie
   const map = new MapHandle(barriers, parts)
   return {
     arrive: async (options = NO_OPTIONS) => {
+      checkCall('barrier.arrive', options, CALL_OPTIONS)
       let mine = 0
       await map.update(
         name,
@@ -69,8 +73,9 @@ export function barrier(parts: HandleParts, name: string, count: number): Barrie
       try {
         await until(parts, { map, key: name }, (now) => (now?.round ?? 0) > mine, options)
       } catch (error) {
-        await map.update(name, (now = FIRST) => (now.round === mine ? { ...now, arrived: now.arrived - 1 } : now))
-        throw error
+        const leave = (now = FIRST): Round => (now.round === mine ? { ...now, arrived: now.arrived - 1 } : now)
+        // Where the others went on in this very moment they have counted this one.
+        if ((await map.update(name, leave)).value.round === mine) throw error
       }
     },
   }
@@ -94,8 +99,15 @@ export async function once<Result>(
     const earlier = await map.get(name)
     if (earlier !== undefined) return earlier.value.result as Result
     const result = await task()
-    await map.set(name, { result }, { fence: lock, ifRevision: 0n })
-    return result
+    try {
+      await map.set(name, { result }, { fence: lock, ifRevision: 0n })
+      return result
+    } catch (error) {
+      // The lock was lost meanwhile, and whoever had it next was faster: everybody has one result.
+      const other = isTroupeError(error, 'CONFLICT', 'FENCED') ? await map.get(name) : undefined
+      if (other === undefined) throw error
+      return other.value.result as Result
+    }
   })
   // Whoever gives up waiting does not end the task: what it returns counts, and until then it has its turn.
   return within(done, `the task of '${name}'`, end, parts)

@@ -210,7 +210,8 @@ export interface Troupe {
   barrier(name: string, count: number): Barrier
   /**
    * Runs `task` once in the life of the cluster; everybody gets its result, and waits for it: without a `timeout` as long as it
-   * takes. When it throws, the next caller tries again. `timeout` and `signal` end the wait, not the task: what it returns counts.
+   * takes. When it throws, the next caller tries again; a process that was out of touch for ten seconds is overtaken, too, and
+   * then the first result counts for all. `timeout` and `signal` end the wait, not the task: what it returns counts.
    * The result is kept as a map's value is: whatever structured clone can carry, up to 1 MiB.
    *
    * @example

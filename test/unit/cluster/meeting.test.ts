@@ -94,6 +94,25 @@ describe('processes of a cluster meet', () => {
     expect(runs).toEqual(['first', 'other'])
     expect(results).toEqual(['done', 'done'])
   })
+
+  test('once: of two who ran it because the first was out of touch for too long, both have one result', async () => {
+    const { cluster, processes } = await started()
+    const [first, second] = processes
+    const results: string[] = []
+    let finish = (_: string): void => {}
+    void first.troupe
+      .once('migrate', () => new Promise<string>((resolve) => (finish = resolve)))
+      .then((result) => results.push(result))
+    await cluster.run(1000)
+    cluster.computerOf(first.driver).pause()
+    void second.troupe.once('migrate', async () => 'second', { timeout: 60_000 }).then((result) => results.push(result))
+    await cluster.run(20_000)
+    expect(results).toEqual(['second'])
+    cluster.computerOf(first.driver).resume()
+    finish('first')
+    await cluster.run(20_000)
+    expect(results).toEqual(['second', 'second'])
+  })
 })
 
 test('when a process is killed, the keys of its leases are gone within their time and a second, and watchers are told', async () => {

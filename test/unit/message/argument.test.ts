@@ -102,6 +102,8 @@ const attempts: [string, () => unknown, code?: string][] = [
   ['a lock that stays shut for two days', () => troupe.lock('a', { lockDelay: 2 * 86_400_000 })],
   ['a holder that says much of itself', () => troupe.lock('a', { value: 'x'.repeat(1024) }), 'TOO_LARGE'],
   ['a long candidate', () => troupe.campaign('a', { candidate: 'x'.repeat(1024) }), 'TOO_LARGE'],
+  ['an arrival with an option that there is not', () => troupe.barrier('b', 2).arrive(bad({ tiemout: 5 }))],
+  ['a step with an option that there is not', () => troupe.latch('l', 2).countDown(bad({ tiemout: 5 }))],
   ['a fence without a name', () => troupe.verify({ name: '', token: 1n })],
   ['a fence that UTF-8 cannot carry', () => troupe.verify({ name: '\ud800', token: 1n })],
   ['a fence with a long name', () => troupe.verify({ name: 'x'.repeat(4097), token: 1n }), 'TOO_LARGE'],
