@@ -99,7 +99,7 @@ describe('processes of a cluster meet', () => {
     const { cluster, processes } = await started()
     const [first, second] = processes
     const results: string[] = []
-    let finish = (_: string): void => {}
+    let finish: (result: string) => void = () => {}
     void first.troupe
       .once('migrate', () => new Promise<string>((resolve) => (finish = resolve)))
       .then((result) => results.push(result))
