@@ -90,7 +90,7 @@ export const COORDINATION_CANARIES = [
   {
     name: 'leave attached keys behind',
     file: 'machine/lease/lease.js',
-    find: 'this.#neighbours.deleteKey(map, key, time);\n        }',
+    find: 'this.#neighbours.deleteKey(map, key, revision, time);\n        }',
     replace: '}',
     suite: 'test/unit/machine/lease/lease.test.ts',
   },

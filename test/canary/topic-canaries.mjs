@@ -32,8 +32,8 @@ export const TOPIC_CANARIES = [
   {
     name: 'begin where the announcement says with a partition that was never given away',
     file: 'driver/native/topic/subscription.js',
-    find: "if (owned.open === undefined)\n                owned.state = 'yielded';\n            else\n                this.#lose(partition);",
-    replace: 'this.#lose(partition);',
+    find: 'else if (wasToYield)\n                owned.reader.begin();',
+    replace: 'else if (wasToYield) {\n this.#lose(partition);\n given.push([partition, committed]);\n }',
     suite: 'test/simulation/group.test.ts',
   },
   {
