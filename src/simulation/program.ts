@@ -6,6 +6,7 @@ import type { Millis } from '../base/time.ts'
 import type { Driver } from '../driver/contract.ts'
 import { createTroupe, type Troupe } from '../runtime/troupe.ts'
 import type { SimulatedCluster } from './cluster.ts'
+import { EXILE_FAULT } from './scenario.ts'
 import { Computer } from './world/computer.ts'
 
 export interface Program {
@@ -48,13 +49,20 @@ export class Programs {
   readonly #stages: readonly Stage[]
   #isClosing = false
 
-  /** Every second one is embedded beside one node and sees the cluster through it alone; the others talk to each leader. */
+  /**
+   * Every second one, or each that is not spared, is embedded beside one node and sees the cluster through it alone; the others talk
+   * to each leader.
+   */
   constructor(cluster: SimulatedCluster, programs: readonly Program[]) {
     this.#cluster = cluster
-    const { nodes } = cluster
+    const { nodes, scenario } = cluster
+    const isExiled = scenario.faults.includes(EXILE_FAULT)
     this.#stages = programs.map((program, at) => ({
       program,
-      beside: at % 2 === 1 ? nodes.slice(at % nodes.length, (at % nodes.length) + 1) : nodes,
+      beside:
+        at % 2 === 1 || (isExiled && program.isSpared !== true)
+          ? nodes.slice(at % nodes.length, (at % nodes.length) + 1)
+          : nodes,
       computer: undefined,
       closing: new AbortController(),
       ending: new AbortController(),

@@ -29,6 +29,8 @@ const USUAL_FAULTS = 8
 export const PROGRAM_FAULTS = ['kill', 'stall'] as const
 /** What happens to the files of large payloads, on one node of at least three. */
 export const PIECE_FAULT = 'rot'
+/** What happens to a leader together with the programs beside it: who holds something hears of the others as little as its node does. */
+export const EXILE_FAULT = 'exile'
 
 /**
  * `'crash'` a node dies with what it had not synced · `'power'` all nodes do at once · `'pause'` a node stands still ·
@@ -38,9 +40,9 @@ export const PIECE_FAULT = 'rot'
  * the device cannot read for a while what came through in part · `'brownout'` as `'power'`, again and again while the nodes start ·
  * `'clocks'` all calendars are set wrong by the same · `'slow-link'` a few bytes in a millisecond pass one way between two nodes.
  * Of a workload with programs: `'kill'` one dies and is started again · `'stall'` one stands still. Of the queue: `'rot'` a bit of each large
- * payload is another one, always on the same node.
+ * payload is another one, always on the same node. Of what is held: `'exile'` a leader alone, and every program is beside some node.
  */
-export type FaultKind = (typeof FAULTS)[number] | (typeof PROGRAM_FAULTS)[number] | 'rot'
+export type FaultKind = (typeof FAULTS)[number] | (typeof PROGRAM_FAULTS)[number] | 'rot' | 'exile'
 
 export interface Scenario {
   readonly seed: number

@@ -11,6 +11,7 @@ import { ProgramNemesis } from './fault/program-nemesis.ts'
 import { Programs } from './program.ts'
 import {
   drawScenario,
+  EXILE_FAULT,
   type FaultKind,
   PIECE_FAULT,
   PROGRAM_FAULTS,
@@ -144,6 +145,7 @@ function adapt(drawn: Scenario, { faults, virtualSeconds, workload }: WorkloadOp
   const more: FaultKind[] = PROGRAM_FAULTS.filter(() => random.next() < 0.5)
   const isQuiet = drawn.faults.length === 0 && random.next() < 0.5
   if (workload === 'queue' && drawn.nodes > 2 && random.next() < 0.4) more.push(PIECE_FAULT)
+  if ((workload === 'lock' || workload === 'share') && random.next() < 0.4) more.push(EXILE_FAULT)
   return {
     ...drawn,
     faults: faults ?? (isQuiet ? [] : [...drawn.faults, ...more]),

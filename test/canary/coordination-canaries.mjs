@@ -55,7 +55,8 @@ export const COORDINATION_CANARIES = [
     file: 'cluster/group.js',
     find: 'if (operation === OPERATION.keepAlive)\n            readLeases(bytes);',
     replace: 'if (operation === OPERATION.keepAlive) return this.duties.keepAlive(source, id, readLeases(bytes));',
-    suite: 'test/simulation/lease.test.ts',
+    seeds: 100,
+    options: ['--workload', 'lock', '--faults', 'exile', '--nodes', '3', '--shards', '1'],
   },
   {
     name: 'keep a lock whose lease has ended',

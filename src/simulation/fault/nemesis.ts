@@ -5,10 +5,10 @@ import type { NodeId } from '../../base/identity.ts'
 import type { SeededRandom } from '../../base/random.ts'
 import type { Millis } from '../../base/time.ts'
 import type { Coverage } from '../coverage.ts'
-import { type FaultKind, PIECE_FAULT, type Scenario } from '../scenario.ts'
+import { EXILE_FAULT, type FaultKind, PIECE_FAULT, type Scenario } from '../scenario.ts'
 import type { Trace } from '../trace.ts'
 import type { EventQueue } from '../world/event-queue.ts'
-import { partition } from './partition.ts'
+import { type PartitionKind, partition } from './partition.ts'
 
 /** What can be done to a cluster. Doing what is done already changes nothing. */
 export interface Victim {
@@ -102,7 +102,8 @@ export class Nemesis {
     const node = this.#target()
     if (kind === undefined || node === undefined) return
     this.faults++
-    if (kind === 'partition') this.#partition()
+    if (kind === 'partition') this.#partition(this.#drawPartition())
+    else if (kind === EXILE_FAULT) this.#partition('isolated-leader')
     else if (kind === PIECE_FAULT) this.#rot()
     else if (kind === 'power') this.#power(3000)
     else if (kind === 'brownout') this.#brownout(1 + random.below(5))
@@ -221,12 +222,16 @@ export class Nemesis {
     victim.damage(node, (file) => file.startsWith('pieces-'))
   }
 
-  #partition(): void {
-    const victim = this.#victim
+  #drawPartition(): PartitionKind {
     const { random } = this.#ports
     const { partitions } = this.#scenario
     const drawn = partitions[random.below(partitions.length)] ?? 'halves'
-    const kind = random.next() < 0.3 ? 'isolated-leader' : drawn
+    return random.next() < 0.3 ? 'isolated-leader' : drawn
+  }
+
+  #partition(kind: PartitionKind): void {
+    const victim = this.#victim
+    const { random } = this.#ports
     const leader = victim.leader()
     if (kind === 'isolated-leader' && leader !== undefined) this.#ports.coverage.reached('minority-leader')
     for (const [from, to] of partition(kind, victim.nodes, leader, random)) {

@@ -48,6 +48,7 @@ export class LockHold<Held extends Lock = Lock> {
   readonly grant: GrantRecord
   readonly #share: Share
   readonly #parts: HoldParts
+  #isOver = false
 
   constructor(lock: Held, share: Share, askedAt: Millis, parts: HoldParts) {
     const { now, name: holder } = parts.context
@@ -60,22 +61,21 @@ export class LockHold<Held extends Lock = Lock> {
     const ends = { heldAt: grantedAt, releasedAt: Number.POSITIVE_INFINITY }
     this.grant = { type: 'grant', lock: name, holder, token, permits, of, askedAt, grantedAt, ...ends }
     parts.log.events.push(this.grant)
+    void this.#watch()
   }
 
-  /** Notes until when its holder, awake all the time, was not told that the lock is lost: so long nobody else may have it. */
   async stay(duration: Millis): Promise<void> {
-    const { now, sleep } = this.#parts.context
-    const until = now() + duration
-    while (now() < until) {
-      const before = now()
-      await sleep(LOOK_MS)
-      const wasAwake = now() - before < LOOK_MS + 1
-      if (wasAwake && !this.lock.signal.aborted) this.grant.heldAt = now()
-    }
+    await this.#parts.context.sleep(duration)
+  }
+
+  /** Its holder is about to give it to somebody, and relies on it no more. */
+  leave(): void {
+    this.#isOver = true
   }
 
   async release(): Promise<void> {
     const { log, context } = this.#parts
+    this.leave()
     // By its holder's clock a lease ends before it does in the cluster.
     const isLost = this.lock.signal.aborted
     if (isLost) log.coverage.reached('lock-lost')
@@ -110,6 +110,20 @@ export class LockHold<Held extends Lock = Lock> {
     const said = await attempt(troupe.verify({ name, token }, { timeout: CALL_MS }))
     if (said.outcome !== 'ok') return
     log.events.push({ type: 'verify', lock: this.grant.lock, token, invokedAt, isHeld: said.value })
+  }
+
+  /**
+   * Notes until when its holder, awake all the time, was not told that the lock is lost: so long nobody else may have it. Also while
+   * it waits for an answer, as it does for as long as its node is cut off.
+   */
+  async #watch(): Promise<void> {
+    const { now, sleep } = this.#parts.context
+    while (!this.#isOver && !this.lock.signal.aborted) {
+      const before = now()
+      await sleep(LOOK_MS)
+      const wasAwake = now() - before < LOOK_MS + 1
+      if (wasAwake && !this.#isOver && !this.lock.signal.aborted) this.grant.heldAt = now()
+    }
   }
 
   #fenced(kind: string, count: number | undefined, isBeside: boolean): FencedRecord {

@@ -157,6 +157,7 @@ class Holder {
     const [candidate, since] = others[random.below(others.length)] ?? ['nobody', now()]
     const { lock, token } = hold.grant
     if (this.#rules.isQuiet && now() - since > PATIENT_MS) log.events.push({ type: 'handover', lock, token, candidate })
+    hold.leave()
     await attempt(hold.lock.handover(candidate, { timeout: CALL_MS }))
   }
 
