@@ -30,15 +30,10 @@ export function readConsumeRequest(reader: ByteReader): ConsumeRequest {
 
 /**
  * An `event` of a consumer's stream holds these, oldest first. One that holds none says that more waits than the credit
-<<<<<<< HEAD
  * at this node allows; no stream of the consumption there says it again before there was more credit, or an event of
  * one byte has said that nothing waits any more. One of two bytes follows what the stream's opening or more credit for
- * it has brought.
-=======
- * at this node allows; no stream of the consumption there says it again before there was more credit, or an event of one byte
- * has said that nothing waits any more. One of two bytes follows what the stream's opening or more credit for it has brought.
- * Among them are revocations, `[0 u53, token u53]`: a lease that is over before its time, because its message was removed, replaced, moved or expired.
->>>>>>> ff9afb0 (Who cancels, moves or replaces a message takes it from its worker: the handler's signal did not abort, a moved message was with two workers, and its key went on beside it)
+ * it has brought. Among them are revocations, `[0 u53, token u53]`: a lease that is over before its time, because its
+ * message was removed, replaced, moved or expired.
  */
 export interface Delivery {
   /** Of the lease; unique for a shard's leadership and never used again after it: `term * 2^32 + count`, so at most 2^21 terms. */
