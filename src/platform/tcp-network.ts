@@ -143,11 +143,12 @@ export class TcpNetwork implements Network {
 
   /** `host:port` at which others reach this node; undefined when it does not listen. */
   get address(): string | undefined {
-    if (this.#options.advertise !== undefined) return this.#options.advertise
+    const { advertise, listen } = this.#options
+    if (advertise !== undefined || listen === undefined) return advertise
     const bound = this.#server?.address()
-    return typeof bound === 'object' && bound !== null
-      ? formatAddress({ host: bound.address, port: bound.port })
-      : undefined
+    if (typeof bound !== 'object' || bound === null) return
+    // By the host's name, if it has one: lists of members have that, and it may come to mean another machine.
+    return formatAddress({ host: parseAddress(listen, true).host, port: bound.port })
   }
 
   onPeer(handler: PeerHandler): void {

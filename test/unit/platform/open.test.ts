@@ -111,6 +111,15 @@ describe('open', () => {
     expect(warnings).toEqual([])
   })
 
+  test('of nodes that are listed by the name of their host forms a cluster', { timeout: 20_000 }, async () => {
+    const warnings = warningsOfNow()
+    const join = (await freeAddresses(3)).map((address) => address.replace('127.0.0.1', 'localhost'))
+    const nodes = await Promise.all(join.map((listen, at) => start({ engine: 'inline', node: `n${at}`, listen, join })))
+    await nodes[0]?.map(users).set('ann', 1)
+    expect((await nodes[1]?.status())?.members.map(({ address }) => address)).toEqual(join)
+    expect(warnings).toEqual([])
+  })
+
   test('as a member whose secret or list differs warns about it', { timeout: 20_000 }, async () => {
     const warnings = warningsOfNow()
     const [one = '', two = '', three = '', four = ''] = await freeAddresses(4)
