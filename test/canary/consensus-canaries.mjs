@@ -115,4 +115,12 @@ export const CONSENSUS_CANARIES = [
     replace: 'this.#time = Math.max(this.#time, batch.time) + (globalThis.canary = (globalThis.canary ?? 0) + 1);',
     seeds: 20,
   },
+  {
+    name: 'let out of the node what is thrown while a snapshot is written',
+    file: 'cluster/node.js',
+    find: 'const guard = (task) => this.#guard(task);',
+    replace: 'const guard = (task) => task();',
+    seeds: 40,
+    options: ['--workload', 'transaction', '--faults', 'full-disk', '--nodes', '1'],
+  },
 ]

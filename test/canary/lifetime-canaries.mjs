@@ -155,4 +155,19 @@ export const LIFETIME_CANARIES = [
     seeds: 30,
     options: ['--workload', 'lifetime'],
   },
+  {
+    name: 'bring a dead letter back with the attempts that it died of',
+    file: 'machine/queue/state.js',
+    find: 'messages.attempts.set(slot, 0);',
+    replace: 'messages.attempts.get(slot);',
+    suite: 'test/unit/machine/queue/rules.test.ts',
+  },
+  {
+    name: 'take what a calendar says at once',
+    file: 'cluster/leader-time.js',
+    find: 'return now - this.#aheadSince >= TRUST_MS;',
+    replace: 'return true;',
+    seeds: 20,
+    options: ['--workload', 'lifetime', '--faults', 'clocks'],
+  },
 ]

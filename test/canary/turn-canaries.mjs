@@ -22,4 +22,18 @@ export const TURN_CANARIES = [
     replace: 'const writer = new ByteWriter();',
     suite: 'test/unit/cluster/execution.test.ts',
   },
+  {
+    name: 'write zeros over what the last page of the log had',
+    file: 'platform/appended-file.js',
+    find: 'pages.set(this.#lastPage.subarray(0, inPage));',
+    replace: 'pages.fill(0, 0, inPage);',
+    suite: 'test/unit/platform/appended-file.test.ts',
+  },
+  {
+    name: 'take damage in the middle of the log for its torn end',
+    file: 'host/log/recovery.js',
+    find: 'if (witness !== undefined)',
+    replace: 'if (witness === null)',
+    suite: 'test/unit/host/log/recovery.test.ts',
+  },
 ]

@@ -111,6 +111,7 @@ describe('bugs that were found by a seed', () => {
       220,
       ['crash', 'power', 'pause', 'clock', 'slow-disk', 'network'],
     ],
+    ['a disk that was full while a snapshot was written ended the process', 'transaction', 40036, ['full-disk']],
     [
       'a lone node led before its vote was on disk, and used one place of its log twice',
       'schedule',

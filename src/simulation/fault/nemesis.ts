@@ -45,6 +45,9 @@ export interface NemesisPorts {
   readonly coverage: Coverage
 }
 
+/** Where heartbeats alone are more than a link carries, what arrives is ever older, and keeps a leader in office that can do nothing. */
+const LEAST_BYTES_PER_MS = 4
+
 /** They have no moment, or happen to programs. */
 const PASSIVE: ReadonlySet<FaultKind> = new Set(['network', 'direct-disk', 'kill', 'stall'])
 
@@ -145,13 +148,25 @@ export class Nemesis {
         this.#mendLater(kind, node)
         break
       case 'torn-page':
-        victim.crash(node, 'unreadable')
-        this.#wound(kind, [node], { for: 5000, heal: () => victim.restart(node) })
-        this.#mendLater(kind, node)
+        this.#tear(node)
         break
       default:
         assert(false, `${kind} is done to a node alone`)
     }
+  }
+
+  /** A disk that is slow for a moment is likely to be writing when the power fails. */
+  #tear(node: NodeId): void {
+    const victim = this.#victim
+    const { queue, random } = this.#ports
+    victim.slowDisk(node, 1000)
+    queue.at(queue.now() + random.next() * 1000, () => {
+      victim.slowDisk(node, 0)
+      if (this.#isAtPeace) return
+      victim.crash(node, 'unreadable')
+      this.#wound('torn-page', [node], { for: 3000, heal: () => victim.restart(node) })
+      this.#mendLater('torn-page', node)
+    })
   }
 
   #mendLater(kind: FaultKind, node: NodeId): void {
@@ -209,7 +224,7 @@ export class Nemesis {
     const other = others[random.below(others.length)]
     if (other === undefined) return
     const [from, to] = random.next() < 0.5 ? [node, other] : [other, node]
-    victim.slowLink(from, to, 0.1 + 5 * random.next())
+    victim.slowLink(from, to, LEAST_BYTES_PER_MS + 30 * random.next())
     this.#wound('slow-link', [from, to], { for: 12_000, heal: () => victim.slowLink(from, to, undefined) })
   }
 

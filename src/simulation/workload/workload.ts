@@ -5,7 +5,7 @@ import type { Millis } from '../../base/time.ts'
 import type { Election } from '../check/ledger.ts'
 import type { Coverage } from '../coverage.ts'
 import type { Program } from '../program.ts'
-import type { Scenario } from '../scenario.ts'
+import type { FaultKind, Scenario } from '../scenario.ts'
 
 export interface Workload {
   readonly programs: readonly Program[]
@@ -24,9 +24,12 @@ export function lagOf({ network, faults }: Scenario): Millis {
   return faults.includes('slow-link') ? Number.POSITIVE_INFINITY : 4 * (network.delayMs[1] + network.tailMs)
 }
 
-/** Leader time may jump: delays and lifetimes mean nothing. */
+/** After these a node believes its calendar. */
+const RESTARTS: readonly FaultKind[] = ['crash', 'power', 'brownout', 'torn-page', 'failing-disk', 'full-disk']
+
+/** Leader time may jump, or clocks go too fast or too slowly: delays and lifetimes mean nothing. */
 export function clocksLie({ faults }: Scenario): boolean {
-  return faults.includes('clock') || faults.includes('clocks')
+  return faults.includes('clock') || (faults.includes('clocks') && RESTARTS.some((fault) => faults.includes(fault)))
 }
 
 export interface WorkloadPorts {

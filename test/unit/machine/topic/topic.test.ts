@@ -172,6 +172,23 @@ describe('compaction', () => {
     )
   })
 
+  test('knows after a snapshot which record of a key is its newest', () => {
+    const first = table()
+    configure(first, { compact: true })
+    publish(first, 1, payload(1), 'rare')
+    for (let at = 0; at < 100; at++) publish(first, 2, payload(2), 'x')
+    const topics = restored(sectionsOf(first), table())
+    for (let at = 0; at < 300; at++) publish(topics, 3, payload(3), 'y')
+    expect(offsetsOf(topics).count).toBeLessThan(300)
+    expect(new Map(keys(topics) as [string, number][])).toEqual(
+      new Map([
+        ['rare', 1],
+        ['x', 2],
+        ['y', 3],
+      ]),
+    )
+  })
+
   test('forgets a key a day after its empty record', () => {
     const topics = table()
     configure(topics, { compact: true })
