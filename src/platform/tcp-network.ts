@@ -146,7 +146,7 @@ export class TcpNetwork implements Network {
     const { advertise, listen } = this.#options
     if (advertise !== undefined || listen === undefined) return advertise
     const bound = this.#server?.address()
-    if (typeof bound !== 'object' || bound === null) return
+    if (typeof bound !== 'object' || bound === null) return undefined
     // By the host's name, if it has one: lists of members have that, and it may come to mean another machine.
     return formatAddress({ host: parseAddress(listen, true).host, port: bound.port })
   }
