@@ -177,7 +177,7 @@ async function tailTopics(client: Client, line: CommandLine, terminal: Terminal)
     for await (const batch of batches) {
       const printed = Math.min(left, batch.records.length)
       for (const record of batch.records.slice(0, printed)) await terminal.print(textOf(record))
-      // A batch of which the end was not printed comes again.
+      // A batch whose end was not printed comes again.
       if (printed === batch.records.length) await batch.commit()
       left -= printed
       if (left <= 0) break

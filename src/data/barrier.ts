@@ -23,8 +23,8 @@ export interface Latch {
 export interface Barrier {
   /**
    * Resolves once as many have arrived as the barrier wants; then it is shut again for the next round. Whoever gives up
-   * waiting no longer counts; without a `timeout` it waits as long as that takes. Arrivals are counted, not parties: one
-   * whose process dies while it waits has arrived, and counts twice if it comes back in the same round.
+   * waiting no longer counts; without a `timeout` it waits as long as that takes. Arrivals are counted, not parties:
+   * one whose process dies while it waits has arrived, and counts twice if it comes back in the same round.
    */
   arrive(options?: CallOptions): Promise<void>
 }
@@ -74,7 +74,7 @@ export function barrier(parts: HandleParts, name: string, count: number): Barrie
         await until(parts, { map, key: name }, (now) => (now?.round ?? 0) > mine, options)
       } catch (error) {
         const leave = (now = FIRST): Round => (now.round === mine ? { ...now, arrived: now.arrived - 1 } : now)
-        // Where the others went on in this very moment they have counted this one.
+        // If the others went on in this very moment, they have counted this one.
         if ((await map.update(name, leave)).value.round === mine) throw error
       }
     },

@@ -43,8 +43,8 @@ export interface Office extends Lock {
   /** Gives the office up; the next candidate in line has it. */
   resign(options?: CallOptions): Promise<void>
   /**
-   * Gives the office to a certain candidate, if it is waiting, and else to the next in line. When this rejects, the office is
-   * given up all the same: who has it next may then be another, at the latest after the office's `ttl`.
+   * Gives the office to a certain candidate, if it is waiting, and else to the next in line. When this rejects, the
+   * office is given up all the same: who has it next may then be another, at the latest after the office's `ttl`.
    */
   handover(candidate: string, options?: CallOptions): Promise<void>
 }

@@ -27,8 +27,8 @@ export interface LockOptions extends CallOptions {
 }
 
 /**
- * A key whose shard the lock shares, so that a write to it under the lock's token is let through only while the lock is held,
- * and not merely until the next holder has written. Locks of one name beside different keys are different locks.
+ * A key whose shard the lock shares, so that a write to it under the lock's token is let through only while the lock is
+ * held, and not merely until the next holder has written. Locks of one name beside different keys are different locks.
  */
 export interface LockPlace {
   readonly map: { readonly name: string }
@@ -67,8 +67,8 @@ export interface Lease extends AsyncDisposable {
   /** Aborts with `LEASE_LOST`, by this process's own clock, before its keys go. */
   readonly signal: AbortSignal
   /**
-   * Sets a key of a map that is deleted when the lease ends, by `end` or with its process. Who writes the key afterwards without
-   * a lease keeps it; who sets it by another lease has it go with that one.
+   * Sets a key of a map that is deleted when the lease ends, by `end` or with its process. Who writes the key
+   * afterwards without a lease keeps it; who sets it by another lease has it go with that one.
    */
   set<Value, Input>(map: MapDefinition<Value, Input>, key: string, value: Input, options?: CallOptions): Promise<void>
   /** Ends it and deletes its keys. Resolves also when it was lost already. */

@@ -34,7 +34,7 @@ export async function within<Result>(
   { signal, deadline }: CallEnd,
   { scheduler }: Pick<PatienceParts, 'scheduler'>,
 ): Promise<Result> {
-  // A signal of its own: beyond ten listeners to one Node warns of a leak.
+  // A signal of its own: Node warns of a leak when one has more than ten listeners.
   const own = signal === undefined ? undefined : AbortSignal.any([signal])
   let end = (): void => {}
   const over = new Promise<never>((_, reject) => {

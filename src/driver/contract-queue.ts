@@ -69,7 +69,10 @@ export interface Sent {
 /** A payload that the consumer has not fetched yet. */
 export interface LargePayload {
   readonly bytes: number
-  /** Brings all of it, and extends the lease meanwhile. Rejects with `FENCED` when that is over, `DATA_DAMAGED` when the payload cannot be read. */
+  /**
+   * Brings all of it, and extends the lease meanwhile. Rejects with `FENCED` when that is over, `DATA_DAMAGED` when the
+   * payload cannot be read.
+   */
   fetch(): Promise<Uint8Array>
 }
 
@@ -85,7 +88,10 @@ export interface Delivered {
   readonly attempt: number
   readonly sentAt: WallMillis
   readonly leaseMs: Millis
-  /** Aborts with `LEASE_LOST` when the lease is known to be over, also because the message was removed, replaced, moved, dropped or expired. */
+  /**
+   * Aborts with `LEASE_LOST` when the lease is known to be over, also because the message was removed, replaced, moved,
+   * dropped or expired.
+   */
   readonly lost: AbortSignal
   /** Tells one listener the same, at once when it is so already: a signal for each message costs more than the rest of it. */
   onLost(tell: (reason: Error) => void): void
@@ -101,8 +107,9 @@ export interface Delivered {
 }
 
 /**
- * What happens along with an acknowledgement. Effects on keys of the same shard are one entry with it; sends to other shards
- * follow by outbox, each exactly once. A map change or a condition whose key lives in another shard is `INVALID_ARGUMENT`: give map and queue the same placement and key.
+ * What happens along with an acknowledgement. Effects on keys of the same shard are one entry with it; sends to other
+ * shards follow by outbox, each exactly once. A map change or a condition whose key lives in another shard is
+ * `INVALID_ARGUMENT`: give map and queue the same placement and key.
  */
 export type Effect =
   | {
@@ -226,8 +233,8 @@ export interface ScheduleStatus extends ScheduleRule {
 
 /**
  * Promises: a message whose `send` resolved is delivered until it is settled, at least once, whatever fails; with order
- * `'key'` no message of a key is delivered before an older one is settled or dead; what a stale lease settles is refused.
- * `send` rejects with `FULL` under overflow `'reject'`, and waits for room under `'block'`.
+ * `'key'` no message of a key is delivered before an older one is settled or dead; what a stale lease settles is
+ * refused. `send` rejects with `FULL` under overflow `'reject'`, and waits for room under `'block'`.
  */
 export interface QueueFacet {
   send(queue: NamedQueue, message: OutgoingMessage, options: CallOptions & { readonly fence?: Fence }): Promise<Sent>
@@ -236,8 +243,8 @@ export interface QueueFacet {
   /** The results of a flow's children by their numbers, undefined for what has not come; none for a message that is no flow. */
   children(queue: string, id: string, options: CallOptions): Promise<readonly (Uint8Array | undefined)[]>
   /**
-   * Waits until a message is done, and resolves with its result, or undefined when it left none or nothing is known of it. Rejects with `DEAD_LETTER`
-   * when it has died, and with `TIMEOUT` when it is not done in time.
+   * Waits until a message is done, and resolves with its result, or undefined when it left none or nothing is known of
+   * it. Rejects with `DEAD_LETTER` when it has died, and with `TIMEOUT` when it is not done in time.
    */
   result(queue: string, id: string, options: CallOptions): Promise<Uint8Array | undefined>
   /** Ends with `lost` leases when the consumer returns: what is unsettled is released. */
@@ -254,21 +261,25 @@ export interface QueueFacet {
   pause(queue: string, isPaused: boolean, options: CallOptions): Promise<void>
   purge(queue: string, what: 'waiting' | 'dead' | 'all', options: CallOptions): Promise<number>
   /**
-   * Everything that is known of the queue goes: messages, dead letters, results, deduplication ids, its rules and whether it is paused. Resolves with how many
-   * messages went. `CONFLICT` while it has consumers or schedules. Whoever names the queue afterwards makes it anew; its ids go on growing, and what is
-   * settled under an old one is refused. What a handler has sent it and is still on its way arrives in the new one.
+   * Everything that is known of the queue goes: messages, dead letters, results, deduplication ids, its rules and
+   * whether it is paused. Resolves with how many messages went. `CONFLICT` while it has consumers or schedules. Whoever
+   * names the queue afterwards makes it anew; its ids go on growing, and what is settled under an old one is refused.
+   * What a handler has sent it and is still on its way arrives in the new one.
    */
   delete(queue: string, options: CallOptions): Promise<number>
   /** Dead letters wait again at their old places among those of their keys, oldest first. */
   redrive(queue: string, filter: RedriveFilter, options: CallOptions): Promise<number>
   /** All queues, in the order of their names; the rules are left out where the engine does not tell them. */
   queues(options: CallOptions): Promise<readonly NamedQueue[]>
-  /** Exactly one firing per due time and cluster; the message carries the header `troupe-firing`. A cron that is none is `INVALID_ARGUMENT`. */
+  /**
+   * Exactly one firing per due time and cluster; the message carries the header `troupe-firing`. A cron that is none is
+   * `INVALID_ARGUMENT`.
+   */
   schedule(queue: NamedQueue, id: string, rule: ScheduleRule, options: CallOptions): Promise<void>
   unschedule(queue: string, id: string, options: CallOptions): Promise<boolean>
   /**
-   * A paused schedule fires nothing; once it is resumed, what has passed was missed, and follows its rule. To set it again does not
-   * resume it. Resolves to whether there is one.
+   * A paused schedule fires nothing; once it is resumed, what has passed was missed, and follows its rule. To set it
+   * again does not resume it. Resolves to whether there is one.
    */
   pauseSchedule(
     name: { readonly queue: string; readonly id: string },

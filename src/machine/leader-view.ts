@@ -32,7 +32,10 @@ export interface QueueView {
   hold(queue: string, now: LeaderMicros): HeldMessage | undefined
   /** Puts a message back to where it was, with nothing counted. Without effect when it is not held. */
   unhold(queue: string, id: number): void
-  /** Messages that were held when they were removed, replaced, moved, dropped or expired: what their holders do with them has no effect. Each is told once. */
+  /**
+   * Messages that were held when they were removed, replaced, moved, dropped or expired: what their holders do with
+   * them has no effect. Each is told once.
+   */
   takeRevoked(): readonly number[]
   /** This replica no longer leads. */
   unholdAll(): void

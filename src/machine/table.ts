@@ -19,11 +19,12 @@ export interface Task {
 }
 
 /**
- * Commands whose kind is in `type * 32 … type * 32 + 31` are this table's, and so are queries. A table is deterministic: it
- * follows from its tasks and their times alone. It throws `malformed` for a body that is none, before it has changed
- * anything, and never throws for anything else that a client sent.
+ * Commands whose kind is in `type * 32 … type * 32 + 31` are this table's, and so are queries. A table is
+ * deterministic: it follows from its tasks and their times alone. It throws `malformed` for a body that is none, before
+ * it has changed anything, and never throws for anything else that a client sent.
  *
- * Every result fits into a status and a number (53 bits), which is what sessions keep; what is longer is asked for by a query.
+ * Every result fits into a status and a number (53 bits), which is what sessions keep; what is longer is asked for by a
+ * query.
  */
 export interface Table {
   readonly type: number
@@ -34,7 +35,10 @@ export interface Table {
    * outcome to `ok`, or to what ends the transaction. A kind that cannot be a part is `unsupported`.
    */
   check(task: Task): void
-  /** Executes a part that has been checked along with all others. It cannot fail; limits that others of its parts have used up meanwhile are exceeded. */
+  /**
+   * Executes a part that has been checked along with all others. It cannot fail; limits that others of its parts have
+   * used up meanwhile are exceeded.
+   */
   apply(task: Task): void
   /** Answers a query into `reply`, beginning with its status; false when the kind is unknown. */
   query(kind: number, reader: ByteReader, reply: ByteWriter): boolean
@@ -48,7 +52,10 @@ export interface Table {
 }
 
 export interface FrozenTable {
-  /** Consecutive parts, each at most 60,000 bytes or one record, beginning with a version; none for an empty table. They stay the same while the table changes. */
+  /**
+   * Consecutive parts, each at most 60,000 bytes or one record, beginning with a version; none for an empty table. They
+   * stay the same while the table changes.
+   */
   sections(): Iterable<Uint8Array>
   release(): void
 }
@@ -58,11 +65,14 @@ export interface Neighbours {
   /** The next revision of the shard: above all before, and no less than `time`. Ids, tokens and generations are revisions. */
   revise(time: LeaderMicros): number
   /**
-   * Tells those who watch `key` of a reserved map (its name begins with `~`) that it changed; nothing is stored. A watch is
-   * how clients wait: for a lock, a leader, a generation.
+   * Tells those who watch `key` of a reserved map (its name begins with `~`) that it changed; nothing is stored. A
+   * watch is how clients wait: for a lock, a leader, a generation.
    */
   announce(change: Announcement): void
-  /** Stores a message in a queue of this shard, now; the schedule table's firings come this way. Returns its id, 0 when the queue did not take it. */
+  /**
+   * Stores a message in a queue of this shard, now; the schedule table's firings come this way. Returns its id, 0 when
+   * the queue did not take it.
+   */
   enqueue(message: Enqueued, time: LeaderMicros): number
   /** Deletes a key of a map that was not written after the revision `since`, so that watchers hear of it; for keys attached to a lease. */
   deleteKey(map: string, key: string, since: number, time: LeaderMicros): void

@@ -15,7 +15,8 @@ export type Handler<Value> = (message: QueueMessage<Value>, context: HandlerCont
  */
 export interface HandlerContext {
   /**
-   * Aborts when the lease is lost (`LEASE_LOST`): it ran out, or the message was cancelled, replaced, moved or expired meanwhile. Also when the worker or the Troupe ends before the handler does.
+   * Aborts when the lease is lost (`LEASE_LOST`): it ran out, or the message was cancelled, replaced, moved or expired
+   * meanwhile. Also when the worker or the Troupe ends before the handler does.
    */
   readonly signal: AbortSignal
   /** As the message's own. */

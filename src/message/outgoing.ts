@@ -24,7 +24,8 @@ export function outgoingMessage<Value, Input>(
   if (definition?.kind !== 'queue') throw invalidArgument('a message goes to a definition made by defineQueue')
   const { schema, name } = definition
   const { key, headers, delay, ttl, priority, deduplication } = envelopeOf(options)
-  // Spelled out: on Node 20 an object that is spread and added to is of a new shape each time, and slow to read ever after.
+  // Spelled out: on Node 20 an object that is spread and added to is of a new shape each time, and slow to read ever
+  // after.
   return whenValid(schema, value, `the message for '${name}'`, (valid) => ({
     key,
     payload: codec.encode(valid),
@@ -64,8 +65,8 @@ export function checkHeaders(headers: Readonly<Record<string, string>>): void {
 }
 
 /**
- * The headers without what the engine has said of another message: who passes on the headers of what it handles passes on
- * neither whose child that was nor where its payload lies.
+ * The headers without what the engine has said of another message: who passes on the headers of what it handles passes
+ * on neither whose child that was nor where its payload lies.
  */
 export function ownHeaders(headers: Headers = NO_HEADERS): Headers {
   checkHeaders(headers)

@@ -151,7 +151,7 @@ export class QueueHandle<Value, Input> implements TroupeQueue<Value, Input> {
 
   async sendAll(values: Iterable<Input>, options: SendOptions = NO_OPTIONS): Promise<readonly Sent[]> {
     checkIterable('queue.sendAll', values)
-    // All of them first: what ends in the middle of being listed has sent nothing.
+    // All of them are listed first: an iterable that fails half-way has sent nothing.
     const ends = await Promise.allSettled(Array.from(values).map((value) => this.send(value, options)))
     return ends.map((end) => {
       if (end.status === 'rejected') throw end.reason

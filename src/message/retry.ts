@@ -85,7 +85,7 @@ export function decide(policyOf: RetryPolicy, error: unknown, attempt: number, r
     if (decision === 'reject') return decision
     if (typeof decision === 'number' && !Number.isNaN(decision)) return Math.min(LONGEST_MS, Math.max(0, decision))
   } catch {
-    // As an answer that is none.
+    // Counts as an answer that is neither.
   }
   return Math.min(HOUR_MS, 1000 * 2 ** (attempt - 1))
 }

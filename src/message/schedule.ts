@@ -24,7 +24,10 @@ export interface ScheduleOptions<Input> extends CallOptions {
   /** What is sent each time. */
   readonly value: Input
   readonly headers?: Readonly<Record<string, string>>
-  /** What becomes of times that pass while nobody leads, or while it is paused: `'skip'` (the default), only the `'latest'`, or `'all'` (at most 64). */
+  /**
+   * What becomes of times that pass while nobody leads, or while it is paused: `'skip'` (the default), only the
+   * `'latest'`, or `'all'` (at most 64).
+   */
   readonly missed?: 'skip' | 'latest' | 'all'
   /** After this time it fires no more. */
   readonly until?: WallMillis

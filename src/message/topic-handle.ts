@@ -73,7 +73,7 @@ export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {
 
   async publishAll(values: Iterable<Input>, options: PublishOptions = NO_OPTIONS): Promise<readonly Published[]> {
     checkIterable('topic.publishAll', values)
-    // All of them first: what ends in the middle of being listed has published nothing.
+    // All of them are listed first: an iterable that fails half-way has published nothing.
     const ends = await Promise.allSettled(Array.from(values).map((value) => this.publish(value, options)))
     return ends.map((end) => {
       if (end.status === 'rejected') throw end.reason

@@ -31,7 +31,10 @@ export interface TopicOptions {
   readonly partitions?: number
   /** What is kept: records younger than `age` milliseconds (default 7 days), and of each partition at most `bytes` and `count`. */
   readonly retention?: { readonly age?: Millis; readonly bytes?: number; readonly count?: number }
-  /** Of older records with the same key only the newest is kept; a value of null deletes a key. Default false; then nothing ages by default. */
+  /**
+   * Of older records with the same key only the newest is kept; a value of null deletes a key. Default false; then
+   * nothing ages by default.
+   */
   readonly compact?: boolean
 }
 
@@ -82,7 +85,8 @@ export function defineTopic(
 }
 
 /**
- * A name in which `*` stands for any one part between dots, and `>` at the end for one or more: all topics whose names match.
+ * A name in which `*` stands for any one part between dots, and `>` at the end for one or more: all topics whose names
+ * match.
  *
  * @throws TroupeError `INVALID_ARGUMENT`
  */
@@ -169,12 +173,12 @@ export interface TableView<Value> extends AsyncDisposable {
 }
 
 /**
- * A handle on a topic: light, stateless, free to make. Every reader sees the records of a partition in the same order. Values are
- * whatever structured clone can carry, up to 1 MiB.
+ * A handle on a topic: light, stateless, free to make. Every reader sees the records of a partition in the same order.
+ * Values are whatever structured clone can carry, up to 1 MiB.
  *
- * Calls reject with a `TroupeError`: `INVALID_ARGUMENT`, `VALIDATION`, `TOO_LARGE`, `UNSERIALIZABLE` before anything was sent;
- * `FENCED`, `CONFLICT`, `UNSUPPORTED`, `NO_QUORUM`, `TIMEOUT`, `OVERLOADED`, `UNREACHABLE`, `CLOSED` when nothing has changed;
- * `OUTCOME_UNKNOWN` when it may have happened.
+ * Calls reject with a `TroupeError`: `INVALID_ARGUMENT`, `VALIDATION`, `TOO_LARGE`, `UNSERIALIZABLE` before anything
+ * was sent; `FENCED`, `CONFLICT`, `UNSUPPORTED`, `NO_QUORUM`, `TIMEOUT`, `OVERLOADED`, `UNREACHABLE`, `CLOSED` when
+ * nothing has changed; `OUTCOME_UNKNOWN` when it may have happened.
  */
 export interface TroupeTopic<Value, Input = Value> {
   readonly name: string
@@ -198,8 +202,8 @@ export interface TroupeTopic<Value, Input = Value> {
    */
   subscribe(options?: TopicSubscribeOptions): AsyncIterable<TopicBatch<Value>>
   /**
-   * Resolves with a view that holds everything that had been published when it was asked for; without a `timeout` that takes as long
-   * as it takes. A `signal` ends the view, too.
+   * Resolves with a view that holds everything that had been published when it was asked for; without a `timeout` that
+   * takes as long as it takes. A `signal` ends the view, too.
    *
    * @example
    * await using prices = await troupe.topic(defineTopic<number>('prices', { compact: true })).table()
@@ -218,8 +222,9 @@ export interface TroupeTopic<Value, Input = Value> {
    */
   reset(group: string, to: Position, options?: CallOptions): Promise<void>
   /**
-   * Deletes the topic: its records, its rules and where its groups are. `CONFLICT` while a group has members: end them first. Subscriptions without a group end
-   * with `CLOSED`, but for those by a pattern. Whoever uses the topic afterwards makes it anew, with offsets from 0.
+   * Deletes the topic: its records, its rules and where its groups are. `CONFLICT` while a group has members: end them
+   * first. Subscriptions without a group end with `CLOSED`, but for those by a pattern. Whoever uses the topic
+   * afterwards makes it anew, with offsets from 0.
    */
   delete(options?: CallOptions): Promise<void>
 }

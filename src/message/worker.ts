@@ -86,7 +86,7 @@ export class QueueWorker<Value, Input> implements Worker {
       return
     }
     parts.workers.add(this)
-    // By way of a signal of its own: beyond ten listeners to one Node warns of a leak.
+    // A signal of its own: Node warns of a leak when one has more than ten listeners.
     if (signal !== undefined) {
       const end = AbortSignal.any([signal])
       end.addEventListener('abort', () => void this.close(), { once: true, signal: this.#ending.signal })

@@ -28,10 +28,10 @@ export function isLockFile(name: string): boolean {
 }
 
 /**
- * Node offers no lock that the kernel would release, so the file says who made it: process id, start time and boot. It is
- * stale as soon as that process is gone. Of a process in another container, or on another machine, only the file's age tells,
- * which its owner keeps below 5 s. Limits: on systems without /proc a reused process id keeps a stale lock; and of three processes that start
- * within the same microseconds on a stale lock, two may get it.
+ * Node offers no lock that the kernel would release, so the file says who made it: process id, start time and boot. It
+ * is stale as soon as that process is gone. Of a process in another container, or on another machine, only the file's
+ * age tells, which its owner keeps below 5 s. Limits: on systems without /proc a reused process id keeps a stale lock;
+ * and of three processes that start within the same microseconds on a stale lock, two may get it.
  */
 export class DirectoryLock {
   readonly #path: string

@@ -17,8 +17,8 @@ interface Job {
 const MOST_THREADS = 4
 
 /**
- * Syncs files on threads of their own, never in the pool of libuv, where a sync waits behind whatever the application has
- * put there. A thread carries one sync at a time; when all are busy another one starts, up to four.
+ * Syncs files on threads of their own, never in the pool of libuv, where a sync waits behind whatever the application
+ * has put there. A thread carries one sync at a time; when all are busy another one starts, up to four.
  */
 export class DiskThreads {
   #idle: DiskThread[] = []

@@ -20,10 +20,11 @@ import { warn } from './warning.ts'
 
 export interface OpenHooks {
   /**
-   * Called when the engine of this process ends by itself: its disk is full or has failed (`DISK_FAILED`, `DATA_DAMAGED`) or it
-   * contradicted itself (`INTERNAL`). `troupe.signal` aborts with the error, and calls fail with it or, where they may have
-   * happened, with `OUTCOME_UNKNOWN`. Default: says so on stderr, and lives on when the disk is full, so that the application can
-   * make room, close and open again; otherwise exits, with code 74 for the disk and 70 for the rest.
+   * Called when the engine of this process ends by itself: its disk is full or has failed (`DISK_FAILED`,
+   * `DATA_DAMAGED`) or it contradicted itself (`INTERNAL`). `troupe.signal` aborts with the error, and calls fail with
+   * it or, where they may have happened, with `OUTCOME_UNKNOWN`. Default: says so on stderr, and lives on when the disk
+   * is full, so that the application can make room, close and open again; otherwise exits, with code 74 for the disk
+   * and 70 for the rest.
    */
   readonly onFatal?: (error: TroupeError, exitCode: number) => void
 }
@@ -32,8 +33,9 @@ export interface OpenHooks {
  * Opens a Troupe. Without options: one node in memory, in a thread of this process, which opens no port. It keeps the
  * process alive until it is closed.
  *
- * `dataDir`: the node keeps its data there. `join`: it is a member of a cluster. `connect`: a client of a cluster, which
- * hosts nothing. `driver`: another engine. Options that are not given are taken from the environment (`TROUPE_…`).
+ * `dataDir`: the node keeps its data there. `join`: it is a member of a cluster. `connect`: a client of a cluster,
+ * which hosts nothing. `driver`: another engine. Options that are not given are taken from the environment
+ * (`TROUPE_…`).
  *
  * Rejects before anything is changed, with a code that names the option and the remedy: `INVALID_ARGUMENT`,
  * `ADDRESS_INVALID`, `ADDRESS_IN_USE`, `INSECURE`, `DIRECTORY_UNUSABLE`, `DIRECTORY_IN_USE`, `WRONG_CLUSTER`,

@@ -42,9 +42,9 @@ export function portEnds(budgetBytes: number = BUDGET_BYTES): [PortEnd, PortEnd]
 }
 
 /**
- * A frame goes through the port, which wakes the other thread, or through a slot while that one is awake and looks for an
- * answer (docs/decisions/0015). Order is kept because the slot is used only when nothing is on its way through the port:
- * what is found in it is older than what comes through the port.
+ * A frame goes through the port, which wakes the other thread, or through a slot while that one is awake and looks for
+ * an answer (docs/decisions/0015). Order is kept because the slot is used only when nothing is on its way through the
+ * port: what is found in it is older than what comes through the port.
  */
 export class PortChannel implements Channel {
   readonly #port: MessagePort

@@ -16,7 +16,8 @@ const CLOSE_MS = 5_000
 
 /** Starts an engine in a thread. Rejects with what kept it from starting. */
 export async function startThreadedEngine(settings: EngineSettings): Promise<Engine> {
-  // The flags of the process are about its own entry file; some of them (--input-type) would keep the thread from starting.
+  // The flags of the process are about its own entry file; some of them (--input-type) would keep the thread from
+  // starting.
   const worker = new Worker(threadFile(), { workerData: settings, name: 'troupe engine', execArgv: [] })
   return new Promise((resolve, reject) => {
     const engine = new ThreadedEngine(worker, resolve)
@@ -25,8 +26,8 @@ export async function startThreadedEngine(settings: EngineSettings): Promise<Eng
 }
 
 /**
- * The entry file of the thread. It is beside this one; a bundle must have it as a file of its own, and a process that runs the
- * sources as they are needs the built one.
+ * The entry file of the thread. It is beside this one; a bundle must have it as a file of its own, and a process that
+ * runs the sources as they are needs the built one.
  */
 function threadFile(): URL {
   // What a bundler makes of this file in CommonJS does not know import.meta.url.

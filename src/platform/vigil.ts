@@ -57,7 +57,7 @@ export class AskersVigil implements Vigil {
 
   begin(now: Millis): boolean {
     if (this.#isWaiting && !this.isOver(now)) return false
-    // Not everything is answered.
+    // The last question may have had no answer.
     this.end(now)
     this.#isWaiting = true
     this.#since = now

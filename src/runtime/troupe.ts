@@ -73,8 +73,8 @@ export interface DrainOptions {
 }
 
 /**
- * One application's way to its cluster. Every call takes `{ signal, timeout }` last and gives up after 10,000 ms unless it says
- * otherwise. Errors are `TroupeError`s with a code.
+ * One application's way to its cluster. Every call takes `{ signal, timeout }` last and gives up after 10,000 ms unless
+ * it says otherwise. Errors are `TroupeError`s with a code.
  */
 export interface Troupe {
   /** A handle on the map of this definition; see {@link TroupeMap}. */
@@ -87,8 +87,8 @@ export interface Troupe {
   topic<Value, Input>(definition: TopicDefinition<Value, Input>): TroupeTopic<Value, Input>
 
   /**
-   * Reads all topics whose names match a pattern: `*` stands for one part between dots, `>` at the end for one or more. Topics
-   * that come later are read from their first record on. Nothing is remembered, and values are not checked.
+   * Reads all topics whose names match a pattern: `*` stands for one part between dots, `>` at the end for one or more.
+   * Topics that come later are read from their first record on. Nothing is remembered, and values are not checked.
    *
    * @example
    * for await (const { topic, records } of troupe.subscribe('orders.*')) console.log(topic, records.length)
@@ -101,8 +101,9 @@ export interface Troupe {
   topics(options?: CallOptions): Promise<readonly NamedTopic[]>
 
   /**
-   * Sets the schedule of this id: its queue gets a message at each of its times, once in the whole cluster. The same schedule
-   * again changes nothing, so every process may set it when it starts. The message's header `troupe-firing` names the firing.
+   * Sets the schedule of this id: its queue gets a message at each of its times, once in the whole cluster. The same
+   * schedule again changes nothing, so every process may set it when it starts. The message's header `troupe-firing`
+   * names the firing.
    *
    * @example
    * await troupe.schedule(reports, 'nightly', { cron: '0 3 * * *', timeZone: 'Europe/Berlin' }, { value: { kind: 'full' } })
@@ -116,8 +117,8 @@ export interface Troupe {
   /** Ends a schedule; false when there was none. */
   unschedule(queue: { readonly name: string }, id: string, options?: CallOptions): Promise<boolean>
   /**
-   * It fires nothing until it is resumed, also when it is set again; false when there is none. What passes meanwhile was missed: its
-   * option `missed` says what becomes of that when it is resumed.
+   * It fires nothing until it is resumed, also when it is set again; false when there is none. What passes meanwhile
+   * was missed: its option `missed` says what becomes of that when it is resumed.
    */
   pauseSchedule(queue: { readonly name: string }, id: string, options?: CallOptions): Promise<boolean>
   /** It fires again; false when there is none. */
@@ -126,8 +127,9 @@ export interface Troupe {
   schedules(options?: CallOptions): Promise<readonly ScheduleState[]>
 
   /**
-   * Waits in line for a lock and holds it until `release`. With `shared`, together with others that share it.
-   * Rejects with `LOCKED` (`wait: false`), with `TIMEOUT` after 10,000 ms unless `timeout` says otherwise, or with the signal's reason.
+   * Waits in line for a lock and holds it until `release`. With `shared`, together with others that share it. Rejects
+   * with `LOCKED` (`wait: false`), with `TIMEOUT` after 10,000 ms unless `timeout` says otherwise, or with the signal's
+   * reason.
    *
    * @example
    * await using lock = await troupe.lock('nightly')
@@ -153,7 +155,8 @@ export interface Troupe {
    */
   semaphore(name: string, permits: number, options?: LockOptions): Promise<Lock>
   /**
-   * Waits until this process is elected, without a `timeout` as long as that takes. There is one holder for each token, and tokens grow.
+   * Waits until this process is elected, without a `timeout` as long as that takes. There is one holder for each token,
+   * and tokens grow.
    *
    * @example
    * await using office = await troupe.campaign('scheduler', { candidate: 'node-1', signal })
@@ -167,8 +170,9 @@ export interface Troupe {
    */
   observe(name: string, options?: ObserveOptions): AsyncIterable<LockState>
   /**
-   * Runs `task` in one process of the cluster at a time: in another one after this was lost. Resolves when the task returns. With
-   * `signal`, rejects with its reason as soon as it aborts; so does `office.signal`, and the office is held until the task ends.
+   * Runs `task` in one process of the cluster at a time: in another one after this was lost. Resolves when the task
+   * returns. With `signal`, rejects with its reason as soon as it aborts; so does `office.signal`, and the office is
+   * held until the task ends.
    *
    * @example
    * await troupe.singleton('planner', async (office) => plan(office.signal), { signal: troupe.signal })
@@ -179,8 +183,8 @@ export interface Troupe {
     options?: CampaignOptions,
   ): Promise<Result>
   /**
-   * Whether a lock with this token is held now: for those who are shown one, as a fence or as a sequencer, and cannot keep the
-   * highest that they have seen. It may be lost right after the answer.
+   * Whether a lock with this token is held now: for those who are shown one, as a fence or as a sequencer, and cannot
+   * keep the highest that they have seen. It may be lost right after the answer.
    */
   verify(fence: Fence | string, options?: CallOptions): Promise<boolean>
   /** All locks and offices that are held or waited for. */
@@ -209,10 +213,10 @@ export interface Troupe {
    */
   barrier(name: string, count: number): Barrier
   /**
-   * Runs `task` once in the life of the cluster; everybody gets its result, and waits for it: without a `timeout` as long as it
-   * takes. When it throws, the next caller tries again; a process that was out of touch for ten seconds is overtaken, too, and
-   * then the first result counts for all. `timeout` and `signal` end the wait, not the task: what it returns counts.
-   * The result is kept as a map's value is: whatever structured clone can carry, up to 1 MiB.
+   * Runs `task` once in the life of the cluster; everybody gets its result, and waits for it: without a `timeout` as
+   * long as it takes. When it throws, the next caller tries again; a process that was out of touch for ten seconds is
+   * overtaken, too, and then the first result counts for all. `timeout` and `signal` end the wait, not the task: what
+   * it returns counts. The result is kept as a map's value is: whatever structured clone can carry, up to 1 MiB.
    *
    * @example
    * await troupe.once('migration-7', () => migrate())
@@ -234,14 +238,16 @@ export interface Troupe {
   readonly signal: AbortSignal
 
   /**
-   * Closes in order: workers take nothing new, and `signal` aborts, so that loops and watches that listen to it end; handlers,
-   * and writes under way, have their time; leaderships go to other nodes; then it closes. Never rejects for what is too slow.
+   * Closes in order: workers take nothing new, and `signal` aborts, so that loops and watches that listen to it end;
+   * handlers, and writes under way, have their time; leaderships go to other nodes; then it closes. Never rejects for
+   * what is too slow.
    */
   drain(options?: DrainOptions): Promise<void>
 
   /**
-   * Closes at once: what is under way rejects with `CLOSED`, or with `OUTCOME_UNKNOWN` where it may have happened. Locks,
-   * offices, leases and places in groups are given back, so that nobody waits for them to run out; that takes at most a second.
+   * Closes at once: what is under way rejects with `CLOSED`, or with `OUTCOME_UNKNOWN` where it may have happened.
+   * Locks, offices, leases and places in groups are given back, so that nobody waits for them to run out; that takes at
+   * most a second.
    */
   close(): Promise<void>
 

@@ -53,8 +53,8 @@ export class SimulatedCluster implements Victim {
   /** Called when a node runs, and when it does no longer. */
   onNode: { started(node: NodeId): void; stopped(node: NodeId): void } = { started() {}, stopped() {} }
   /**
-   * Called before every step: an event anywhere (`node` is undefined), an operation of a node on its disk, a frame from a
-   * node to another one. What crashes in here takes the step no more.
+   * Called before every step: an event anywhere (`node` is undefined), an operation of a node on its disk, a frame from
+   * a node to another one. What crashes in here takes the step no more.
    */
   onStep: (node: NodeId | undefined) => void = () => {}
   readonly #random: SeededRandom

@@ -50,8 +50,8 @@ export class Programs {
   #isClosing = false
 
   /**
-   * Every second one, or each that is not spared, is embedded beside one node and sees the cluster through it alone; the others talk
-   * to each leader.
+   * Every second one, or each that is not spared, is embedded beside one node and sees the cluster through it alone;
+   * the others talk to each leader.
    */
   constructor(cluster: SimulatedCluster, programs: readonly Program[]) {
     this.#cluster = cluster

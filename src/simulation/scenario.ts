@@ -1,4 +1,7 @@
-/** A scenario is everything that a seed decides before the first event: how large the cluster is, what its world is like, and what will go wrong. */
+/**
+ * A scenario is everything that a seed decides before the first event: how large the cluster is, what its world is
+ * like, and what will go wrong.
+ */
 
 import type { SeededRandom } from '../base/random.ts'
 import type { Millis } from '../base/time.ts'
@@ -35,12 +38,14 @@ export const EXILE_FAULT = 'exile'
 /**
  * `'crash'` a node dies with what it had not synced · `'power'` all nodes do at once · `'pause'` a node stands still ·
  * `'partition'` see `PARTITIONS` · `'clock'` a calendar is set wrong · `'slow-disk'` syncs take up to two seconds ·
- * `'failing-disk'` a sync or a write fails and the node stops · `'network'` loss, delay, and for some seeds repetition and disorder ·
- * `'direct-disk'` a node stands still for each write to its log · `'full-disk'` a disk has hardly any room left · `'torn-page'` as `'crash'`, and
- * the device cannot read for a while what came through in part · `'brownout'` as `'power'`, again and again while the nodes start ·
- * `'clocks'` all calendars are set wrong by the same · `'slow-link'` a few bytes in a millisecond pass one way between two nodes.
- * Of a workload with programs: `'kill'` one dies and is started again · `'stall'` one stands still. Of the queue: `'rot'` a bit of each large
- * payload is another one, always on the same node. Of what is held: `'exile'` a leader alone, and every program is beside some node.
+ * `'failing-disk'` a sync or a write fails and the node stops · `'network'` loss, delay, and for some seeds repetition
+ * and disorder · `'direct-disk'` a node stands still for each write to its log · `'full-disk'` a disk has hardly any
+ * room left · `'torn-page'` as `'crash'`, and the device cannot read for a while what came through in part ·
+ * `'brownout'` as `'power'`, again and again while the nodes start · `'clocks'` all calendars are set wrong by the same
+ * · `'slow-link'` a few bytes in a millisecond pass one way between two nodes. Of a workload with programs: `'kill'`
+ * one dies and is started again · `'stall'` one stands still. Of the queue: `'rot'` a bit of each large payload is
+ * another one, always on the same node. Of what is held: `'exile'` a leader alone, and every program is beside some
+ * node.
  */
 export type FaultKind = (typeof FAULTS)[number] | (typeof PROGRAM_FAULTS)[number] | 'rot' | 'exile'
 

@@ -56,8 +56,8 @@ interface Receiving {
 
 const CHUNK_BYTES = 256 * 1024
 /**
- * Bytes on their way to one peer, shared by all groups but for one chunk each: enough for a gigabit over 16 ms, and little enough that heartbeats and entries, which
- * wait behind it, are not late over a hundred megabits.
+ * Bytes on their way to one peer, shared by all groups but for one chunk each: enough for a gigabit over 16 ms, and
+ * little enough that heartbeats and entries, which wait behind it, are not late over a hundred megabits.
  */
 const WINDOW_BYTES = 2 * 1024 * 1024
 

@@ -22,14 +22,17 @@ const TURN_BYTES = 512 * 1024
 
 export interface CompactionLimits {
   /**
-   * Bytes of log, of all groups, that a start has to execute; each group has an equal share. A group with a snapshot that is
-   * larger waits for as many bytes, so that at most twice as much is written to snapshots as to the log. Default 128 MiB.
-   * Fewer: a faster start, more writing.
+   * Bytes of log, of all groups, that a start has to execute; each group has an equal share. A group with a snapshot
+   * that is larger waits for as many bytes, so that at most twice as much is written to snapshots as to the log.
+   * Default 128 MiB. Fewer: a faster start, more writing.
    */
   readonly bytesBetween: number
   /** Entries after which a group is worth a snapshot, whatever their size. Default 65,536. */
   readonly entriesBetween: number
-  /** Entries that stay in the log behind a snapshot, but for those beyond half the group's share: a follower that is a little behind needs no snapshot. Default 4,096. */
+  /**
+   * Entries that stay in the log behind a snapshot, but for those beyond half the group's share: a follower that is a
+   * little behind needs no snapshot. Default 4,096.
+   */
   readonly entriesKept: number
 }
 
@@ -124,7 +127,8 @@ export class Snapshotter {
       if (this.#isStopped) return
       if (error !== undefined) throw error
       this.#taken.set(group, { index: position.index, bytes })
-      // A peer that catches up while much is written would be sent one snapshot after the other, for ever. A log that is too long goes all the same.
+      // A peer that catches up while much is written would be sent one snapshot after the other, for ever. A log that
+      // is too long goes all the same.
       this.#forget(group, Math.min(compactTo, group.caughtUp))
       next()
     }

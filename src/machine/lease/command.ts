@@ -6,26 +6,29 @@ import type { Part } from '../transaction.ts'
 
 /**
  * Bodies:
- * - `grant` `[lease u53, ttlMs u53]`: the id is the client's random choice; `duplicate` when it exists. `revoke` `[lease u53]`.
- * - `leaseExpire` `[lease u53]`: by the leader only, for a lease that was not kept alive.
- *   When a lease ends its locks pass on (after their delay, when it expired), its places in line go, its keys are deleted.
- * - `acquire` `[lock text, lease u53, permits u32, of u32, flags u8, delayMs u53, value blob]`: takes `permits` of `of`. A mutex is
- *   1 of 1, a semaphore 1 of n, a reader 1 of 2^32 - 1 and a writer all of them. First come, first served: nobody overtakes a
- *   waiting one. Flags: bit 0, do not wait (`conflict` with 0). `ok` with the token; `waiting` with the place; `fenced` without
- *   such a lease. `of` must be what those who hold it or wait said, else `conflict` with theirs. One hold or place for each
- *   (lock, lease): asking again for what one has is answered the same. `delayMs`: how long a lock stays shut after its holder's
- *   lease expired (lock-delay), at most a day.
- * - `letGo` `[lock text, lease u53, to u53]`: gives up a hold or a place; with `to`, that lease's place comes next. `absent` without one.
- * - `fence` (only a part) `[name text, token u53, home u8]`: `fenced` when a higher token of this name has been seen in this
- *   shard. With `home` 1 the lock lives here (its shard is the part's), and then any token is `fenced` that does not hold it.
- *   0 is older than every token.
- * - `attach` `[map text, key text, lease u53]`: the key is deleted when the lease ends, unless it was written or attached to
- *   another meanwhile. `fenced` without such a lease.
+ * - `grant` `[lease u53, ttlMs u53]`: the id is the client's random choice; `duplicate` when it exists. `revoke`
+ *   `[lease u53]`.
+ * - `leaseExpire` `[lease u53]`: by the leader only, for a lease that was not kept alive. When a lease ends its locks
+ *   pass on (after their delay, when it expired), its places in line go, its keys are deleted.
+ * - `acquire` `[lock text, lease u53, permits u32, of u32, flags u8, delayMs u53, value blob]`: takes `permits` of
+ *   `of`. A mutex is 1 of 1, a semaphore 1 of n, a reader 1 of 2^32 - 1 and a writer all of them. First come, first
+ *   served: nobody overtakes a waiting one. Flags: bit 0, do not wait (`conflict` with 0). `ok` with the token;
+ *   `waiting` with the place; `fenced` without such a lease. `of` must be what those who hold it or wait said, else
+ *   `conflict` with theirs. One hold or place for each (lock, lease): asking again for what one has is answered the
+ *   same. `delayMs`: how long a lock stays shut after its holder's lease expired (lock-delay), at most a day.
+ * - `letGo` `[lock text, lease u53, to u53]`: gives up a hold or a place; with `to`, that lease's place comes next.
+ *   `absent` without one.
+ * - `fence` (only a part) `[name text, token u53, home u8]`: `fenced` when a higher token of this name has been seen in
+ *   this shard. With `home` 1 the lock lives here (its shard is the part's), and then any token is `fenced` that does
+ *   not hold it. 0 is older than every token.
+ * - `attach` `[map text, key text, lease u53]`: the key is deleted when the lease ends, unless it was written or
+ *   attached to another meanwhile. `fenced` without such a lease.
  *
  * Parts of transactions may be `revoke`, `letGo`, `fence` and `attach`.
  *
- * A token is the revision of its grant, so it grows with every grant of a lock. Each change of a lock is announced on the map
- * {@link LOCK_MAP} under the lock's name with its state ({@link LockState}); a lease's end on {@link LEASE_MAP} under the decimal id.
+ * A token is the revision of its grant, so it grows with every grant of a lock. Each change of a lock is announced on
+ * the map {@link LOCK_MAP} under the lock's name with its state ({@link LockState}); a lease's end on {@link LEASE_MAP}
+ * under the decimal id.
  */
 export const LEASE_COMMAND = {
   grant: 128,
@@ -38,9 +41,9 @@ export const LEASE_COMMAND = {
 } as const
 
 /**
- * Queries: `lock` `[lock text]` → `[status, revision, state]`, the revision of the lock's last change, `absent` with 0; `verify`
- * `[lock text, token u53]` → `ok`, or `fenced` with the present token; `locks` `[after text, limit u32]` → `[status, 0, more u8,
- * count u32, (name text, state blob)*]` in the order of names.
+ * Queries: `lock` `[lock text]` → `[status, revision, state]`, the revision of the lock's last change, `absent` with 0;
+ * `verify` `[lock text, token u53]` → `ok`, or `fenced` with the present token; `locks` `[after text, limit u32]` →
+ * `[status, 0, more u8, count u32, (name text, state blob)*]` in the order of names.
  */
 export const LEASE_QUERY = { lock: 128, verify: 129, locks: 130 } as const
 
@@ -48,8 +51,8 @@ export const LOCK_MAP = '~lock'
 export const LEASE_MAP = '~lease'
 
 /**
- * Where a lock lives: it is sharded like this key of this map. `name@map#key` lives with that key; any other name has a place
- * of its own. This is part of the format: everybody who knows the name must look in the same shard.
+ * Where a lock lives: it is sharded like this key of this map. `name@map#key` lives with that key; any other name has a
+ * place of its own. This is part of the format: everybody who knows the name must look in the same shard.
  */
 export function placeOfLock(name: string): { readonly map: string; readonly key: string } {
   const [, map, key] = PLACED_LOCK.exec(name) ?? []
@@ -72,9 +75,9 @@ export interface LockClaim {
 }
 
 /**
- * `[of u32, holding u32, waiting u32, listed holders u32, claims, listed waiters u32, claims]`, claim `[lease u53, number u53,
- * permits u32, value blob]`. A long line is not listed to its end: who does not find itself in a list that is shorter than
- * its count asks by sending its `acquire` once more.
+ * `[of u32, holding u32, waiting u32, listed holders u32, claims, listed waiters u32, claims]`, claim
+ * `[lease u53, number u53, permits u32, value blob]`. A long line is not listed to its end: who does not find itself in
+ * a list that is shorter than its count asks by sending its `acquire` once more.
  */
 export interface LockState {
   readonly of: number

@@ -43,7 +43,8 @@ interface Lease {
 }
 
 /**
- * What follows from a lease's end happens in the order of the claims' numbers and then of attaching, which a snapshot keeps.
+ * What follows from a lease's end happens in the order of the claims' numbers and then of attaching, which a snapshot
+ * keeps.
  *
  * Invariant: every claim of a lock is of a lease that exists, which knows the lock.
  * Invariant: a lock that is idle is not kept.

@@ -123,7 +123,7 @@ export class IdList {
       grow(chunk)
       return chunk
     }
-    // An id that comes last, as it mostly does, leaves a chunk alone that is about to be emptied.
+    // An id that comes last, as most do, begins a new chunk: this one is about to be emptied.
     if (end === CHUNK && (ids[end - 1] ?? 0) < id && position === this.#chunks.length - 1)
       return this.#insert(position + 1)
     ids.copyWithin(0, start, end)
@@ -151,7 +151,7 @@ export class IdList {
 function lowerBound(chunk: Chunk, id: number): number {
   let low = chunk.start
   let high = chunk.end
-  // Those that leave are mostly first, those that come last.
+  // Most of those that leave are the first, most that come the last.
   if (low < high && (chunk.ids[low] ?? 0) >= id) return low
   if (low < high && (chunk.ids[high - 1] ?? 0) < id) return high
   while (low < high) {

@@ -25,7 +25,7 @@ export class RateLimits {
     const fullAt = spentAt(this.#fullAt.get(key) ?? 0, now, rate, period)
     this.#fullAt.delete(key)
     this.#fullAt.set(key, fullAt)
-    // Two for each that comes: what is full leaves sooner than it piles up.
+    // Two leave for each that comes, so that full ones do not pile up.
     let left = 2
     for (const [other, at] of this.#fullAt) {
       if (at > now || left-- === 0) break

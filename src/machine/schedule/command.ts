@@ -7,17 +7,22 @@ import type { LeaderMicros } from '../batch.ts'
 
 /**
  * A schedule lives where its messages go: in `shardOf(queue, id)`; its messages have the key `id`. Bodies:
- * - `scheduleSet` `[queue text, id text, rule u8, spec text, timeZone text, everyMs u53, at u53, until u53, missed u8, headers blob, payload blob]`:
- *   rule 0 cron (`spec`), 1 every, 2 at. The same definition again changes nothing (`ok` with the present generation, also when it has ended); another begins
- *   a new generation. `at` (u53 microseconds) is the time of rule 2 and the first time of rule 1 (0: one interval from now; one that has passed: what follows
- *   it in steps of the interval). `until` is the last time that may fire, 0 for none. Number: the generation. `full` above a limit.
- * - `scheduleRemove` `[queue text, id text]`, `schedulePause` `[queue text, id text, paused u8]`: `absent` without one. Number: the generation. What passes while
- *   it is paused has been missed, once it is resumed. To set it again does not resume it.
- * - `schedulePlan` `[queue text, id text, generation u53, count u32, time u53 …]`: by the leader: the next times of a cron, ascending; at most 64. None: it never
- *   fires again. Times that were planned before are left out; `absent` for a generation that is not the present one.
+ * - `scheduleSet`
+ *   `[queue text, id text, rule u8, spec text, timeZone text, everyMs u53, at u53, until u53, missed u8, headers blob, payload blob]`:
+ *   rule 0 cron (`spec`), 1 every, 2 at. The same definition again changes nothing (`ok` with the present generation,
+ *   also when it has ended); another begins a new generation. `at` (u53 microseconds) is the time of rule 2 and the
+ *   first time of rule 1 (0: one interval from now; one that has passed: what follows it in steps of the interval).
+ *   `until` is the last time that may fire, 0 for none. Number: the generation. `full` above a limit.
+ * - `scheduleRemove` `[queue text, id text]`, `schedulePause` `[queue text, id text, paused u8]`: `absent` without one.
+ *   Number: the generation. What passes while it is paused has been missed, once it is resumed. To set it again does
+ *   not resume it.
+ * - `schedulePlan` `[queue text, id text, generation u53, count u32, time u53 …]`: by the leader: the next times of a
+ *   cron, ascending; at most 64. None: it never fires again. Times that were planned before are left out; `absent` for
+ *   a generation that is not the present one.
  *
  * When the batch time reaches a planned time, `advance` sends one message with deduplication id and header
- * `troupe-firing: id@time`: so a firing happens once, whoever leads. Times that were passed at once (nobody led, or it was paused) follow `missed`.
+ * `troupe-firing: id@time`: so a firing happens once, whoever leads. Times that were passed at once (nobody led, or it
+ * was paused) follow `missed`.
  */
 export const SCHEDULE_COMMAND = {
   scheduleSet: 224,
@@ -27,8 +32,9 @@ export const SCHEDULE_COMMAND = {
 } as const
 
 /**
- * Queries: `schedule` `[queue, id]` → `[ok u8, generation u53, status]` or `absent`; `schedules` `[after text, limit u32]` → `[ok u8, 0 u53, more u8, count u32,
- * status …]` in the order of their keys, after the key `after` (see {@link scheduleKey}); see {@link ScheduleStatus}.
+ * Queries: `schedule` `[queue, id]` → `[ok u8, generation u53, status]` or `absent`; `schedules`
+ * `[after text, limit u32]` → `[ok u8, 0 u53, more u8, count u32, status …]` in the order of their keys, after the key
+ * `after` (see {@link scheduleKey}); see {@link ScheduleStatus}.
  */
 export const SCHEDULE_QUERY = { schedule: 224, schedules: 225 } as const
 
@@ -59,7 +65,10 @@ export interface ScheduleDefinition {
   readonly payload: Uint8Array
 }
 
-/** `[queue text, id text, generation u53, paused u8, nextAt u53, firedAt u53, missedCount u53, missed u32, time u53 …, definition as in scheduleSet]`, 0 for times that there are not. */
+/**
+ * `[queue text, id text, generation u53, paused u8, nextAt u53, firedAt u53, missedCount u53, missed u32, time u53 …, definition as in scheduleSet]`,
+ * 0 for times that there are not.
+ */
 export interface ScheduleStatus {
   readonly queue: string
   readonly id: string
@@ -69,7 +78,10 @@ export interface ScheduleStatus {
   readonly nextAt: LeaderMicros | undefined
   /** The time for which it last fired: the firing's id is {@link firingId} of it. */
   readonly firedAt: LeaderMicros | undefined
-  /** Times that passed without a firing; of those that passed while nobody led for longer than a plan reaches, only the planned ones are known. */
+  /**
+   * Times that passed without a firing; of those that passed while nobody led for longer than a plan reaches, only the
+   * planned ones are known.
+   */
   readonly missedCount: number
   /** The latest of them, ascending, at most {@link MISSED_LIMIT}. */
   readonly missedTimes: readonly LeaderMicros[]
@@ -85,7 +97,8 @@ export function firingId(id: string, time: LeaderMicros): string {
   return `${id}@${time}`
 }
 
-// Encoders write bodies, without a command's head or a query's kind. A page of schedules is asked for with `encodePage` of topics.
+// Encoders write bodies, without a command's head or a query's kind. A page of schedules is asked for with `encodePage`
+// of topics.
 
 export function encodeScheduleName(writer: ByteWriter, queue: string, id: string): void {
   writer.text(queue)

@@ -147,7 +147,10 @@ export class Schedule {
     if (times.length > 0) this.#missedTimes = [...this.#missedTimes, ...times].slice(-MISSED_LIMIT)
   }
 
-  /** `[queue, id, generation, paused u8, ended, firedAt, missedCount, missed times, next (0: never), through, exhausted u8, planned times]` and the definition. */
+  /**
+   * `[queue, id, generation, paused u8, ended, firedAt, missedCount, missed times, next (0: never), through, exhausted u8, planned times]`
+   * and the definition.
+   */
   freeze(): readonly [Uint8Array, Uint8Array] {
     const writer = new ByteWriter()
     writer.text(this.queue)

@@ -186,7 +186,7 @@ function readGroupKey(reader: ByteReader): string {
   const start = reader.at
   const topic = reader.text(KEY_LIMIT_BYTES)
   const group = reader.text(KEY_LIMIT_BYTES)
-  // Two lengths of four bytes, for which the slash comes in.
+  // Two lengths of four bytes, in whose place the key has one slash.
   if (reader.at - start - 7 > KEY_LIMIT_BYTES) throw malformed('the names of topic and group are too long together')
   if (topic === '' || group === '' || group.includes('/')) throw malformed('no such name of a group')
   return `${topic}/${group}`

@@ -113,8 +113,8 @@ export class LockHold<Held extends Lock = Lock> {
   }
 
   /**
-   * Notes until when its holder, awake all the time, was not told that the lock is lost: so long nobody else may have it. Also while
-   * it waits for an answer, as it does for as long as its node is cut off.
+   * Notes until when its holder, awake all the time, was not told that the lock is lost: so long nobody else may have
+   * it. Also while it waits for an answer, as it does for as long as its node is cut off.
    */
   async #watch(): Promise<void> {
     const { now, sleep } = this.#parts.context

@@ -1,4 +1,7 @@
-/** The lifetime workload sends messages that replace and follow one another, expire, push one another out or find no room, and brings dead ones back. */
+/**
+ * The lifetime workload sends messages that replace and follow one another, expire, push one another out or find no
+ * room, and brings dead ones back.
+ */
 
 import { required } from '../../base/assert.ts'
 import type { SeededRandom } from '../../base/random.ts'
@@ -72,7 +75,7 @@ export function lifetimeWorkload({ scenario, random, coverage }: WorkloadPorts):
 function drawShape(random: SeededRandom): Shape {
   const kind = required(KINDS[random.below(KINDS.length)], 'a kind')
   const bounds = isBounded(kind) ? { limit: 3 + random.below(10), overflow: kind } : {}
-  // Only those that are rejected die, so that who counts attempts otherwise is not meant.
+  // Only messages that are rejected die: how attempts are counted is another workload's matter.
   const rules = {
     order: isBounded(kind) ? 'key' : 'none',
     lease: 1500 + random.below(3000),

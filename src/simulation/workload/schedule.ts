@@ -76,7 +76,7 @@ function pauserOf(planned: readonly Planned[]): Program {
   const pausable = planned.filter(({ missed }) => missed === 'all')
   return {
     name: 'pauser',
-    // Who never came back would leave them paused for longer than they make up for.
+    // A pauser that never came back would leave them paused for longer than they make up for.
     isSpared: true,
     async run(troupe, { random, closing, ending, sleep }) {
       while (!closing.aborted) {

@@ -28,7 +28,10 @@ export interface VirtualDiskOptions {
   readonly time?: VirtualDiskTime
   /** Bytes of all files together, at the moment; beyond it writes fail as on a full disk. Default: no limit. */
   readonly capacity?: () => number
-  /** Called before every operation with its number since the disk was made, from 1. A `TroupeError` that it throws is what the operation meets. */
+  /**
+   * Called before every operation with its number since the disk was made, from 1. A `TroupeError` that it throws is
+   * what the operation meets.
+   */
   readonly before?: (operation: DiskOperation, count: number) => void
 }
 
@@ -37,7 +40,10 @@ export interface VirtualDiskTime {
   readonly scheduler: Scheduler
   /** How long the next sync takes. */
   readonly syncMillis: () => Millis
-  /** What appended files are given goes past the cache, and whoever gives it stands still until the device has it. Without this it goes through the cache. */
+  /**
+   * What appended files are given goes past the cache, and whoever gives it stands still until the device has it.
+   * Without this it goes through the cache.
+   */
   readonly standStill?: (forMs: Millis) => void
 }
 
@@ -46,8 +52,8 @@ const SLOW_MS: Millis = 50
 const SLOW_FOR = 20
 
 /**
- * One process's hold on a disk. `crash` (the power fails) and `kill` (the process ends) make it useless, callbacks under
- * way never come, and `reopen` gives the next process what is there then.
+ * One process's hold on a disk. `crash` (the power fails) and `kill` (the process ends) make it useless, callbacks
+ * under way never come, and `reopen` gives the next process what is there then.
  */
 export class VirtualDisk implements Disk {
   readonly #options: VirtualDiskOptions
@@ -115,8 +121,8 @@ export class VirtualDisk implements Disk {
   }
 
   /**
-   * The power fails: every sector that no sync confirmed survives, is lost or is torn; so do names without `syncDirectory`.
-   * With `'unreadable'` the device cannot read a page of which only a part came through, until `mend`.
+   * The power fails: every sector that no sync confirmed survives, is lost or is torn; so do names without
+   * `syncDirectory`. With `'unreadable'` the device cannot read a page of which only a part came through, until `mend`.
    */
   crash(torn: 'readable' | 'unreadable' = 'readable'): void {
     this.#access.isAlive = false

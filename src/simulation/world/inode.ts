@@ -1,4 +1,7 @@
-/** An inode is one file of the virtual disk: its bytes as every process sees them, and what the device has instead where no sync confirmed them. */
+/**
+ * An inode is one file of the virtual disk: its bytes as every process sees them, and what the device has instead where
+ * no sync confirmed them.
+ */
 
 import { TroupeError } from '../../base/error.ts'
 import type { Random } from '../../base/random.ts'

@@ -7,9 +7,9 @@ import type { Computer } from './computer.ts'
 import type { EventQueue } from './event-queue.ts'
 
 /**
- * What a link does to frames. A `'stream'` is like TCP: frames keep their order, and loss only costs the time to send them
- * again. With `'datagram'`, frames between groups go each their own way, which no real connection of ours does, but which
- * Raft must bear. Introductions, and what nodes forward for applications, rely on what a connection promises.
+ * What a link does to frames. A `'stream'` is like TCP: frames keep their order, and loss only costs the time to send
+ * them again. With `'datagram'`, frames between groups go each their own way, which no real connection of ours does,
+ * but which Raft must bear. Introductions, and what nodes forward for applications, rely on what a connection promises.
  */
 export interface LinkQuality {
   readonly mode: 'stream' | 'datagram'

@@ -145,7 +145,7 @@ export class NativeLeases implements LeaseFacet {
     try {
       if (to !== undefined) await this.#passOn(name, lease, to, options)
     } catch (error) {
-      // It may have been passed on all the same; and its holder, who wants it no longer, would keep it for ever.
+      // It may have been passed on all the same; otherwise its holder, who no longer wants it, would keep it for ever.
       lease.end({ timeout: CLEAN_UP_MS }).catch(() => {})
       throw error
     }
@@ -154,7 +154,8 @@ export class NativeLeases implements LeaseFacet {
 
   async #passOn(name: string, lease: SessionLease, to: Uint8Array, options: CallOptions): Promise<void> {
     const state = await this.#ask(name, options)
-    // The newest of its places: a candidate that lost its lease and came back has an older one until that lease is over.
+    // The newest of its places: a candidate that lost its lease and came back has an older one until that lease is
+    // over.
     const next = state?.waiters.findLast(({ value }) => isEqual(value, to))?.lease ?? 0
     const command = { lock: name, lease: lease.id, to: next }
     const value = this.#parts.bodies

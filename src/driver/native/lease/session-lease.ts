@@ -83,7 +83,7 @@ export class SessionLease implements Subscriber {
     const granted = parts.router.submit(new Operation(GRANT, { shard, value }), options).then(() => {
       if (lease.#isEnded) return
       parts.router.subscribers.add(lease)
-      // It has been running since it was asked for.
+      // A lease runs from the moment in which it was asked for.
       lease.#keepFrom(begun)
     })
     return { lease, granted }

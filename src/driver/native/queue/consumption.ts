@@ -173,7 +173,7 @@ export class Consumption implements Spring {
     }
     if (this.#hungry.size === 0) return
     if (this.#spare === 0) {
-      // What a node wants itself is for nobody else.
+      // Credit that a node wants itself goes to no other.
       if (!this.#hungry.has(allowance)) this.#shareSoon()
     } else if (this.#owed === 0 || this.#spare >= WORTH_MOVING || this.#poorest()?.credit === 0) this.#shareSoon()
   }

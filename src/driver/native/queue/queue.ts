@@ -174,7 +174,7 @@ export class NativeQueues implements QueueFacet {
       bodies: this.#bodies,
       effects: this.#effects,
       large: this.#large,
-      // Whether it was deleted since, nobody who only receives would hear.
+      // Somebody who only receives would not hear that the queue was deleted meanwhile.
       prepare: () => {
         this.#rules.renew(queue.name)
         return this.#rules.prepare(queue, { timeout: Number.POSITIVE_INFINITY })

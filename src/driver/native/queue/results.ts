@@ -88,7 +88,7 @@ class ResultWatch {
   constructor(router: Router, ports: WatchPorts, { queue, shard }: { readonly queue: string; readonly shard: number }) {
     this.#ports = ports
     const range = { map: RESULT_MAP, from: `${queue}\0`, until: `${queue}\x01`, shard }
-    // Without it there is still the looking; whoever looks when the driver closes learns that.
+    // Results are looked for even without the watch, and whoever looks when the driver closes is told.
     const followed = this.#follow(watch(router, ports, range, { signal: this.#end.signal }))
     followed.catch(() => this.#wakeAll())
     this.#lookLater()

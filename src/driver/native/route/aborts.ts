@@ -1,6 +1,6 @@
 /**
- * Aborts tell those who wait on signals that these have aborted; each signal gets one listener, however many wait:
- * beyond ten Node warns of a leak.
+ * Aborts tell those who wait on signals that these have aborted; each signal gets one listener, however many wait: Node
+ * warns of a leak beyond ten.
  */
 
 interface Listened<Waiting> {

@@ -73,7 +73,7 @@ class Watch implements AsyncIterator<Change, undefined>, ShardWatchHandler, Subs
     if (!this.#missing.delete(from.shard)) return
     this.#cursor.advance(from.shard, from.through)
     const { onStanding } = this.#options
-    // What it throws is not the watch's.
+    // What the listener throws is no failure of the watch.
     if (this.#missing.size === 0 && onStanding !== undefined) void Promise.resolve().then(onStanding)
     this.#serve()
   }

@@ -152,7 +152,7 @@ export class PartitionReader implements StreamHandler {
       const following = all[from]
       const through = following === undefined ? next : last.offset + 1
       const behind = end - through
-      // What comes after this event is not known yet, and younger than the last that is.
+      // When what follows was published is not known yet, only that it is younger than the last record here.
       const { time } = following ?? last
       const ms = behind === 0 ? 0 : Math.max(0, this.#ports.clock.wallTime() - time / 1000)
       const present = part.map((record) => this.#present(record))

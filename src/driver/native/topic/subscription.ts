@@ -309,7 +309,8 @@ export class Member implements Spring, BatchHandler {
       const wasToYield = this.#yields.delete(partition)
       if (owner !== lease.id) this.#lose(partition)
       else if (owned === undefined) given.push([partition, committed])
-      // Whom it was for has gone before: it is read on where it was stopped, for a commit may be newer than what is announced.
+      // The member that it was for has gone: it is read on from where it stopped, as a commit may be newer than the
+      // announcement.
       else if (wasToYield) owned.reader.begin()
     }
     this.#yieldWhatIsDone()
@@ -348,7 +349,7 @@ export class Member implements Spring, BatchHandler {
     }
     const below = Math.min(...waiting.map(({ generation }) => generation))
     const done = [...this.#yields].filter(([, { generation }]) => generation < below)
-    // What has nothing open stays, in case that it comes back: all that was read of it is committed.
+    // One with nothing open stays, in case it comes back: all that was read of it is committed.
     for (const [partition] of done) if (this.#owned.get(partition)?.open !== undefined) this.#lose(partition)
     const upTo = Math.max(0, ...done.map(([, { generation }]) => generation))
     if (upTo <= this.#yielded) return

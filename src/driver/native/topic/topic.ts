@@ -96,7 +96,7 @@ export class NativeTopics implements TopicFacet {
       bodies: this.#bodies,
       isPattern,
       prepare: () => {
-        // Whether it was deleted since, nobody who only reads would hear.
+        // Somebody who only reads would not hear that the topic was deleted meanwhile.
         this.#rules.renew(topic.name)
         return isPattern ? this.#router.whenReady(ENDLESS) : this.prepare(topic, ENDLESS)
       },

@@ -182,7 +182,8 @@ describe('a snapshot whose transfer broke off', () => {
     transfer.carry(12)
     transfer.disconnect(LEADER)
     transfer.send(LEADER)
-    // The first chunk again, where to go on from, and the five that are left with their confirmations; from the beginning it is 22 frames.
+    // The first chunk again, where to go on from, and the five that are left with their confirmations; from the
+    // beginning it is 22 frames.
     transfer.carry(12)
     expect(transfer.installed.map(({ type }) => type)).toContain('install-snapshot')
     expect(transfer.restored().digest()).toBe(shard.digest())
