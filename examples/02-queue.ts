@@ -25,7 +25,7 @@ console.log('sent twice, kept once:', isDuplicate && id === again.id)
 
 const delivered: string[] = []
 
-// A handler that returns has done its message; one that throws has failed, and the queue's policy says what follows.
+// A message is done when its handler returns; when it throws, the queue's policy says what follows.
 const worker = queue.work(
   ({ value, attempt }) => {
     if (value.to === 'nobody') throw new Error('no such mailbox')

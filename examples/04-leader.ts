@@ -21,7 +21,7 @@ async function startReplica(name: string, address: string) {
         return
       }
     }
-    // Whatever became of the office since it was looked at: who has lost it writes nothing.
+    // Whatever became of the office since it was looked at: whoever has lost it writes nothing.
     const run = await troupe.map(counts).update('runs', (runs = 0) => runs + 1, office && { fence: office })
     response.end(`run ${run.value} by ${name}`)
   }
