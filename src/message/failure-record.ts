@@ -17,6 +17,8 @@ const LIMIT_BYTES = 4096
 const MESSAGE_LIMIT = 512
 const STACK_LIMIT = 1500
 const MOST_CAUSES = 4
+/** How many of a long list of issues are tried to keep. */
+const FEWER_ISSUES = [16, 4, 1]
 
 /** Never throws: getters that do, proxies and cycles are described as far as they let themselves. */
 export function failureRecord(thrown: unknown): FailureRecord {
@@ -41,7 +43,11 @@ export function failureRecord(thrown: unknown): FailureRecord {
 export function encodeFailure(thrown: unknown): Uint8Array {
   const { name, message, ...more } = failureRecord(thrown)
   const { stack: _stack, ...withoutStack } = more
-  for (const rest of [more, withoutStack, {}]) {
+  const { issues } = more
+  const fewer = Array.isArray(issues)
+    ? FEWER_ISSUES.map((count) => ({ ...withoutStack, issues: issues.slice(0, count) }))
+    : []
+  for (const rest of [more, withoutStack, ...fewer, {}]) {
     const bytes = jsonBytes({ name, message, ...rest })
     if (bytes !== undefined && bytes.length <= LIMIT_BYTES) return bytes
   }

@@ -234,7 +234,10 @@ export interface SendOptions extends CallOptions {
   readonly ttl?: Millis
   /** 0 (the default) to 9, higher first. */
   readonly priority?: number
-  /** A message with this id counts once in a window; see {@link DeduplicateOptions}. */
+  /**
+   * A message with this id counts once in a window; see {@link DeduplicateOptions}. Give all messages of an id the
+   * same key, or none: another key may lie in another shard, where the id is not known, unless the queue is `single`.
+   */
   readonly deduplicate?: string | DeduplicateOptions
   /** Texts that travel along; `traceparent` and `tracestate` are W3C trace context. */
   readonly headers?: Readonly<Record<string, string>>
@@ -246,11 +249,15 @@ export interface DeduplicateOptions {
   readonly id: string
   /**
    * `'drop'` (the default): the earlier message stands. `'replace'`: it takes the new value and keeps its time.
-   * `'debounce'`: the new value, and its delay begins anew. `'requeue'`: dropped for now, and sent once when the
-   * earlier one is done.
+   * `'debounce'`: the new value, and its delay begins anew. With both it follows what its key was sent meanwhile, and
+   * whoever has the earlier one loses it. `'requeue'`: dropped for now, and sent once when the earlier one is done or
+   * dead, but not when that is cancelled.
    */
   readonly mode?: DeduplicationMode
-  /** Milliseconds for which the earlier message counts, and at least as long as it is there; default 300,000. */
+  /**
+   * Milliseconds for which the earlier message counts, and at least as long as it is there; default 300,000. One that is
+   * cancelled counts no more.
+   */
   readonly window?: Millis
 }
 

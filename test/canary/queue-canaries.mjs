@@ -159,4 +159,18 @@ export const QUEUE_CANARIES = [
     seeds: 20,
     options: ['--workload', 'queue'],
   },
+  {
+    name: 'leave a message that was cancelled with who has it',
+    file: 'cluster/duty/deliveries.js',
+    find: 'if (revoked.length > 0)\n            this.#revoke(new Set(revoked));',
+    replace: '',
+    suite: 'test/unit/cluster/duty/deliveries.test.ts',
+  },
+  {
+    name: 'count a look at the next message towards its rate',
+    file: 'cluster/duty/deliveries.js',
+    find: 'view.isReady(line.queue, now)',
+    replace: 'view.hold(line.queue, now) !== undefined',
+    suite: 'test/conformance/native-timed.test.ts',
+  },
 ]

@@ -37,6 +37,12 @@ export class MemoryDeduplication {
     this.#nextSweep = this.#byId.size * 2 + 1024
   }
 
+  /** The message was cancelled: its id is for others. */
+  forget({ deduplicationId, number }: { readonly deduplicationId: string | undefined; readonly number: number }): void {
+    if (deduplicationId !== undefined && this.#byId.get(deduplicationId)?.number === number)
+      this.#byId.delete(deduplicationId)
+  }
+
   /** What is to be sent now that this message is acknowledged. */
   takeAgain(id: string | undefined): OutgoingMessage | undefined {
     const earlier = id === undefined ? undefined : this.#byId.get(id)

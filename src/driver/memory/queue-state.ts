@@ -208,6 +208,8 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
     this.dead.set(message.number, message)
     message.timers.push(this.#after(this.#rules.deadKeepMs, () => this.#forgetDead(message)))
     this.#ended(message.number)
+    const again = reason === 'overflow' ? undefined : this.#deduplication.takeAgain(message.deduplicationId)
+    if (again !== undefined) this.send(again)
   }
 
   restore(message: MemoryMessage): void {
@@ -239,6 +241,7 @@ export class MemoryQueueState implements DeliveryOwner, ConsumerOwner {
     }
     this.#take(message, 'the message was removed')
     this.#forget(message)
+    this.#deduplication.forget(message)
     this.#forgetFlow(message)
     this.dispatch()
     return true

@@ -52,13 +52,13 @@ export class Windows {
     return window
   }
 
-  /** The message of a window has ended: returns what is to be sent now. */
-  ended(deduplication: string, id: number): NewMessage | undefined {
+  /** The message of a window has ended: returns what is to be sent now. Who is cancelled leaves the id to others. */
+  ended(deduplication: string, id: number, isCancelled: boolean): NewMessage | undefined {
     const window = this.#windows.get(deduplication)
     if (window === undefined || window.id !== id) return undefined
     const { successor } = window
     window.successor = undefined
-    if (window.until === Number.POSITIVE_INFINITY || successor !== undefined) this.#close(window)
+    if (window.until === Number.POSITIVE_INFINITY || successor !== undefined || isCancelled) this.#close(window)
     return successor
   }
 

@@ -153,7 +153,7 @@ export class QueueState {
   /** The message has ended well, or is cancelled (`isOver` false: whatever was to follow it does not). */
   finish(slot: number, time: LeaderMicros, isOver = true): void {
     if (!isOver) this.order.revoke(slot)
-    const successor = this.#leave(slot)
+    const successor = this.#leave(slot, !isOver)
     this.#remove(slot)
     if (isOver && successor !== undefined) this.#follow(successor, time)
   }
@@ -184,7 +184,7 @@ export class QueueState {
   die(slot: number, reason: Death, time: LeaderMicros): void {
     const { messages } = this
     if (reason === 'expired' || reason === 'overflow') this.order.revoke(slot)
-    const successor = this.#leave(slot)
+    const successor = this.#leave(slot, false)
     messages.flags[slot] = FLAG.dead
     messages.detail(slot, { death: DEATHS.indexOf(reason) + 1, died: time })
     this.restoreDead(slot)
@@ -192,7 +192,10 @@ export class QueueState {
       this.forget(this.dead.first())
       this.dropped++
     }
-    if (successor !== undefined && reason !== 'overflow') this.#follow(successor, time)
+    if (successor === undefined) return
+    const followed = this.#follow(successor, time)
+    // There is no room for it either.
+    if (reason === 'overflow') this.die(this.live.find(followed), reason, time)
   }
 
   restoreDead(slot: number): void {
@@ -263,19 +266,20 @@ export class QueueState {
   }
 
   /** A living message leaves; returns what is to follow it. */
-  #leave(slot: number): NewMessage | undefined {
+  #leave(slot: number, isCancelled: boolean): NewMessage | undefined {
     const { messages } = this
     const id = messages.id[slot] ?? 0
     const deduplication = messages.deduplication.get(slot)
     this.order.remove(slot)
     this.live.remove(id)
     if (messages.has(slot, FLAG.delayed)) this.delayed--
-    return deduplication === '' ? undefined : this.windows.ended(deduplication, id)
+    return deduplication === '' ? undefined : this.windows.ended(deduplication, id, isCancelled)
   }
 
-  #follow(successor: NewMessage, time: LeaderMicros): void {
+  #follow(successor: NewMessage, time: LeaderMicros): number {
     const id = this.send({ ...successor, due: Math.max(successor.due, time) }, time)
     this.windows.open(successor.deduplication, id, NEVER)
+    return id
   }
 
   #note(slot: number, error: Uint8Array): void {

@@ -23,6 +23,12 @@ describe('a failure record', () => {
     expect(shown(looped)?.message).toContain('seen above')
   })
 
+  test('names the first issues of a list that is too long', () => {
+    const issues = Array.from({ length: 500 }, (_, at) => ({ message: `number ${at} is no text`, path: ['list', at] }))
+    const record = shown(Object.assign(new Error('does not fit'), { details: { issues } }))
+    expect(record).toMatchObject({ message: 'does not fit', issues: issues.slice(0, 16) })
+  })
+
   test('is readable and at most 4 KiB, whatever was thrown', () => {
     const hostile = new Proxy(
       {},
