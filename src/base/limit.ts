@@ -12,5 +12,7 @@ export const LOCK_VALUE_LIMIT_BYTES = 1024
 export const LOCK_SHARES: number = 2 ** 32 - 1
 /** Longest that a lock stays shut after its holder was lost: a day. */
 export const LOCK_DELAY_LIMIT_MS = 86_400_000
+/** Most bytes of a command, all its parts together. */
+export const COMMAND_LIMIT_BYTES: number = 8 * 1024 * 1024
 /** Deepest nesting of a value. */
 export const VALUE_LIMIT_DEPTH = 128

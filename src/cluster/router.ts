@@ -3,6 +3,7 @@
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
 import { isTroupeError } from '../base/error.ts'
 import type { GroupId, NodeId } from '../base/identity.ts'
+import { COMMAND_LIMIT_BYTES } from '../base/limit.ts'
 import { engineKind } from '../machine/admission.ts'
 import type { Channel } from '../wire/channel.ts'
 import { settledCommand } from '../wire/delivery.ts'
@@ -14,7 +15,6 @@ import { leaderHint, refusal } from './refusal.ts'
 import { type ReplyTarget, Source } from './source.ts'
 
 /** With what else an entry and an envelope hold, half a frame leaves room for it on the way to every replica. */
-const COMMAND_LIMIT_BYTES = 8 * 1024 * 1024
 const TOO_LARGE = refusal('TOO_LARGE', `a command has at most ${COMMAND_LIMIT_BYTES} bytes, all its parts together`)
 
 /** What the router needs of its node. */

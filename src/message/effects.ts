@@ -1,15 +1,18 @@
 /** Effects are what a handler wants to happen along with its message: nothing of it before the handler has succeeded. */
 
-import { checkDuration, invalidArgument } from '../base/argument.ts'
+import { checkDuration, invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import { PARENT_HEADER } from '../base/headers.ts'
 import type { Millis } from '../base/time.ts'
 import { checkBound, checkKey } from '../data/key.ts'
 import type { MapDefinition } from '../data/map.ts'
 import type { Effect } from '../driver/contract.ts'
-import { checkHeaders, NO_HEADERS, outgoingMessage, whenValid } from './outgoing.ts'
+import { checkHeaders, NO_HEADERS, outgoingMessage, PUBLISH_OPTIONS, SEND_OPTIONS, whenValid } from './outgoing.ts'
 import type { MessageParts } from './parts.ts'
 import type { QueueDefinition, SendOptions } from './queue.ts'
 import type { PublishOptions, TopicDefinition } from './topic.ts'
+
+const RESULT_OPTIONS: ReadonlySet<string> = new Set(['keep'])
+const RESULT_KEEP_MS: Millis = 24 * 3_600_000
 
 /** The effects of one message; the contract's `Effect` says which can happen together. */
 export class EffectBuffer {
@@ -28,6 +31,7 @@ export class EffectBuffer {
   }
 
   send<Value, Input>(queue: QueueDefinition<Value, Input>, value: Input, options: SendOptions): void {
+    refuseUnknownOptions('emit', options, SEND_OPTIONS)
     if (options.fence !== undefined) throw noFence()
     const message = outgoingMessage(queue, value, options, this.#codec)
     const { name, rules } = queue
@@ -59,6 +63,7 @@ export class EffectBuffer {
 
   publish<Value, Input>(topic: TopicDefinition<Value, Input>, value: Input, options: PublishOptions): void {
     if (topic?.kind !== 'topic') throw invalidArgument('a record goes to a definition made by defineTopic')
+    refuseUnknownOptions('publish', options, PUBLISH_OPTIONS)
     const { key = '', headers = NO_HEADERS, fence } = options
     if (fence !== undefined) throw noFence()
     checkBound('key', key)
@@ -76,14 +81,16 @@ export class EffectBuffer {
     this.#add(isDeletion ? effect(null) : whenValid(schema, value, `the record for '${name}'`, effect))
   }
 
-  result(value: unknown, keep: Millis): void {
+  result(value: unknown, options: { readonly keep?: Millis }): void {
+    refuseUnknownOptions('result', options, RESULT_OPTIONS)
+    const { keep = RESULT_KEEP_MS } = options
     checkDuration('keep', keep)
     this.#result = { type: 'result', value: this.#codec.encode(value), keep }
   }
 
   /** Sees to it that whoever waits for the message has an answer: its result, or that it left none. */
-  answer(headers: Readonly<Record<string, string>>, keep: Millis): void {
-    const result = this.#result ?? { type: 'result', value: this.#codec.encode(undefined), keep }
+  answer(headers: Readonly<Record<string, string>>): void {
+    const result = this.#result ?? { type: 'result', value: this.#codec.encode(undefined), keep: RESULT_KEEP_MS }
     const parent = headers[PARENT_HEADER]
     if (parent !== undefined) this.#add({ type: 'arrive', parent, value: result.value })
     this.#result = result

@@ -1,9 +1,9 @@
 /** A flow is a message that comes once the messages it depends on, its children, are done, with all their results. */
 
-import { invalidArgument } from '../base/argument.ts'
+import { invalidArgument, refuseUnknownOptions } from '../base/argument.ts'
 import type { ValueCodec } from '../base/codec.ts'
 import type { OutgoingFlow, QueuedMessage } from '../driver/contract.ts'
-import { outgoingMessage } from './outgoing.ts'
+import { outgoingMessage, SEND_OPTIONS } from './outgoing.ts'
 import type { QueueDefinition, SendOptions } from './queue.ts'
 
 /** Most children of a flow. */
@@ -37,6 +37,7 @@ export class ChildList implements FlowChildren {
   }
 
   #add<Value, Input>(queue: QueueDefinition<Value, Input>, value: Input, options: SendOptions): void {
+    refuseUnknownOptions('the child of a flow', options, SEND_OPTIONS)
     if (options.fence !== undefined) throw invalidArgument('the child of a flow has no fence of its own')
     if (this.#children.length === CHILDREN_LIMIT) throw invalidArgument(`a flow has at most ${CHILDREN_LIMIT} children`)
     const message = outgoingMessage(queue, value, options, this.#codec)

@@ -14,7 +14,6 @@ import type { MessageParts } from './parts.ts'
 import type { QueueMessage } from './queue.ts'
 
 const DAY_MS: Millis = 24 * 3_600_000
-const RESULT_KEEP_MS = DAY_MS
 
 /** Each message makes one of these and no more: the signal and the effects are there once somebody asks for them. */
 export class HandlerRun implements HandlerContext {
@@ -91,7 +90,7 @@ export class HandlerRun implements HandlerContext {
   }
 
   get result(): HandlerContext['result'] {
-    return (value, { keep = RESULT_KEEP_MS } = NO_OPTIONS) => this.#open().result(value, keep)
+    return (value, options = NO_OPTIONS) => this.#open().result(value, options)
   }
 
   get commit(): HandlerContext['commit'] {
@@ -125,7 +124,7 @@ export class HandlerRun implements HandlerContext {
     this.#demand()
     const { headers = NO_HEADERS } = this.message ?? {}
     const isAwaited = headers[PARENT_HEADER] !== undefined || headers[REQUEST_HEADER] !== undefined
-    if (isAwaited) this.#open().answer(headers, RESULT_KEEP_MS)
+    if (isAwaited) this.#open().answer(headers)
     const effects = this.#effects
     const all = effects === undefined || effects.isEmpty ? undefined : await effects.all()
     const { delivered } = this

@@ -3,11 +3,24 @@
 import { checkDuration, checkTime, invalidArgument, LONGEST_MS, refuseUnknownOptions } from '../base/argument.ts'
 import { TroupeError } from '../base/error.ts'
 import { encodeHeaders, HEADERS_LIMIT_BYTES, type Headers, LARGE_HEADER, PARENT_HEADER } from '../base/headers.ts'
+import { CALL_OPTIONS } from '../data/call.ts'
 import { checkBound, isWellFormed } from '../data/key.ts'
 import { type StandardSchema, validate } from '../data/schema.ts'
 import type { DeduplicationMode, OutgoingMessage } from '../driver/contract.ts'
 import type { DeduplicateOptions, QueueDefinition, SendOptions } from './queue.ts'
 
+export const SEND_OPTIONS: ReadonlySet<string> = new Set([
+  ...CALL_OPTIONS,
+  'key',
+  'delay',
+  'at',
+  'ttl',
+  'priority',
+  'deduplicate',
+  'headers',
+  'fence',
+])
+export const PUBLISH_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'key', 'headers', 'fence'])
 const DEDUPLICATE_OPTIONS: ReadonlySet<string> = new Set(['id', 'mode', 'window'])
 const MODES: readonly DeduplicationMode[] = ['drop', 'replace', 'debounce', 'requeue']
 const WINDOW_MS = 300_000

@@ -30,7 +30,7 @@ import type {
 import { decodeFailure, encodeFailure } from './failure-record.ts'
 import { ChildList, type FlowChildren, type FlowOptions } from './flow.ts'
 import type { BatchHandler, BatchWorkOptions, Handler, Worker, WorkOptions } from './handler.ts'
-import { outgoingMessage } from './outgoing.ts'
+import { outgoingMessage, SEND_OPTIONS } from './outgoing.ts'
 import { type MessageParts, pause } from './parts.ts'
 import { type QueueDefinition, type QueueMessage, rateOf, type SendOptions } from './queue.ts'
 import { decide } from './retry.ts'
@@ -44,17 +44,6 @@ import type {
 } from './troupe-queue.ts'
 import { BATCH_WORK_OPTIONS, QueueWorker, receivedMessage, WORK_OPTIONS } from './worker.ts'
 
-const SEND_OPTIONS: ReadonlySet<string> = new Set([
-  ...CALL_OPTIONS,
-  'key',
-  'delay',
-  'at',
-  'ttl',
-  'priority',
-  'deduplicate',
-  'headers',
-  'fence',
-])
 const FLOW_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'name', 'key', 'ttl', 'priority', 'headers'])
 const RETRY_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'delay'])
 const RECEIVE_OPTIONS: ReadonlySet<string> = new Set(['signal', 'prefetch', 'consumer'])

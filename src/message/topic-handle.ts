@@ -19,7 +19,7 @@ import type {
   RecordBatch,
   TopicFacet,
 } from '../driver/contract.ts'
-import { checkHeaders, NO_HEADERS, whenValid } from './outgoing.ts'
+import { checkHeaders, NO_HEADERS, PUBLISH_OPTIONS, whenValid } from './outgoing.ts'
 import type { MessageParts } from './parts.ts'
 import { openTable } from './table-view.ts'
 import type {
@@ -32,7 +32,6 @@ import type {
   TroupeTopic,
 } from './topic.ts'
 
-const PUBLISH_OPTIONS: ReadonlySet<string> = new Set([...CALL_OPTIONS, 'key', 'headers', 'fence'])
 const SUBSCRIBE_OPTIONS: ReadonlySet<string> = new Set(['signal', 'group', 'from', 'batch', 'autoCommit'])
 
 export class TopicHandle<Value, Input> implements TroupeTopic<Value, Input> {

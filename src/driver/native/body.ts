@@ -1,6 +1,8 @@
 /** A body is what a command or query says after its head; bodies of many operations share a buffer until they are answered. */
 
 import { ByteReader, ByteWriter } from '../../base/bytes.ts'
+import { TroupeError } from '../../base/error.ts'
+import { COMMAND_LIMIT_BYTES } from '../../base/limit.ts'
 import {
   COMMAND_HEAD_BYTES,
   type CommandReply,
@@ -39,8 +41,16 @@ export class Bodies {
 
   transaction(parts: readonly Part[]): Uint8Array {
     encodeTransaction(this.begin(), { session: NO_SESSION, sequence: 0, acknowledged: 0 }, parts)
+    const { length } = this.end()
+    // What is larger than a frame ends the connection, and nobody would hear why.
+    if (length > COMMAND_LIMIT_BYTES) throw tooLarge(length)
     return this.end().subarray(COMMAND_HEAD_BYTES)
   }
+}
+
+function tooLarge(bytes: number): TroupeError {
+  const message = `what happens together takes ${bytes} bytes; the limit is ${COMMAND_LIMIT_BYTES}`
+  return new TroupeError('TOO_LARGE', message)
 }
 
 /** How a command with one number ended, and what the answer can show for itself. */

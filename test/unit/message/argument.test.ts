@@ -153,6 +153,29 @@ test('a message that was received is settled with options that are known', async
   expect(await received.stats()).toMatchObject({ waiting: 0, leased: 0 })
 })
 
+test('a handler that misspells an option of what it emits has failed, and nothing was emitted', async () => {
+  const world = openWorld()
+  const once = defineQueue<number>('once', { maxAttempts: 1 })
+  const others = defineQueue<number>('others')
+  const failures: string[] = []
+  const onFailure = ({ message }: { message: string }): unknown => failures.push(message)
+  const attempts = [
+    ({ emit }: HandlerContext) => emit(others, 1, bad({ dealy: 5 })),
+    ({ publish }: HandlerContext) => publish(defineTopic('events'), 1, bad({ kye: 'a' })),
+    ({ emit, result }: HandlerContext) => [emit(others, 1), result(1, bad({ kepe: 5 }))],
+  ]
+  for (const attempt of attempts) {
+    const worker = world.troupe.queue(once).work((_, context) => attempt(context), { onFailure })
+    await world.troupe.queue(once).send(1)
+    await world.pass(100)
+    await worker.close()
+  }
+  expect(failures.map((text) => /'(\w+)'/.exec(text)?.[1])).toEqual(['dealy', 'kye', 'kepe'])
+  expect(await world.troupe.queue(others).stats()).toMatchObject({ waiting: 0 })
+  const flow = world.troupe.queue(once).sendFlow(1, ({ send }) => send(others, 1, bad({ dealy: 5 })))
+  await expect(flow).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+})
+
 describe('a handler', () => {
   test('takes what it needs of its context apart', async () => {
     const world = openWorld()
