@@ -117,7 +117,7 @@ export const LIFETIME_CANARIES = [
   {
     name: 'let a name go when its message is done, though its window lasts',
     file: 'machine/queue/deduplication.js',
-    find: 'if (window.until === Number.POSITIVE_INFINITY || successor !== undefined)',
+    find: 'if (window.until === Number.POSITIVE_INFINITY || successor !== undefined || isCancelled)',
     replace: 'if (Math.max(0, 1))',
     seeds: 60,
     options: ['--workload', 'lifetime'],

@@ -146,7 +146,7 @@ export const QUEUE_CANARIES = [
   {
     name: 'forget a deduplication id with its message',
     file: 'machine/queue/deduplication.js',
-    find: 'if (window.until === Number.POSITIVE_INFINITY || successor !== undefined)',
+    find: 'if (window.until === Number.POSITIVE_INFINITY || successor !== undefined || isCancelled)',
     replace: 'if (window.id > 0)',
     seeds: 50,
     options: ['--workload', 'queue'],
