@@ -148,6 +148,7 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, CodeFacts>> = {
   INTERNAL: failed(false, 'Troupe contradicts itself: this is a bug. Please report it with the message.'),
 }
 
+/** What an error says to programs, by name; which names, the code says. */
 export type ErrorDetails = Readonly<Record<string, unknown>>
 
 /**

@@ -14,6 +14,7 @@ export interface Membership {
 
 const NOTHING_AGREED: Membership = { founders: [], founded: false }
 
+/** What follows from an introduction. */
 export type Verdict =
   /** Nothing new follows from this introduction. */
   | { readonly type: 'wait' }

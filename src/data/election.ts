@@ -22,6 +22,7 @@ import type { HandleParts } from './map-handle.ts'
 import { within } from './patience.ts'
 import { endOf, mapStream } from './stream.ts'
 
+/** Who stands for an office, and where the office lives. */
 export interface CampaignOptions extends CallOptions {
   /** How long this process may be out of touch before it loses the office, in milliseconds; default 10,000, at least 1,000. */
   readonly ttl?: Millis
@@ -31,6 +32,7 @@ export interface CampaignOptions extends CallOptions {
   readonly with?: LockPlace
 }
 
+/** Which lock is observed, and until when. */
 export interface ObserveOptions {
   /** Ends the loop, which throws the signal's reason. */
   readonly signal?: AbortSignal

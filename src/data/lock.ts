@@ -13,6 +13,7 @@ import { afterwards, type PatienceParts } from './patience.ts'
 import { validate } from './schema.ts'
 import { sequencerOf } from './sequencer.ts'
 
+/** How a lock is waited for and held. */
 export interface LockOptions extends CallOptions {
   /** How long this process may be out of touch before it loses the lock, in milliseconds; default 10,000, at least 1,000. */
   readonly ttl?: Millis
@@ -35,6 +36,7 @@ export interface LockPlace {
   readonly key: string
 }
 
+/** How a lock is waited for and held, alone or together with others. */
 export interface ReadWriteLockOptions extends LockOptions {
   /** Held together with others that share it; nobody overtakes one who waits for it alone. Default false. */
   readonly shared?: boolean

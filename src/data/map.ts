@@ -23,6 +23,7 @@ export interface MapDefinition<Value, Input = Value> {
   readonly schema: StandardSchema<Input, Value> | undefined
 }
 
+/** What a map promises, and where it lives. */
 export interface MapOptions {
   /**
    * `'strong'` (the default): linearizable; the side of a network split without a majority refuses with `NO_QUORUM`.
@@ -32,6 +33,7 @@ export interface MapOptions {
   readonly placement?: string
 }
 
+/** The options of a map whose values have a schema. */
 export interface MapSchemaOptions<Schema> extends MapOptions {
   /**
    * Checks values when they are written and when they are read. What it returns is stored, and must fit it again:
@@ -79,6 +81,7 @@ export interface Versioned<Value> {
   readonly receipt: Receipt
 }
 
+/** A key of a map with its value, as a scan yields it. */
 export interface MapEntry<Value> {
   readonly key: string
   readonly value: Value
@@ -96,6 +99,7 @@ export type MapChange<Value> =
     }
   | { readonly type: 'delete'; readonly key: string; readonly revision: Revision; readonly cursor: string }
 
+/** Which entries a scan yields, and in which direction. */
 export interface MapScanOptions extends ReadOptions {
   /** Only keys that begin with this; instead of `from` and `until`. */
   readonly prefix?: string
@@ -109,11 +113,13 @@ export interface MapScanOptions extends ReadOptions {
   readonly limit?: number
 }
 
+/** On what an update depends. */
 export interface UpdateOptions extends CallOptions {
   /** A lock or office, or anything else with its name and token: refused with `FENCED` once a newer one has been seen. */
   readonly fence?: Fence
 }
 
+/** Which changes a watch shows, and from when on. */
 export interface MapWatchOptions {
   /** Only keys that begin with this; instead of `range`. */
   readonly prefix?: string

@@ -15,10 +15,12 @@ export interface StandardSchema<Input = unknown, Output = Input> {
   }
 }
 
+/** What a schema makes of a value: the value to keep, or why it does not fit. */
 export type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly SchemaIssue[] }
 
+/** Where a value does not fit its schema, and why. */
 export interface SchemaIssue {
   readonly message: string
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined

@@ -3,6 +3,7 @@
 import type { Millis } from '../base/time.ts'
 import type { CallOptions } from './contract-call.ts'
 
+/** What is asked of a lock: how many of its permits, for whom, and for how long. */
 export interface AcquireOptions extends CallOptions {
   /** Of `of` permits: 1 of 1 for a mutex, 1 of n for a semaphore. */
   readonly permits: number
@@ -17,6 +18,7 @@ export interface AcquireOptions extends CallOptions {
   readonly value: Uint8Array
 }
 
+/** A lock, or permits of one, in the hands of this process. */
 export interface Hold {
   readonly name: string
   /** Grows with every grant of this name, across all holders and failures. */
@@ -27,6 +29,7 @@ export interface Hold {
   release(options: CallOptions & { readonly to?: Uint8Array }): Promise<void>
 }
 
+/** Who holds a lock now. */
 export interface LockStatus {
   readonly name: string
   readonly holders: readonly { readonly token: bigint; readonly value: Uint8Array; readonly permits: number }[]

@@ -4,9 +4,19 @@ import type { Millis, WallMillis } from '../base/time.ts'
 import type { CallOptions, Fence, Receipt, Revision } from './contract-call.ts'
 import type { NamedTopic } from './contract-topic.ts'
 
+/** Whether messages of one key come one at a time, oldest first, or as soon as somebody is free. */
 export type QueueOrder = 'key' | 'none'
+/** What a full queue does with one more message. */
 export type Overflow = 'reject' | 'drop-oldest' | 'block'
+/**
+ * Which of the messages with one id counts: the first, the last in its place, the last when it is due, or both, the
+ * last of them once the first is done.
+ */
 export type DeduplicationMode = 'drop' | 'replace' | 'debounce' | 'requeue'
+/**
+ * Why a message died: it had all its attempts, was rejected, was not done within its `ttl`, had to make room, or no
+ * longer fits the schema.
+ */
 export type DeathReason = 'attempts' | 'rejected' | 'expired' | 'overflow' | 'validation'
 
 /** The rules of a queue that the engine keeps. Infinity for no limit. */
@@ -42,6 +52,7 @@ export interface NamedQueue {
   readonly rules?: QueueRules | undefined
 }
 
+/** A message on its way to a queue. */
 export interface OutgoingMessage {
   /** `''` for none: then any shard takes it. */
   readonly key: string
@@ -58,6 +69,7 @@ export interface OutgoingMessage {
   readonly deduplication: { readonly id: string; readonly mode: DeduplicationMode; readonly window: Millis } | undefined
 }
 
+/** A message that its queue has. */
 export interface Sent {
   /** Names the message for `inspect` and `remove`: `shard.number`. */
   readonly id: string
@@ -76,6 +88,7 @@ export interface LargePayload {
   fetch(): Promise<Uint8Array>
 }
 
+/** A message in the hands of a consumer, under a lease, until it is settled. */
 export interface Delivered {
   readonly id: string
   readonly key: string
@@ -132,6 +145,7 @@ export type Effect =
   /** The message is a child of a flow, and this its result; `parent` is the header `troupe-parent` that it came with. */
   | { readonly type: 'arrive'; readonly parent: string; readonly value: Uint8Array }
 
+/** A message with the queue that it is for. */
 export interface QueuedMessage {
   readonly queue: NamedQueue
   readonly message: OutgoingMessage
@@ -144,6 +158,7 @@ export interface OutgoingFlow extends QueuedMessage {
   readonly children: readonly QueuedMessage[]
 }
 
+/** Who consumes, and how much at once. */
 export interface ConsumeOptions {
   readonly signal?: AbortSignal
   /** Names the worker for people. */
@@ -179,6 +194,7 @@ export interface ConsumerStatus {
   readonly oldestUnsettledMs: Millis
 }
 
+/** Where a message is: it waits, waits for its time, is in a worker's hands, is a dead letter, or is done. */
 export type MessageState = 'waiting' | 'delayed' | 'leased' | 'dead' | 'done'
 
 /** Of a message that is done nothing is known but its id and its result; all else is empty or 0. */
@@ -205,6 +221,7 @@ export type RedriveFilter =
   | { readonly limit: number; readonly reason?: DeathReason }
   | { readonly ids: readonly string[] }
 
+/** When a schedule fires, and what it sends then. */
 export interface ScheduleRule {
   readonly rule:
     | { readonly cron: string; readonly timeZone: string }

@@ -19,6 +19,7 @@ export interface NamedTopic {
   readonly rules: TopicRules
 }
 
+/** A record on its way to a topic. */
 export interface OutgoingRecord {
   /** Records of a key share a partition; `''` spreads. */
   readonly key: string
@@ -26,6 +27,7 @@ export interface OutgoingRecord {
   readonly headers: Readonly<Record<string, string>>
 }
 
+/** A record as a topic keeps it. */
 export interface ReadRecord extends OutgoingRecord {
   readonly topic: string
   readonly partition: number
@@ -33,18 +35,21 @@ export interface ReadRecord extends OutgoingRecord {
   readonly time: WallMillis
 }
 
+/** Where a record has got its place. */
 export interface Published {
   readonly partition: number
   readonly offset: bigint
   readonly receipt: Receipt
 }
 
+/** A place in a topic: its beginning, its end, a point of time, or an offset for each partition. */
 export type Position =
   | 'earliest'
   | 'latest'
   | { readonly time: WallMillis }
   | { readonly offsets: ReadonlyMap<number, bigint> }
 
+/** Who reads a topic, from where, and how much at once. */
 export interface SubscribeOptions {
   readonly signal?: AbortSignal
   /** A durable consumer group; without one the subscription is ephemeral and begins at `from`. */
@@ -71,6 +76,7 @@ export interface RecordBatch {
   commit(options: CallOptions): Promise<void>
 }
 
+/** How far a consumer group has come, and who reads which partition for it. */
 export interface GroupOffsets {
   readonly group: string
   readonly members: readonly { readonly member: string; readonly partitions: readonly number[] }[]

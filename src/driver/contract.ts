@@ -18,11 +18,13 @@ export interface StoredValue {
   readonly receipt: Receipt
 }
 
+/** There is no value, as far as the read could see. */
 export interface Absent {
   readonly value: undefined
   readonly receipt: Receipt
 }
 
+/** A change that was made, with the revision it has got. */
 export interface Written {
   readonly revision: Revision
   readonly receipt: Receipt
@@ -34,11 +36,13 @@ export interface Written {
  */
 export type ReadLevel = 'linearizable' | 'local' | { readonly maxStalenessMs: Millis }
 
+/** How fresh a read must be. */
 export interface ReadOptions extends CallOptions {
   /** Default `'linearizable'`. */
   readonly read?: ReadLevel
 }
 
+/** On what a write depends. */
 export interface WriteOptions extends CallOptions {
   /** Only when the key's present revision is this one; `0n`: only when the key is absent. Otherwise `CONFLICT`. */
   readonly ifRevision?: Revision
@@ -52,12 +56,14 @@ export interface KeyRange {
   readonly until: string
 }
 
+/** How many entries a scan yields, and in which direction. */
 export interface ScanOptions extends ReadOptions {
   readonly reverse: boolean
   /** Most entries to yield in all; Infinity for no limit. */
   readonly limit: number
 }
 
+/** A key with its value, as a scan yields it. */
 export interface ScannedEntry {
   readonly key: string
   readonly value: Uint8Array
@@ -75,6 +81,7 @@ export type Change =
     }
   | { readonly type: 'delete'; readonly key: string; readonly revision: Revision; readonly cursor: string }
 
+/** From when on a watch shows changes. */
 export interface WatchOptions {
   readonly signal?: AbortSignal
   /** Changes after this revision (in every shard) or right after this cursor; default: from now on. */
@@ -109,6 +116,7 @@ export interface KeyValueFacet {
 /** What became of an operation whose outcome was unknown. */
 export type OperationOutcome = 'committed' | 'not-committed' | 'unknown'
 
+/** An engine behind the API; a facet that is left out is one that it lacks. */
 export interface Driver {
   readonly name: string
   readonly keyValue: KeyValueFacet
@@ -125,6 +133,7 @@ export interface Driver {
   close(): Promise<void>
 }
 
+/** The cluster as the node that answers sees it. */
 export interface ClusterStatus {
   readonly cluster: string
   /** The node that answered; undefined for drivers without nodes. */
@@ -143,6 +152,7 @@ export interface ClusterStatus {
   readonly groups: readonly GroupStatus[]
 }
 
+/** A node of the cluster, as the node that answers sees it. */
 export interface MemberStatus {
   readonly node: string
   readonly address: string
@@ -150,6 +160,7 @@ export interface MemberStatus {
   readonly generation: number
 }
 
+/** A Raft group, as the node that answers sees it. */
 export interface GroupStatus {
   readonly group: number
   /** `'meta'` or the shard's number. */

@@ -9,6 +9,7 @@ import type { QueueDefinition, SendOptions } from './queue.ts'
 /** Most children of a flow. */
 const CHILDREN_LIMIT = 1000
 
+/** How a flow is sent: as a message is, but for when and under which id. */
 export interface FlowOptions extends Omit<SendOptions, 'delay' | 'at' | 'deduplicate' | 'fence'> {
   /** Names the flow in its queue: the same one again changes nothing, as long as the flow is there. Default: a name of its own. */
   readonly name?: string

@@ -54,6 +54,7 @@ export interface BatchContext<Value> {
   of(this: void, message: QueueMessage<Value>): HandlerContext
 }
 
+/** How a worker gathers batches, besides how it works. */
 export interface BatchWorkOptions extends WorkOptions {
   /** Most messages of a batch, 1 to 1,000. With order `'key'` a key has one message in it at most. */
   readonly size: number
@@ -61,6 +62,7 @@ export interface BatchWorkOptions extends WorkOptions {
   readonly linger?: Millis
 }
 
+/** How a worker works: how much at once, and whom it tells. */
 export interface WorkOptions {
   /** Handlers at once; default 1. With batches: batches at once. */
   readonly concurrency?: number

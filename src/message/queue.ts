@@ -30,6 +30,7 @@ export interface RateLimit {
   readonly per: Millis
 }
 
+/** How a queue is worked off, and what bounds it. */
 export interface QueueOptions {
   /** What has the same placement has its equal keys in the same shard, so that one commit can change them together. */
   readonly placement?: string
@@ -85,6 +86,7 @@ export interface PerKeyOptions {
   readonly weights?: Readonly<Record<string, number>>
 }
 
+/** The options of a queue whose values have a schema. */
 export interface QueueSchemaOptions<Schema> extends QueueOptions {
   /** Checks values when they are sent, and again when they are received: what no longer fits becomes a dead letter. */
   readonly schema: Schema
@@ -223,6 +225,7 @@ function keepOf(value: Millis): Millis {
   return Math.max(1, Math.ceil(value))
 }
 
+/** When a message comes, before or after which others, and on what it depends. */
 export interface SendOptions extends CallOptions {
   /** Messages of one key keep their order; none: any free worker takes them. */
   readonly key?: string
@@ -245,6 +248,7 @@ export interface SendOptions extends CallOptions {
   readonly fence?: Fence
 }
 
+/** Which messages are the same, for how long, and which of them counts. */
 export interface DeduplicateOptions {
   readonly id: string
   /**

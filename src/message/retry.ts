@@ -15,16 +15,19 @@ import type { Millis } from '../base/time.ts'
  */
 export type RetryPolicy = (error: unknown, attempt: number, random: Random) => Millis | 'reject'
 
+/** Of delays that are drawn at random in part. */
 export interface JitterOptions {
   /** The share of each delay that is drawn at random, from 0 (the default) to 1: with 0.2 a delay is 80 to 100 % of its length. */
   readonly jitter?: number
 }
 
+/** Of delays that grow by a step with each attempt. */
 export interface LinearDelayOptions extends JitterOptions {
   /** The longest delay; default an hour. */
   readonly most?: Millis
 }
 
+/** Of delays that grow by a factor with each attempt. */
 export interface ExponentialDelayOptions extends LinearDelayOptions {
   /** The first delay; default 1,000. */
   readonly first?: Millis

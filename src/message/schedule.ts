@@ -20,6 +20,7 @@ export type ScheduleTime =
   /** Once, in milliseconds since 1970. */
   | { readonly at: WallMillis }
 
+/** What a schedule sends, and what becomes of times that it missed. */
 export interface ScheduleOptions<Input> extends CallOptions {
   /** What is sent each time. */
   readonly value: Input

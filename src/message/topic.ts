@@ -24,6 +24,7 @@ export interface TopicDefinition<Value, Input = Value> {
   readonly rules: TopicRules
 }
 
+/** What a topic keeps, and how many can share its reading. */
 export interface TopicOptions {
   /** What has the same placement has its equal keys in the same shard, so that one commit can change them together. */
   readonly placement?: string
@@ -38,6 +39,7 @@ export interface TopicOptions {
   readonly compact?: boolean
 }
 
+/** The options of a topic whose values have a schema. */
 export interface TopicSchemaOptions<Schema> extends TopicOptions {
   /** Checks values when they are published, and again when they are read. */
   readonly schema: Schema
@@ -109,6 +111,7 @@ function limit(option: string, value: number): number {
   throw invalidArgument(`${option} is a number from 1 to 2^53 - 1, or Infinity`)
 }
 
+/** What travels with a record, and on what it depends. */
 export interface PublishOptions extends CallOptions {
   /** Records of one key share a partition, and so keep their order; none spreads them. */
   readonly key?: string
@@ -144,6 +147,7 @@ export interface TopicBatch<Value> {
   commit(options?: CallOptions): Promise<void>
 }
 
+/** Who reads a topic, from where, and how much at once. */
 export interface TopicSubscribeOptions {
   /** Ends the subscription: the loop throws the signal's reason, unless it is `troupe.signal` that ends in order. */
   readonly signal?: AbortSignal

@@ -47,6 +47,7 @@ export interface InspectedQueueMessage {
   readonly result: unknown
 }
 
+/** Who receives, and how much at once. */
 export interface ReceiveOptions {
   readonly signal?: AbortSignal
   /** Most messages that are received and unsettled at once; default 1. */
@@ -55,6 +56,7 @@ export interface ReceiveOptions {
   readonly consumer?: string
 }
 
+/** Which messages are looked at. */
 export interface PeekOptions extends CallOptions {
   /** Default `'waiting'`. */
   readonly state?: 'waiting' | 'delayed' | 'dead'
@@ -62,6 +64,7 @@ export interface PeekOptions extends CallOptions {
   readonly limit?: number
 }
 
+/** Which dead letters come back, and how fast. */
 export interface RedriveOptions extends CallOptions {
   /** Only dead letters that died for this reason. */
   readonly reason?: DeathReason

@@ -18,6 +18,7 @@ import { type Connected, connectChannel } from './tcp-channel.ts'
 import { startThreadedEngine } from './threaded-engine.ts'
 import { warn } from './warning.ts'
 
+/** What an application wants to be told. */
 export interface OpenHooks {
   /**
    * Called when the engine of this process ends by itself: its disk is full or has failed (`DISK_FAILED`,

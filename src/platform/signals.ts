@@ -5,6 +5,7 @@ import { checkDuration, invalidArgument } from '../base/argument.ts'
 import { DEFAULT_DRAIN_MS, LONGEST_TIMER_MS, type Millis } from '../base/time.ts'
 import type { Troupe } from '../runtime/troupe.ts'
 
+/** How a process ends when it is asked to. */
 export interface SignalOptions {
   /** Milliseconds for draining; default 25,000, so that a supervisor's 30 s suffice. */
   readonly timeout?: Millis

@@ -8,7 +8,9 @@ import type { Driver } from '../driver/contract.ts'
 import type { Address } from './address.ts'
 import { parseAddress } from './address.ts'
 
+/** What an acknowledged write has reached on a majority: its disks, its operating systems' caches, its memory. */
 export type Durability = 'disk' | 'os' | 'memory'
+/** Where the engine runs: in a thread of its own, or on the application's event loop. */
 export type EngineMode = 'thread' | 'inline'
 
 /** What each option is once it has been read. */

@@ -67,6 +67,7 @@ export interface TroupeParts {
   readonly failed?: AbortSignal
 }
 
+/** How long a drain may take. */
 export interface DrainOptions {
   /** Milliseconds for finishing what is under way; default 25,000, so that a supervisor's 30 s suffice. */
   readonly timeout?: Millis

@@ -26,12 +26,14 @@ export interface ApplicationContext {
 /** Runs beside every node. Rejecting, or contradicting what another one saw, is up to you. */
 export type Application = (troupe: Troupe, context: ApplicationContext) => Promise<void>
 
+/** The seed of a run, what is chosen rather than drawn from it, and who hears of it. */
 export interface ApplicationOptions extends ScenarioChoice {
   readonly seed: number
   /** Gets a line for each thing that happens. */
   readonly print?: (line: string) => void
 }
 
+/** How a simulated application fared, and what repeats the run. */
 export interface ApplicationResult {
   /** Every application that its node survived has returned, and no invariant of the cluster was broken. */
   readonly ok: boolean

@@ -48,6 +48,7 @@ export const STATES = {
   'write-fenced': 'a holder that had lost its lock wrote, and was refused',
 } as const
 
+/** A state that is seldom reached, by its name. */
 export type RareState = keyof typeof STATES
 
 export class Coverage {

@@ -49,6 +49,7 @@ export const EXILE_FAULT = 'exile'
  */
 export type FaultKind = (typeof FAULTS)[number] | (typeof PROGRAM_FAULTS)[number] | 'rot' | 'exile'
 
+/** All that a seed has decided. */
 export interface Scenario {
   readonly seed: number
   readonly nodes: number

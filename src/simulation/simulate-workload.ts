@@ -44,6 +44,7 @@ export const WORKLOADS = [
   'watch',
   'drain',
 ] as const
+/** A workload, by its name. */
 export type WorkloadName = (typeof WORKLOADS)[number]
 
 const MAKERS: Readonly<Record<WorkloadName, (ports: WorkloadPorts) => Workload>> = {
@@ -59,6 +60,7 @@ const MAKERS: Readonly<Record<WorkloadName, (ports: WorkloadPorts) => Workload>>
   drain: drainWorkload,
 }
 
+/** The workload and the seed of a run, what is chosen rather than drawn from it, and who hears of it. */
 export interface WorkloadOptions extends ScenarioChoice {
   readonly workload: WorkloadName
   /** Decides everything that is not chosen here. */
@@ -67,6 +69,7 @@ export interface WorkloadOptions extends ScenarioChoice {
   readonly print?: (line: string) => void
 }
 
+/** Whether every promise was kept, and what repeats the run. */
 export interface WorkloadResult {
   /** No promise was broken. */
   readonly ok: boolean

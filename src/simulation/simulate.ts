@@ -13,6 +13,7 @@ import { drawScenario, QUIET, type Scenario, type ScenarioChoice } from './scena
 import { Client, keysOf } from './workload/register.ts'
 import { Computer } from './world/computer.ts'
 
+/** The seed of a run, what is chosen rather than drawn from it, and who hears of it. */
 export interface SimulationOptions extends ScenarioChoice {
   /** Decides everything that is not chosen here. */
   readonly seed: number
@@ -20,6 +21,7 @@ export interface SimulationOptions extends ScenarioChoice {
   readonly print?: (line: string) => void
 }
 
+/** Whether every promise was kept, and what repeats the run. */
 export interface SimulationResult {
   /** No promise was broken. */
   readonly ok: boolean

@@ -14,6 +14,7 @@ export interface ConformanceContext {
   readonly connect: () => Promise<Driver>
 }
 
+/** One promise of the contract. */
 export interface ConformanceCase {
   readonly name: string
   readonly run: (context: ConformanceContext) => Promise<void>

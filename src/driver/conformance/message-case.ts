@@ -24,6 +24,7 @@ export interface TimedConformanceContext {
   readonly sleep: (duration: Millis) => Promise<void>
 }
 
+/** One promise of the contract, with time in its own hands. */
 export interface TimedConformanceCase {
   readonly name: string
   readonly run: (context: TimedConformanceContext) => Promise<void>

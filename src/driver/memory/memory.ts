@@ -10,6 +10,7 @@ import type { PlanCron } from './schedule.ts'
 import { MemorySchedules } from './schedule.ts'
 import { MemoryTopics } from './topic.ts'
 
+/** What the memory driver keeps. */
 export interface MemoryDriverOptions {
   /** How many of the newest changes a watch can still be given; an older one ends with `COMPACTED`. Default 65,536. */
   readonly history?: number

@@ -8,6 +8,7 @@ import type { Operation } from './history.ts'
 import { INITIAL, Register, type State } from './register.ts'
 import { NO_CHOICE, Timeline } from './timeline.ts'
 
+/** Whether a history is linearizable, and if not, where it stops being so. */
 export type Verdict =
   | { readonly verdict: 'linearizable'; readonly steps: number }
   | { readonly verdict: 'not-linearizable'; readonly key: string; readonly stuck: Stuck; readonly steps: number }
@@ -21,6 +22,7 @@ export interface Stuck {
   readonly candidates: readonly Operation[]
 }
 
+/** How far the search may go. */
 export interface CheckOptions {
   /** Attempts to place an operation, for each key. Default 20,000,000, which takes some seconds. */
   readonly stepLimit?: number

@@ -14,6 +14,7 @@ export const PARTITIONS = [
   'ring',
 ] as const
 
+/** Who is cut off from whom. */
 export type PartitionKind = (typeof PARTITIONS)[number]
 
 export type Direction = readonly [NodeId, NodeId]
