@@ -31,6 +31,8 @@ export class FrameReader {
   /** The frame that is being joined. */
   #body: Uint8Array | undefined
   #bodyFilled = 0
+  /** A frame was a view of the chunk that is being read. */
+  #isViewed = false
 
   /** @param limit most bytes of a frame; a longer one throws `DATA_DAMAGED` before anything is allocated for it */
   constructor(limit: number = FRAME_LIMIT_BYTES) {
@@ -42,13 +44,18 @@ export class FrameReader {
     return this.#headerFilled > 0
   }
 
-  /** Calls `receive` for each frame that ends in this chunk. After an error the stream is lost. */
-  push(chunk: Uint8Array, receive: (frame: Uint8Array) => void): void {
+  /**
+   * Calls `receive` for each frame that ends in this chunk. Returns whether one of them was a view of it; else all of it was copied.
+   * After an error the stream is lost.
+   */
+  push(chunk: Uint8Array, receive: (frame: Uint8Array) => void): boolean {
+    this.#isViewed = false
     let at = 0
     while (at < chunk.length) {
       at = this.#headerFilled < FRAME_HEADER_BYTES ? this.#readHeader(chunk, at) : at
       if (this.#headerFilled === FRAME_HEADER_BYTES) at = this.#readBody(chunk, at, receive)
     }
+    return this.#isViewed
   }
 
   #readHeader(chunk: Uint8Array, from: number): number {
@@ -66,6 +73,7 @@ export class FrameReader {
     const here = Math.min(missing, chunk.length - from)
     if (this.#body === undefined && here === missing) {
       this.#headerFilled = 0
+      this.#isViewed = true
       receive(chunk.subarray(from, from + here))
       return from + here
     }

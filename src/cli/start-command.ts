@@ -52,7 +52,7 @@ async function start(line: CommandLine, terminal: Terminal): Promise<number> {
   setFlagsFromString(HEAP_GROWTH)
   const settings = parseOptions(optionsOf(line, terminal.environment), terminal.environment)
   const stop = terminal.interruption()
-  const engine = await startInlineEngine(settings)
+  const engine = await startInlineEngine(settings, true)
   try {
     await terminal.print(readyLine(engine, settings, line.has('json')))
     await aborted([stop, engine.failed])

@@ -21,7 +21,7 @@ export interface TransportHandler {
 }
 
 /** An envelope that has grown beyond this leaves before the turn ends: the other side can begin, and frames stay small. */
-const ENVELOPE_BYTES = 1024 * 1024
+const ENVELOPE_BYTES = 256 * 1024
 
 interface Peer {
   readonly node: NodeId

@@ -162,7 +162,7 @@ export class Host<Message, Request, Output, Write, Event> {
       slot.stagedIn = this.#staging.number
       this.#staging.written.set(slot, hosted.written())
     }
-    if (ready.messagesAfterPersist.length > 0) this.#hold(slot, ready)
+    if (ready.messagesAfterPersist.length > 0) this.#hold(slot, ready.messagesAfterPersist)
     for (const output of ready.outputs) hosted.perform(output, now)
     for (const event of ready.events) hosted.observe(event)
     if (slot.isBehind || !hosted.isBehind) return
@@ -197,9 +197,13 @@ export class Host<Message, Request, Output, Write, Event> {
     return true
   }
 
-  #hold(slot: Slot<Message, Request, Output, Write, Event>, ready: Ready<Message, Output, Write, Event>): void {
+  /** Holds the messages alone: the writes, with all their payloads, need not wait for the disk as well. */
+  #hold(
+    slot: Slot<Message, Request, Output, Write, Event>,
+    messages: Ready<Message, Output, Write, Event>['messagesAfterPersist'],
+  ): void {
     const leave = () => {
-      for (const { to, message } of ready.messagesAfterPersist) slot.hosted.send(to, message)
+      for (const { to, message } of messages) slot.hosted.send(to, message)
     }
     // Without anything of its own on the way to disk, a replica has nothing to wait for.
     if (slot.stagedIn <= this.#durable) leave()

@@ -33,6 +33,8 @@ export interface DiskOptions {
    * figures are in docs/decisions/0005-where-fsync-runs.md.
    */
   readonly sync?: SyncPlace
+  /** Whether nobody else uses this process, and the threads that libuv has in it. */
+  readonly ownsProcess?: boolean
 }
 
 const MEBIBYTE = 1024 * 1024
@@ -68,7 +70,7 @@ export class DirectoryDisk implements Disk {
   constructor(directory: string, lock: DirectoryLock, options: DiskOptions) {
     this.#directory = directory
     this.#lock = lock
-    this.#syncs = new Syncs(options.sync ?? 'adaptive')
+    this.#syncs = new Syncs(options.sync ?? 'adaptive', options.ownsProcess)
   }
 
   list(): readonly string[] {

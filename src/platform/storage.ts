@@ -27,6 +27,8 @@ export interface StorageSettings {
   readonly cluster: string
   /** Undefined: whoever the directory says, or a name that is made up. */
   readonly node: NodeId | undefined
+  /** Nobody else uses this process. */
+  readonly ownsProcess?: boolean
   /** Told what people should know of, though nothing is wrong. */
   readonly notice?: (message: string) => void
 }
@@ -56,9 +58,9 @@ export interface Storage {
  * and then holds nothing.
  */
 export async function openStorage(settings: StorageSettings): Promise<Storage> {
-  const { dataDir, durability } = settings
+  const { dataDir, durability, ownsProcess = false } = settings
   if (dataDir === undefined || durability === 'memory') return memoryStorage(settings)
-  const disk = openDirectory(dataDir)
+  const disk = openDirectory(dataDir, { ownsProcess })
   try {
     return await diskStorage(disk, durability, settings)
   } catch (error) {

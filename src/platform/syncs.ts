@@ -3,6 +3,7 @@
 import { fdatasyncSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import type { Done } from '../host/port.ts'
+import { DiskPool } from './disk-pool.ts'
 import { DiskThreads } from './disk-thread.ts'
 
 /** `'engine'` is the calling thread. */
@@ -18,11 +19,13 @@ const LITTLE_BYTES = 1024 * 1024
 /** Decides where each wait for the disk takes place, by how long the last ones took. */
 export class Syncs {
   readonly #place: SyncPlace
-  readonly #threads = new DiskThreads()
+  readonly #threads: DiskPool | DiskThreads
   #slowUntil = 0
 
-  constructor(place: SyncPlace) {
+  /** @param ownsProcess so that nobody else puts anything into the pool of libuv, whose threads cost no memory */
+  constructor(place: SyncPlace, ownsProcess = false) {
     this.#place = place
+    this.#threads = ownsProcess ? new DiskPool() : new DiskThreads()
   }
 
   /** Whether the calling thread may wait until the device has so many bytes. */

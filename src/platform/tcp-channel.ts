@@ -10,6 +10,7 @@ import type { Millis } from '../base/time.ts'
 import { parseAddress } from '../runtime/address.ts'
 import type { Channel } from '../wire/channel.ts'
 import { FEATURE, Handshake, type Party } from '../wire/handshake.ts'
+import type { DeadBuffers } from './dead-buffers.ts'
 import { HANDSHAKE_LIMITS, hangUp, plainBytes, shakeHands } from './handshake.ts'
 import { systemCrypto } from './random.ts'
 
@@ -19,8 +20,14 @@ const MOST_FRAME_BYTES: number = 16 * 2 ** 20
 /** What a client may have on its way to a node that does not read; the other direction has the same limit. */
 export const CLIENT_BUDGET_BYTES: number = 16 * 2 ** 20
 
-/** Frames up to about this size leave from one buffer, which is used again and again. */
+/** Frames leave in parts of this size from one buffer, which is used again and again. */
 const OUTGOING_BYTES = 64 * 1024
+
+/** A frame from here on is large: a batch of small messages hardly ever is, one with a piece of a payload always. */
+const LARGE_BYTES = 100 * 1024
+
+/** What the network reads at once from a busy connection is longer than this. */
+const FULL_CHUNK_BYTES = 32 * 1024
 
 /** Before a frame, where both sides can: its CRC-32. */
 const CHECKSUM_BYTES = 4
@@ -32,12 +39,15 @@ export interface TcpChannelSettings {
   readonly features: number
   /** Told when the other side sent what no frame can be; the channel is closed. */
   readonly hostile?: () => void
+  /** Where the buffers go that large frames leave behind; absent: V8 collects them in its own time. */
+  readonly deadBuffers?: DeadBuffers | undefined
 }
 
 export class TcpChannel implements Channel {
   readonly #socket: Socket
   readonly #budgetBytes: number
   readonly #hostile: () => void
+  readonly #deadBuffers: DeadBuffers | undefined
   /** Bytes of a frame before its own. */
   readonly #headBytes: number
   readonly #reader: FrameReader
@@ -48,9 +58,10 @@ export class TcpChannel implements Channel {
   #closed = false
 
   /** @param socket paused; nothing is read before `onFrame` */
-  constructor(socket: Socket, { budgetBytes, features, hostile = () => {} }: TcpChannelSettings) {
+  constructor(socket: Socket, { budgetBytes, features, hostile = () => {}, deadBuffers }: TcpChannelSettings) {
     this.#socket = socket
     this.#hostile = hostile
+    this.#deadBuffers = deadBuffers
     this.#budgetBytes = budgetBytes
     this.#headBytes = (features & FEATURE.checksums) === 0 ? 0 : CHECKSUM_BYTES
     this.#reader = new FrameReader(MOST_FRAME_BYTES + this.#headBytes)
@@ -64,14 +75,14 @@ export class TcpChannel implements Channel {
     assert(frame.length <= MOST_FRAME_BYTES, `a frame has at most ${MOST_FRAME_BYTES} bytes`)
     if (this.#closed || this.#socket.writableLength + frame.length > this.#budgetBytes) return false
     const head = FRAME_HEADER_BYTES + this.#headBytes
-    const length = head + frame.length
-    const bytes = this.#bufferFor(length)
+    const first = frame.subarray(0, OUTGOING_BYTES - head)
+    const bytes = this.#bufferFor(head + first.length)
     writeFrameHeader(bytes, this.#headBytes + frame.length)
     if (this.#headBytes > 0) viewOf(bytes).setUint32(FRAME_HEADER_BYTES, crc32(frame), true)
-    bytes.set(frame, head)
-    this.#socket.write(bytes.subarray(0, length))
-    // As a rule the operating system has taken all of it by now.
-    if (this.#socket.writableLength > 0) this.#outgoing = undefined
+    bytes.set(first, head)
+    this.#write(bytes, head + first.length)
+    if (first.length < frame.length) this.#sendRest(frame.subarray(first.length))
+    if (frame.length >= LARGE_BYTES) this.#deadBuffers?.passed(frame.length)
     return true
   }
 
@@ -106,13 +117,19 @@ export class TcpChannel implements Channel {
   #received(chunk: Uint8Array): void {
     if (this.#closed) return
     try {
-      this.#reader.push(plainBytes(chunk), this.#receive)
+      if (!this.#reader.push(plainBytes(chunk), this.#receive)) this.#giveBack(chunk)
     } catch (error) {
       // Bytes that are not what they claim to be cost their sender the connection, and nobody else anything.
       if (!(error instanceof TroupeError) || error.code !== 'DATA_DAMAGED') throw error
       this.#hostile()
       this.abort(error)
     }
+  }
+
+  /** Nobody has a view of the chunk: all of it was copied. */
+  #giveBack({ buffer, length }: Uint8Array): void {
+    const isAlone = buffer instanceof ArrayBuffer && length === buffer.byteLength
+    if (isAlone && length > FULL_CHUNK_BYTES) this.#deadBuffers?.giveBack(buffer)
   }
 
   readonly #receive = (received: Uint8Array): void => {
@@ -123,10 +140,28 @@ export class TcpChannel implements Channel {
         throw malformed('a frame is not what was sent')
     }
     this.#frameHandler?.(frame)
+    if (frame.length >= LARGE_BYTES) this.#deadBuffers?.passed(frame.length)
+  }
+
+  /** Part by part while the operating system takes them at once; what it doesn't take waits in a buffer of its own. */
+  #sendRest(rest: Uint8Array): void {
+    for (let at = 0; at < rest.length; ) {
+      const part = this.#socket.writableLength > 0 ? rest.subarray(at) : rest.subarray(at, at + OUTGOING_BYTES)
+      const bytes = this.#bufferFor(part.length)
+      bytes.set(part)
+      this.#write(bytes, part.length)
+      at += part.length
+    }
+  }
+
+  #write(bytes: Uint8Array, length: number): void {
+    this.#socket.write(bytes.subarray(0, length))
+    // As a rule the operating system has taken all of it by now.
+    if (this.#socket.writableLength > 0) this.#outgoing = undefined
   }
 
   #bufferFor(length: number): Uint8Array {
-    if (length > OUTGOING_BYTES || this.#socket.writableLength > 0) return new Uint8Array(length)
+    if (this.#socket.writableLength > 0) return new Uint8Array(length)
     this.#outgoing ??= new Uint8Array(OUTGOING_BYTES)
     return this.#outgoing
   }

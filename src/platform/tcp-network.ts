@@ -12,6 +12,7 @@ import type { Network, PeerHandler } from '../host/port.ts'
 import { formatAddress, parseAddress } from '../runtime/address.ts'
 import type { Channel } from '../wire/channel.ts'
 import { type Agreement, Handshake, type Party } from '../wire/handshake.ts'
+import type { DeadBuffers } from './dead-buffers.ts'
 import { Dialer } from './dialer.ts'
 import { HANDSHAKE_LIMITS, type HandshakeLimits, hangUp, shakeHands } from './handshake.ts'
 import { systemCrypto } from './random.ts'
@@ -28,6 +29,8 @@ export interface TcpNetworkOptions {
   readonly limits?: Partial<NetworkLimits>
   /** Told once when a node that this one dials refuses it, or must be refused: trying again will not help. */
   readonly refused?: (address: string, error: TroupeError) => void
+  /** Where the buffers go that large frames leave behind; see `TcpChannelSettings`. */
+  readonly deadBuffers?: DeadBuffers | undefined
 }
 
 export interface NetworkLimits {
@@ -347,7 +350,8 @@ export class TcpNetwork implements Network {
   }
 
   #channel(socket: Socket, budgetBytes: number, features: number): TcpChannel {
-    return new TcpChannel(socket, { budgetBytes, features, hostile: () => this.counters.hostile++ })
+    const { deadBuffers } = this.#options
+    return new TcpChannel(socket, { budgetBytes, features, hostile: () => this.counters.hostile++, deadBuffers })
   }
 
   #replaced(node: NodeId, former: PeerConnection): void {

@@ -17,7 +17,7 @@ import {
 
 const FIRST_CAPACITY = 64 * 1024
 /** A buffer that a rare large batch has grown beyond this is not kept for the next one. */
-const LARGEST_KEPT = 4 * 1024 * 1024
+const LARGEST_KEPT = 1024 * 1024
 
 export class Batch {
   #bytes = new Uint8Array(FIRST_CAPACITY)

@@ -109,7 +109,7 @@ export class EntryTable {
     assert(this.#slabs[row] === undefined && payload.length === this.#sizes[row], 'a payload is held once, and whole')
     this.#starts[row] = slab.put(payload)
     this.#slabs[row] = slab
-    this.#usage.payloadBytes += payload.length
+    this.#usage.hold(payload.length)
   }
 
   /** Lets go of the payload in memory. */
@@ -119,7 +119,7 @@ export class EntryTable {
     if (slab === undefined) return
     slab.drop()
     this.#slabs[row] = undefined
-    this.#usage.payloadBytes -= this.#sizes[row] ?? 0
+    this.#usage.letGo(this.#sizes[row] ?? 0)
   }
 
   /** Forgets the last entry. */

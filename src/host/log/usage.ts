@@ -1,9 +1,33 @@
 /** Usage is what the entries of all groups occupy: bytes of payload in memory and places in segments. */
 
+/** A payload beyond this is large: one with a piece of something is, a batch of small commands hardly ever. */
+const SMALL_BYTES: number = 100 * 1024
+
 export class Usage {
-  /** Bytes of payload that are held in memory. */
-  payloadBytes = 0
+  /** Bytes of payloads that are held in memory. */
+  smallBytes = 0
+  largeBytes = 0
   readonly #entries = new Map<number, number>()
+
+  get payloadBytes(): number {
+    return this.smallBytes + this.largeBytes
+  }
+
+  isLarge(payloadBytes: number): boolean {
+    return payloadBytes > SMALL_BYTES
+  }
+
+  /** A payload of so many bytes is in memory now. */
+  hold(bytes: number): void {
+    if (this.isLarge(bytes)) this.largeBytes += bytes
+    else this.smallBytes += bytes
+  }
+
+  /** One is not any more. */
+  letGo(bytes: number): void {
+    if (this.isLarge(bytes)) this.largeBytes -= bytes
+    else this.smallBytes -= bytes
+  }
 
   /** An entry now stands in this segment; 0 is none. */
   take(segment: number): void {

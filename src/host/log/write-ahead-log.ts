@@ -30,7 +30,7 @@ export interface LogOptions {
   readonly durability: 'disk' | 'os'
   /** Bytes of a segment, at least 4 KiB; default 64 MiB. */
   readonly segmentBytes?: number
-  /** Bytes of payload kept in memory, for state machines and for followers that are a little behind; default 16 MiB. */
+  /** Bytes of payload kept in memory, for state machines and for followers that are a little behind; default 16 MiB, of large ones at most 2. */
   readonly cacheBytes?: number
   /** Bytes of segments beyond which, and beyond twice what is still needed, `groupsToCompact` asks for snapshots; default 256 MiB. */
   readonly limitBytes?: number

@@ -28,7 +28,7 @@ export interface RaftTiming {
 export interface RaftLimits {
   /** Bytes of entries in one append message. Default 256 KiB; one entry may exceed it. */
   readonly appendBytes: number
-  /** Bytes of entries sent to one peer and not yet confirmed. Default 4 MiB. */
+  /** Bytes of entries sent to one peer and not yet confirmed. Default 2 MiB. */
   readonly inflightBytes: number
   /** Bytes of proposed entries not yet committed; beyond it proposals are refused as overloaded. Default 32 MiB. */
   readonly uncommittedBytes: number
@@ -38,7 +38,7 @@ export const DEFAULT_TIMING: RaftTiming = { electionTimeoutMs: 1000, heartbeatMs
 
 export const DEFAULT_LIMITS: RaftLimits = {
   appendBytes: 256 * 1024,
-  inflightBytes: 4 * 1024 * 1024,
+  inflightBytes: 2 * 1024 * 1024,
   uncommittedBytes: 32 * 1024 * 1024,
 }
 

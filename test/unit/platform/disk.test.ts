@@ -1,8 +1,11 @@
 import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
+  closeSync,
   existsSync,
+  fdatasync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -12,12 +15,14 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { crc32 } from '../../../src/base/crc.ts'
 import { isTroupeError } from '../../../src/base/error.ts'
 import type { DiskFile } from '../../../src/host/port.ts'
 import { type DirectoryDisk, openDirectory } from '../../../src/platform/disk.ts'
+import { DiskPool } from '../../../src/platform/disk-pool.ts'
+import type { SyncPlace } from '../../../src/platform/syncs.ts'
 
 let directory: string
 let disk: DirectoryDisk | undefined
@@ -32,8 +37,10 @@ afterEach(() => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-function opened(sync: 'engine' | 'thread' | 'adaptive' = 'engine'): DirectoryDisk {
-  disk = openDirectory(directory, { sync })
+type Place = SyncPlace | 'pool'
+
+function opened(place: Place = 'engine'): DirectoryDisk {
+  disk = openDirectory(directory, place === 'pool' ? { sync: 'thread', ownsProcess: true } : { sync: place })
   return disk
 }
 
@@ -50,36 +57,54 @@ function caught(action: () => unknown): unknown {
   return
 }
 
-describe.each(['engine', 'thread', 'adaptive'] as const)('a directory whose files are synced by the %s', (sync) => {
-  test('gives back what was written, also to the next process', async () => {
-    const file = opened(sync).open('a', 4096)
-    file.write(100, new Uint8Array([1, 2, 3]))
-    expect(await synced(file)).toBeUndefined()
-    expect(file.read(99, 5)).toEqual(new Uint8Array([0, 1, 2, 3, 0]))
-    expect(file.read(4095, 10)).toHaveLength(1)
-    file.close()
-    disk?.close()
-    expect(opened(sync).open('a').read(100, 3)).toEqual(new Uint8Array([1, 2, 3]))
-  })
+describe.each(['engine', 'thread', 'pool', 'adaptive'] as const)(
+  'a directory whose files are synced by the %s',
+  (sync) => {
+    test('gives back what was written, also to the next process', async () => {
+      const file = opened(sync).open('a', 4096)
+      file.write(100, new Uint8Array([1, 2, 3]))
+      expect(await synced(file)).toBeUndefined()
+      expect(file.read(99, 5)).toEqual(new Uint8Array([0, 1, 2, 3, 0]))
+      expect(file.read(4095, 10)).toHaveLength(1)
+      file.close()
+      disk?.close()
+      expect(opened(sync).open('a').read(100, 3)).toEqual(new Uint8Array([1, 2, 3]))
+    })
 
-  test('syncs several files at the same time', async () => {
-    const files = Array.from({ length: 9 }, (_, at) => current(sync).open(`f${at}`, 512))
-    for (const file of files) file.write(0, new Uint8Array(512).fill(1))
-    expect(await Promise.all(files.map(synced))).toEqual(files.map(() => undefined))
-    for (const file of files) file.close()
-  })
+    test('syncs several files at the same time', async () => {
+      const files = Array.from({ length: 9 }, (_, at) => current(sync).open(`f${at}`, 512))
+      for (const file of files) file.write(0, new Uint8Array(512).fill(1))
+      expect(await Promise.all(files.map(synced))).toEqual(files.map(() => undefined))
+      for (const file of files) file.close()
+    })
 
-  test('calls back with DISK_FAILED when the sync fails', async () => {
-    opened(sync)
-    symlinkSync('/dev/null', join(directory, 'a'))
-    const file = current(sync).open('a')
-    expect(isTroupeError(await synced(file), 'DISK_FAILED')).toBe(true)
-    file.close()
-  })
+    test('calls back with DISK_FAILED when the sync fails', async () => {
+      opened(sync)
+      symlinkSync('/dev/null', join(directory, 'a'))
+      const file = current(sync).open('a')
+      expect(isTroupeError(await synced(file), 'DISK_FAILED')).toBe(true)
+      file.close()
+    })
 
-  function current(kind: 'engine' | 'thread' | 'adaptive'): DirectoryDisk {
-    return disk ?? opened(kind)
-  }
+    function current(kind: Place): DirectoryDisk {
+      return disk ?? opened(kind)
+    }
+  },
+)
+
+test('a disk pool that is closed calls nobody back', async () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'troupe-pool-')), 'a')
+  const descriptor = openSync(file, 'w')
+  const heard: unknown[] = []
+  const pool = new DiskPool()
+  await new Promise<void>((resolve) => pool.sync(descriptor, () => resolve()))
+  pool.sync(descriptor, (error) => heard.push(error))
+  pool.close()
+  // Whatever the pool has begun is done by the time that it has done this many more.
+  for (let at = 0; at < 8; at++) await new Promise((resolve) => fdatasync(descriptor, resolve))
+  closeSync(descriptor)
+  rmSync(dirname(file), { recursive: true })
+  expect(heard).toEqual([])
 })
 
 describe('a data directory', () => {

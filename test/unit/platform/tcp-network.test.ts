@@ -3,6 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { NodeId } from '../../../src/base/identity.ts'
 import { SeededRandom } from '../../../src/base/random.ts'
+import { DeadBuffers } from '../../../src/platform/dead-buffers.ts'
 import { connectChannel } from '../../../src/platform/tcp-channel.ts'
 import { type NetworkLimits, TcpNetwork } from '../../../src/platform/tcp-network.ts'
 import type { Channel } from '../../../src/wire/channel.ts'
@@ -28,11 +29,12 @@ interface NodeSettings {
   readonly secret?: Uint8Array
   readonly listen?: string
   readonly limits?: Partial<NetworkLimits>
+  readonly deadBuffers?: DeadBuffers
 }
 
 async function startNode(name: string, settings: NodeSettings = {}): Promise<Node> {
-  const { generation = 1, cluster = 'shop', secret, listen = '127.0.0.1:0', limits = {} } = settings
-  const network = await TcpNetwork.bind({ listen, secret, random: new SeededRandom(1), limits })
+  const { generation = 1, cluster = 'shop', secret, listen = '127.0.0.1:0', limits = {}, deadBuffers } = settings
+  const network = await TcpNetwork.bind({ listen, secret, random: new SeededRandom(1), limits, deadBuffers })
   cleanups.push(() => network.close())
   const id = name as NodeId
   const node: Node = { id, network, address: network.address ?? '', log: [], frames: [], clients: [] }
@@ -96,6 +98,35 @@ describe('peers', () => {
     await until(() => expect(b.frames.length).toBe(2))
     expect(Buffer.compare(b.frames[0] ?? large.subarray(1), large)).toBe(0)
     expect(b.frames[1]).toEqual(new Uint8Array([1]))
+  })
+
+  test('carry frames of every length around the parts in which they leave', async () => {
+    const [a, b] = await pair()
+    const lengths = [1, 2, 3].flatMap((parts) => Array.from({ length: 20 }, (_, at) => parts * 65_536 - 12 + at))
+    const frames = lengths.map((length) => new Uint8Array(length).map((_, at) => (at * 31 + length) & 255))
+    for (const frame of frames) expect(a.network.send(b.id, frame)).toBe(true)
+    await until(() => expect(b.frames.length).toBe(frames.length))
+    expect(frames.filter((frame, at) => Buffer.compare(frame, b.frames[at] ?? new Uint8Array()) !== 0)).toEqual([])
+  })
+
+  test('tell where dead buffers go of large frames alone, and give back no chunk that somebody has a view of', async () => {
+    const passed: string[] = []
+    const deadBuffersOf = (name: string): DeadBuffers => {
+      const deadBuffers = new DeadBuffers()
+      deadBuffers.passed = (bytes) => passed.push(`${name} ${bytes}`)
+      return deadBuffers
+    }
+    const a = await startNode('a', { deadBuffers: deadBuffersOf('left') })
+    const b = await startNode('b', { deadBuffers: deadBuffersOf('came') })
+    introduce(a, b)
+    await until(() => expect(a.log).toEqual(['+b@1']))
+    const lengths = Array.from({ length: 300 }, (_, at) => (at % 3 === 0 ? 120_000 : (at * 7_919) % 100_000))
+    const frames = lengths.map((length) => new Uint8Array(length).map((_, at) => (at * 31 + length) & 255))
+    for (const frame of frames) expect(a.network.send(b.id, frame)).toBe(true)
+    await until(() => expect(b.frames.length).toBe(frames.length))
+    expect(frames.filter((frame, at) => Buffer.compare(frame, b.frames[at] ?? new Uint8Array()) !== 0)).toEqual([])
+    expect(new Set(passed)).toEqual(new Set(['left 120000', 'came 120000']))
+    expect(passed).toHaveLength(200)
   })
 
   test('find each other by address alone, each pair once', async () => {

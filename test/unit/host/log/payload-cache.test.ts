@@ -64,4 +64,19 @@ describe('PayloadCache', () => {
     expect(group.table.holds(21)).toBe(true)
     expect(content.usage.payloadBytes).toBe(30 * 100 * KIBIBYTE)
   })
+
+  test('keeps fewer bytes of large payloads, which push out no small ones', () => {
+    const content = new LogContent(16 * 1024 * KIBIBYTE)
+    const group = content.group(1 as GroupId)
+    for (let index = 1; index <= 100; index++) {
+      const payload = new Uint8Array((index % 2 === 0 ? 480 : 100) * KIBIBYTE)
+      group.table.append(1, 1, 0, payload.length)
+      content.cache.add(group, index, payload)
+      group.table.place(index, 1, 0)
+      content.cache.trim()
+    }
+    const held = Array.from({ length: 100 }, (_, at) => at + 1).filter((index) => group.table.holds(index))
+    expect(held.filter((index) => index % 2 === 1)).toHaveLength(50)
+    expect(held.filter((index) => index % 2 === 0)).toEqual([94, 96, 98, 100])
+  })
 })
