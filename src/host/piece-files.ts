@@ -85,8 +85,12 @@ class GroupPieces implements PieceStore {
 
   get({ upload, offset, length, crc }: Piece): Uint8Array | undefined {
     if (!this.#uploads.has(upload)) return undefined
-    const bytes = this.#files.open(this.#name(upload), false).read(offset, length)
-    return bytes.length === length && this.#files.disk.crc32(bytes) === crc ? bytes : undefined
+    let bytes: Uint8Array | undefined
+    // What the device cannot read is as good as damaged: another replica has it.
+    refusalOf(() => {
+      bytes = this.#files.open(this.#name(upload), false).read(offset, length)
+    })
+    return bytes?.length === length && this.#files.disk.crc32(bytes) === crc ? bytes : undefined
   }
 
   delete(upload: number): void {

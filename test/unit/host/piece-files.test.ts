@@ -41,6 +41,20 @@ describe('piece files', () => {
     expect(store.get(pieceOf(8, 0, content(10)))).toBeUndefined()
   })
 
+  test('do without a piece that the device cannot read, until it is written again', () => {
+    let isReadable = true
+    const before = (operation: string): void => {
+      if (operation === 'read' && !isReadable) throw new TroupeError('DISK_FAILED', 'a sector cannot be read')
+    }
+    const store = new PieceFiles(new VirtualDisk({ random: new SeededRandom(1), before })).of(group(1))
+    store.put(7, 0, content(1000))
+    isReadable = false
+    expect(store.get(pieceOf(7, 0, content(1000)))).toBeUndefined()
+    isReadable = true
+    store.put(7, 0, content(1000))
+    expect(store.get(pieceOf(7, 0, content(1000)))).toEqual(content(1000))
+  })
+
   test('are gone when they are deleted, and when the state that is found does not have them', () => {
     const disk = diskOf()
     const files = new PieceFiles(disk)
