@@ -43,5 +43,9 @@ test('what waits in memory waits for the time that the test makes', async () => 
   expect(delivered).toEqual([])
   await vi.advanceTimersByTimeAsync(1_001)
   expect(delivered).toEqual(['hello'])
+
+  await troupe.schedule(mails, 'morning', { cron: '0 9 * * *', timeZone: 'UTC' }, { value: 'good morning' })
+  await vi.advanceTimersByTimeAsync(2 * 24 * 3_600_000)
+  expect(delivered).toEqual(['hello', 'good morning', 'good morning'])
   await troupe.close()
 })
