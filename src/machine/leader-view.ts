@@ -26,6 +26,8 @@ export interface HeldMessage {
  * between keys; the limits per queue and key, and rates; nothing of a paused queue.
  */
 export interface QueueView {
+  /** This replica has come to lead: what was handed out before counts towards rates as if all of it had been. */
+  lead(since: LeaderMicros): void
   /** Whether there is a message that `hold` would take. Looking counts towards no rate. */
   isReady(queue: string, now: LeaderMicros): boolean
   /** Takes the next message that may be delivered now; undefined when there is none. */

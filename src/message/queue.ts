@@ -23,7 +23,8 @@ export interface QueueDefinition<Value, Input = Value> {
 
 /**
  * `messages` in each period of `per` milliseconds on average, evenly spread. What was not used is saved up, a period's
- * worth at most: after a pause one period may see twice as many.
+ * worth at most: after a pause one period may see twice as many. A new leader does not know what was handed out before:
+ * it begins with one, and nothing saved up.
  */
 export interface RateLimit {
   readonly messages: number

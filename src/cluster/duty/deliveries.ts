@@ -77,6 +77,7 @@ export class Deliveries {
   /** Allowances in which room was made. */
   readonly #freed = new Set<Allowance>()
   #version = -1
+  #isLeading = false
   #count = 0
   #countTerm = 0
   #consumers = 0
@@ -183,8 +184,16 @@ export class Deliveries {
 
   /** Hands out what the entries that were just applied have made available. */
   advance(): void {
-    if (this.#lines.size > 0 && this.#ports.isActive()) this.#advance()
+    if (this.#leads() && this.#lines.size > 0) this.#advance()
     this.#pass()
+  }
+
+  /** What is handed out counts towards rates from here on. */
+  #leads(): boolean {
+    if (!this.#ports.isActive()) return false
+    if (!this.#isLeading) this.#ports.queues().lead(this.#ports.time.now())
+    this.#isLeading = true
+    return true
   }
 
   #advance(): void {
@@ -203,6 +212,7 @@ export class Deliveries {
 
   /** This replica no longer leads: the next leader delivers again, under tokens of its own. */
   move(): void {
+    this.#isLeading = false
     this.#ports.queues().unholdAll()
     for (const { consumers, opening } of this.#lines.values()) {
       opening.set(Number.POSITIVE_INFINITY)
@@ -238,7 +248,7 @@ export class Deliveries {
 
   #serve(line: Line): void {
     line.isDirty = false
-    if (!this.#ports.isActive()) return
+    if (!this.#leads()) return
     const view = this.#ports.queues()
     const now = this.#ports.time.now()
     const since = this.#ports.clock.now()

@@ -7,7 +7,7 @@ import type { QueueSettings } from './command.ts'
 import { NO_KEY } from './keys.ts'
 import { Lines } from './line.ts'
 import { FLAG, type Messages, PLACE } from './messages.ts'
-import { openingOf, RateLimits, spentAt } from './rate.ts'
+import { openingOf, RateLimits, spentAt, unknownAt } from './rate.ts'
 
 const PRIORITIES = 10
 /** Every so many deliveries the lowest waiting priority has a turn. */
@@ -94,6 +94,8 @@ export class DeliveryOrder {
   #turns = 0
   #deliveries = 0
   readonly #news: News
+  /** Since when this replica leads, as far as what was spent is concerned. */
+  #since: LeaderMicros = Number.NEGATIVE_INFINITY
 
   constructor(messages: Messages, settings: QueueSettings, news: News) {
     this.#messages = messages
@@ -180,6 +182,12 @@ export class DeliveryOrder {
     this.#keyRates = new RateLimits()
     this.#spentAt = 0
     this.#openThrottled(Number.POSITIVE_INFINITY)
+  }
+
+  /** What another leader has handed out of the rates is not known: one message may go now, and the others in their time. */
+  lead(since: LeaderMicros): void {
+    this.#since = since
+    this.#keyRates = new RateLimits(since)
   }
 
   /** When a rate lets the next message through, if only that is in the way; else Infinity. */
@@ -339,7 +347,7 @@ export class DeliveryOrder {
   /** A delivery counts towards the rates of the queue and of its key. */
   #spend(key: number, now: LeaderMicros): void {
     const { rate, ratePeriodMs, keyRate, keyRatePeriodMs } = this.#settings
-    if (rate !== Number.POSITIVE_INFINITY) this.#spentAt = spentAt(this.#spentAt, now, rate, ratePeriodMs * 1000)
+    if (rate !== Number.POSITIVE_INFINITY) this.#spentAt = spentAt(this.#fullAt, now, rate, ratePeriodMs * 1000)
     if (key === NO_KEY || keyRate === Number.POSITIVE_INFINITY) return
     this.#keyRates.spend(this.#messages.keys.name(key), now, keyRate, keyRatePeriodMs * 1000)
   }
@@ -356,7 +364,12 @@ export class DeliveryOrder {
 
   #opensAt(): LeaderMicros {
     const { rate, ratePeriodMs } = this.#settings
-    return rate === Number.POSITIVE_INFINITY ? 0 : openingOf(this.#spentAt, rate, ratePeriodMs * 1000)
+    return rate === Number.POSITIVE_INFINITY ? 0 : openingOf(this.#fullAt, rate, ratePeriodMs * 1000)
+  }
+
+  get #fullAt(): LeaderMicros {
+    const { rate, ratePeriodMs } = this.#settings
+    return Math.max(this.#spentAt, unknownAt(this.#since, rate, ratePeriodMs * 1000))
   }
 }
 

@@ -160,6 +160,10 @@ export class QueueTable implements Table, QueueView {
     if (slot !== -1) state?.order.unhold(slot)
   }
 
+  lead(since: LeaderMicros): void {
+    for (const { state } of this.#queues.values()) state.order.lead(since)
+  }
+
   takeRevoked(): readonly number[] {
     const { revoked } = this.#news
     if (revoked.length > 0) this.#news.revoked = []

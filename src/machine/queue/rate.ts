@@ -12,17 +12,28 @@ export function openingOf(fullAt: LeaderMicros, rate: number, period: number): L
   return fullAt + period / rate - period
 }
 
+/** A bucket that has one token at `since`, when nobody knows what was taken from it before. */
+export function unknownAt(since: LeaderMicros, rate: number, period: number): LeaderMicros {
+  return since + period - period / rate
+}
+
 /** Buckets by key; those that are full again are forgotten. */
 export class RateLimits {
   /** Least recently used first. */
   readonly #fullAt: Map<string, LeaderMicros> = new Map()
+  /** Since when it is known what is taken. */
+  readonly #since: LeaderMicros
+
+  constructor(since: LeaderMicros = Number.NEGATIVE_INFINITY) {
+    this.#since = since
+  }
 
   opensAt(key: string, rate: number, period: number): LeaderMicros {
-    return openingOf(this.#fullAt.get(key) ?? Number.NEGATIVE_INFINITY, rate, period)
+    return openingOf(this.#fullAtOf(key, rate, period), rate, period)
   }
 
   spend(key: string, now: LeaderMicros, rate: number, period: number): void {
-    const fullAt = spentAt(this.#fullAt.get(key) ?? 0, now, rate, period)
+    const fullAt = spentAt(this.#fullAtOf(key, rate, period), now, rate, period)
     this.#fullAt.delete(key)
     this.#fullAt.set(key, fullAt)
     // Two leave for each that comes, so that full ones do not pile up.
@@ -31,5 +42,9 @@ export class RateLimits {
       if (at > now || left-- === 0) break
       this.#fullAt.delete(other)
     }
+  }
+
+  #fullAtOf(key: string, rate: number, period: number): LeaderMicros {
+    return this.#fullAt.get(key) ?? unknownAt(this.#since, rate, period)
   }
 }

@@ -6,7 +6,7 @@ import { Source } from '../../../../src/cluster/source.ts'
 import { readDelivery, readRevocation } from '../../../../src/wire/delivery.ts'
 import { REPLY } from '../../../../src/wire/request.ts'
 import { bytes } from '../../machine/operations.ts'
-import { acknowledging, House, QUEUE, removing } from '../../machine/queue/operations.ts'
+import { acknowledging, configuring, House, QUEUE, removing } from '../../machine/queue/operations.ts'
 
 const CREDIT = 8
 
@@ -36,7 +36,7 @@ class Scene {
   readonly #deliveries = new Deliveries({
     clock: { now: () => 0, wallTime: () => 0 },
     scheduler: { at: () => ({ cancel: () => undefined }), defer: () => undefined },
-    time: { now: () => this.house.ms * 1000 } as unknown as LeaderTime,
+    time: { now: () => this.house.ms * 1000, when: (due: number) => due / 1000 } as unknown as LeaderTime,
     isActive: () => true,
     queues: () => this.house.shard.view.queues,
     term: () => 1,
@@ -208,4 +208,26 @@ test('a message that is cancelled is taken back from who has it, and makes room 
   expect(scene.delivered).toBe(CREDIT + 2)
   scene.settle(CREDIT)
   expect(scene.house.shard.view.queues.takeRevoked()).toEqual([])
+})
+
+test('a new leader does not begin a rate anew: it delivers one message, and the next in their time', () => {
+  const scene = new Scene()
+  scene.house.ok(configuring({ rate: 4, ratePeriodMs: 1000 }))
+  scene.send(20)
+  scene.house.ms += 1000
+  scene.open()
+  expect(scene.delivered).toBe(4)
+  for (const [passed, delivered] of [
+    [0, 5],
+    [0, 6],
+    [250, 7],
+  ] as const) {
+    scene.move()
+    scene.house.ms += passed
+    scene.open()
+    expect(scene.delivered).toBe(delivered)
+  }
+  scene.house.ms += 500
+  scene.send(1)
+  expect(scene.delivered).toBe(9)
 })
