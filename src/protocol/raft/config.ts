@@ -30,7 +30,7 @@ export interface RaftLimits {
   readonly appendBytes: number
   /** Bytes of entries sent to one peer and not yet confirmed. Default 2 MiB. */
   readonly inflightBytes: number
-  /** Bytes of proposed entries not yet committed; beyond it proposals are refused as overloaded. Default 32 MiB. */
+  /** Bytes of proposed entries not yet committed, or not yet on the leader's own disk; beyond it proposals are refused as overloaded. Default 32 MiB. */
   readonly uncommittedBytes: number
 }
 

@@ -128,10 +128,11 @@ function nextBeat({ now, timing }: Replica): Millis {
 
 function propose(replica: Replica, leadership: Leadership, request: Proposal): void {
   const { id, kind, payload } = request
-  const uncommitted = replica.log.bytes(replica.commit, replica.log.lastIndex)
+  // What others have confirmed is committed; while the own disk has not, it stays in memory all the same.
+  const pending = replica.log.bytes(Math.min(replica.commit, replica.persistedIndex), replica.log.lastIndex)
   if (leadership.transfer !== undefined) {
     replica.refuse(id, 'transferring')
-  } else if (uncommitted > 0 && uncommitted + payload.length > replica.limits.uncommittedBytes) {
+  } else if (pending > 0 && pending + payload.length > replica.limits.uncommittedBytes) {
     replica.refuse(id, 'overloaded')
   } else {
     appendOwn(replica, kind, payload)
