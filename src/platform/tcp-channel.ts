@@ -13,6 +13,7 @@ import { FEATURE, Handshake, type Party } from '../wire/handshake.ts'
 import type { DeadBuffers } from './dead-buffers.ts'
 import { HANDSHAKE_LIMITS, hangUp, plainBytes, shakeHands } from './handshake.ts'
 import { systemCrypto } from './random.ts'
+import type { Unsent, UnsentTotal } from './unsent.ts'
 
 /** The longest frame that an authenticated side may send. */
 const MOST_FRAME_BYTES: number = 16 * 2 ** 20
@@ -39,15 +40,18 @@ export interface TcpChannelSettings {
   readonly features: number
   /** Told when the other side sent what no frame can be; the channel is closed. */
   readonly hostile?: () => void
+  /** Where what the other side has not taken counts together with that of others. */
+  readonly total?: UnsentTotal | undefined
   /** Where the buffers go that large frames leave behind; absent: V8 collects them in its own time. */
   readonly deadBuffers?: DeadBuffers | undefined
 }
 
-export class TcpChannel implements Channel {
+export class TcpChannel implements Channel, Unsent {
   readonly #socket: Socket
   readonly #budgetBytes: number
   readonly #hostile: () => void
   readonly #deadBuffers: DeadBuffers | undefined
+  readonly #total: UnsentTotal | undefined
   /** Bytes of a frame before its own. */
   readonly #headBytes: number
   readonly #reader: FrameReader
@@ -58,15 +62,17 @@ export class TcpChannel implements Channel {
   #closed = false
 
   /** @param socket paused; nothing is read before `onFrame` */
-  constructor(socket: Socket, { budgetBytes, features, hostile = () => {}, deadBuffers }: TcpChannelSettings) {
+  constructor(socket: Socket, { budgetBytes, features, hostile = () => {}, deadBuffers, total }: TcpChannelSettings) {
     this.#socket = socket
     this.#hostile = hostile
     this.#deadBuffers = deadBuffers
+    this.#total = total
     this.#budgetBytes = budgetBytes
     this.#headBytes = (features & FEATURE.checksums) === 0 ? 0 : CHECKSUM_BYTES
     this.#reader = new FrameReader(MOST_FRAME_BYTES + this.#headBytes)
     socket.setNoDelay(true)
     socket.setKeepAlive(true, 10_000)
+    socket.on('drain', () => total?.count(this))
     socket.on('error', (error) => this.#ended(lost(error)))
     socket.on('close', () => this.#ended(lost()))
   }
@@ -83,7 +89,16 @@ export class TcpChannel implements Channel {
     this.#write(bytes, head + first.length)
     if (first.length < frame.length) this.#sendRest(frame.subarray(first.length))
     if (frame.length >= LARGE_BYTES) this.#deadBuffers?.passed(frame.length)
-    return true
+    if (this.#socket.writableLength > 0) this.#total?.count(this)
+    return !this.#closed
+  }
+
+  get unsentBytes(): number {
+    return this.#socket.writableLength
+  }
+
+  cutOff(): void {
+    this.abort(new TroupeError('OVERLOADED', 'clients leave too much unread together, and this one the most'))
   }
 
   onFrame(handler: (frame: Uint8Array) => void): void {
@@ -169,6 +184,7 @@ export class TcpChannel implements Channel {
   #ended(reason: Error | undefined): void {
     if (this.#closed) return
     this.#closed = true
+    this.#total?.forget(this)
     this.#closeHandler?.(reason)
   }
 }

@@ -16,7 +16,8 @@ import type { DeadBuffers } from './dead-buffers.ts'
 import { Dialer } from './dialer.ts'
 import { HANDSHAKE_LIMITS, type HandshakeLimits, hangUp, shakeHands } from './handshake.ts'
 import { systemCrypto } from './random.ts'
-import { CLIENT_BUDGET_BYTES, TcpChannel } from './tcp-channel.ts'
+import { CLIENT_BUDGET_BYTES, TcpChannel, type TcpChannelSettings } from './tcp-channel.ts'
+import { UnsentTotal } from './unsent.ts'
 
 export interface TcpNetworkOptions {
   /** `host:port` to listen on, port 0 for any; absent: nobody can connect. */
@@ -38,6 +39,8 @@ export interface NetworkLimits {
   readonly peerBudgetBytes: number
   /** Bytes on their way to one client. */
   readonly clientBudgetBytes: number
+  /** Bytes on their way to all clients; beyond it the one that leaves the most unread is cut off. */
+  readonly clientsBudgetBytes: number
   readonly clients: number
   /** Connections whose handshake is under way. */
   readonly strangers: number
@@ -51,6 +54,7 @@ export interface NetworkLimits {
 const NETWORK_LIMITS: NetworkLimits = {
   peerBudgetBytes: 32 * 2 ** 20,
   clientBudgetBytes: CLIENT_BUDGET_BYTES,
+  clientsBudgetBytes: 256 * 2 ** 20,
   clients: 4_096,
   strangers: 64,
   handshake: HANDSHAKE_LIMITS,
@@ -126,6 +130,7 @@ export class TcpNetwork implements Network {
   readonly #dialers = new Map<string, Dialer>()
   readonly #strangers = new Set<Socket>()
   readonly #clients = new Set<Channel>()
+  readonly #unsent: UnsentTotal
   #peerHandler: PeerHandler | undefined
   #clientHandler: ((channel: Channel) => void) | undefined
   #self: Party | undefined
@@ -135,6 +140,7 @@ export class TcpNetwork implements Network {
   private constructor(options: TcpNetworkOptions, server: Server | undefined) {
     this.#options = options
     this.#limits = { ...NETWORK_LIMITS, ...options.limits }
+    this.#unsent = new UnsentTotal(this.#limits.clientsBudgetBytes)
     this.#server = server
     server?.on('connection', (socket) => this.#answer(socket))
   }
@@ -302,7 +308,11 @@ export class TcpNetwork implements Network {
       return
     }
     this.counters.clients++
-    const channel = this.#channel(socket, this.#limits.clientBudgetBytes, features)
+    const channel = this.#channel(socket, {
+      budgetBytes: this.#limits.clientBudgetBytes,
+      features,
+      total: this.#unsent,
+    })
     this.#clients.add(channel)
     socket.once('close', () => this.#clients.delete(channel))
     this.#clientHandler(channel)
@@ -338,7 +348,7 @@ export class TcpNetwork implements Network {
   #established(socket: Socket, { peer, features }: Agreement): void {
     const node = peer.node as NodeId
     const former = this.#peers.get(node)
-    const channel = this.#channel(socket, this.#limits.peerBudgetBytes, features)
+    const channel = this.#channel(socket, { budgetBytes: this.#limits.peerBudgetBytes, features })
     const since = performance.now()
     const connection = { channel, generation: peer.generation, since, received: 0, sent: 0, silentLooks: 0 }
     this.#peers.set(node, connection)
@@ -349,9 +359,9 @@ export class TcpNetwork implements Network {
     channel.onFrame((frame) => this.#peerHandler?.frame(node, frame))
   }
 
-  #channel(socket: Socket, budgetBytes: number, features: number): TcpChannel {
+  #channel(socket: Socket, settings: Pick<TcpChannelSettings, 'budgetBytes' | 'features' | 'total'>): TcpChannel {
     const { deadBuffers } = this.#options
-    return new TcpChannel(socket, { budgetBytes, features, hostile: () => this.counters.hostile++, deadBuffers })
+    return new TcpChannel(socket, { ...settings, hostile: () => this.counters.hostile++, deadBuffers })
   }
 
   #replaced(node: NodeId, former: PeerConnection): void {

@@ -100,15 +100,6 @@ describe('peers', () => {
     expect(b.frames[1]).toEqual(new Uint8Array([1]))
   })
 
-  test('carry frames of every length around the parts in which they leave', async () => {
-    const [a, b] = await pair()
-    const lengths = [1, 2, 3].flatMap((parts) => Array.from({ length: 20 }, (_, at) => parts * 65_536 - 12 + at))
-    const frames = lengths.map((length) => new Uint8Array(length).map((_, at) => (at * 31 + length) & 255))
-    for (const frame of frames) expect(a.network.send(b.id, frame)).toBe(true)
-    await until(() => expect(b.frames.length).toBe(frames.length))
-    expect(frames.filter((frame, at) => Buffer.compare(frame, b.frames[at] ?? new Uint8Array()) !== 0)).toEqual([])
-  })
-
   test('tell where dead buffers go of large frames alone, and give back no chunk that somebody has a view of', async () => {
     const passed: string[] = []
     const deadBuffersOf = (name: string): DeadBuffers => {
@@ -120,7 +111,8 @@ describe('peers', () => {
     const b = await startNode('b', { deadBuffers: deadBuffersOf('came') })
     introduce(a, b)
     await until(() => expect(a.log).toEqual(['+b@1']))
-    const lengths = Array.from({ length: 300 }, (_, at) => (at % 3 === 0 ? 120_000 : (at * 7_919) % 100_000))
+    // Of any length, and around the parts in which they leave.
+    const lengths = Array.from({ length: 300 }, (_, at) => [120_000, (at * 7_919) % 100_000, 65_436 + at][at % 3] ?? 0)
     const frames = lengths.map((length) => new Uint8Array(length).map((_, at) => (at * 31 + length) & 255))
     for (const frame of frames) expect(a.network.send(b.id, frame)).toBe(true)
     await until(() => expect(b.frames.length).toBe(frames.length))
@@ -308,6 +300,30 @@ describe('clients', () => {
       expect(taken).toBeGreaterThan(5)
     })
     expect(node.clients[0]?.send(new Uint8Array(2 ** 20))).toBe(false)
+  })
+
+  test('that do not read cost no more than their budget together, and those who read do not suffer for it', async () => {
+    const limits = { clientBudgetBytes: 8 * 2 ** 20, clientsBudgetBytes: 2 ** 20 }
+    const node = await startNode('a', { limits })
+    const ended: number[] = []
+    let read = 0
+    for (let at = 0; at < 3; at++) {
+      const { channel } = await connectChannel(node.address)
+      cleanups.push(() => channel.close())
+      await until(() => expect(node.clients.length).toBe(at + 1))
+      node.clients[at]?.onClose(() => ended.push(at))
+      if (at === 2) channel.onFrame((frame) => (read += frame.length))
+    }
+    // The second is filled until the node has to keep something for it; the first goes on until both are too much.
+    const deaf = [0, 1].map((at) => node.clients[at])
+    await until(() => {
+      deaf[1]?.send(new Uint8Array(100_000))
+      for (let count = 0; count < 4; count++) deaf[0]?.send(new Uint8Array(100_000))
+      expect(ended).toEqual([0])
+    })
+    expect(node.clients[2]?.send(new Uint8Array(600_000))).toBe(true)
+    await until(() => expect(read).toBe(600_000))
+    expect(ended).toEqual([0])
   })
 
   test('give up when the signal says so or nobody answers', async () => {
