@@ -81,13 +81,14 @@ export class TcpChannel implements Channel, Unsent {
     assert(frame.length <= MOST_FRAME_BYTES, `a frame has at most ${MOST_FRAME_BYTES} bytes`)
     if (this.#closed || this.#socket.writableLength + frame.length > this.#budgetBytes) return false
     const head = FRAME_HEADER_BYTES + this.#headBytes
-    const first = frame.subarray(0, OUTGOING_BYTES - head)
+    const isWhole = head + frame.length <= OUTGOING_BYTES
+    const first = isWhole ? frame : frame.subarray(0, OUTGOING_BYTES - head)
     const bytes = this.#bufferFor(head + first.length)
     writeFrameHeader(bytes, this.#headBytes + frame.length)
     if (this.#headBytes > 0) viewOf(bytes).setUint32(FRAME_HEADER_BYTES, crc32(frame), true)
     bytes.set(first, head)
     this.#write(bytes, head + first.length)
-    if (first.length < frame.length) this.#sendRest(frame.subarray(first.length))
+    if (!isWhole) this.#sendRest(frame.subarray(first.length))
     if (frame.length >= LARGE_BYTES) this.#deadBuffers?.passed(frame.length)
     if (this.#socket.writableLength > 0) this.#total?.count(this)
     return !this.#closed
