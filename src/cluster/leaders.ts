@@ -13,6 +13,13 @@ import type { NodeLiveness } from './liveness.ts'
 const SETTLED_MS: Millis = 5000
 /** A transfer that has not come about is tried again after this long. */
 const TRANSFER_AGAIN_MS: Millis = 500
+/**
+ * What consumers have in hand may be settled for so long before leadership moves on purpose, for the next leader would
+ * hand it out again. Meanwhile they get nothing more from this group.
+ */
+export const REST_MS: Millis = 1000
+/** A group that has rested and leads still rests again after this. */
+const REST_AGAIN_MS: Millis = 10_000
 
 export class Leaders {
   readonly #groups: Groups
@@ -22,6 +29,7 @@ export class Leaders {
   /** Since when this node leads a group while the preferred one is there. */
   readonly #settledSince = new Map<GroupId, Millis>()
   readonly #transferredAt = new Map<GroupId, Millis>()
+  readonly #restingSince = new Map<GroupId, Millis>()
   #turn = 0
   /** This node is about to stop: `handOver` alone moves what it leads. */
   isDraining = false
@@ -78,8 +86,8 @@ export class Leaders {
     let isUnsettled = false
     for (const group of this.#groups.all.values()) {
       const preferred = this.#groups.placed(group.id)?.leader
-      if (group.isLeader) this.#returnLeadership(group, preferred, now)
-      else this.#settledSince.delete(group.id)
+      if (group.isLeader) isUnsettled = this.#returnLeadership(group, preferred, now) || isUnsettled
+      else this.#forget(group)
       const isNew = group.leader === undefined && group.core.last.index === 0
       isUnsettled ||= isNew
       if (isNew && preferred === this.#self && group.core.role === 'follower') group.submit({ type: 'campaign' })
@@ -87,27 +95,50 @@ export class Leaders {
     return isUnsettled || this.#groups.get(META_GROUP) === undefined
   }
 
-  /** Asks others to take over what this node leads. False when there is nothing left that anybody could take. */
-  handOver(now: Millis): boolean {
+  /**
+   * Asks others to take over what this node leads. False when there is nothing left that anybody could take.
+   *
+   * @param restMs how long consumers may settle what they have
+   */
+  handOver(now: Millis, restMs: Millis): boolean {
     let isAnyLeft = false
     for (const group of this.#groups.all.values()) {
       if (!group.isLeader) continue
       const heir = this.#heirOf(group)
       if (heir === undefined) continue
       isAnyLeft = true
-      this.#transfer(group, heir, now)
+      if (this.#isAtRest(group, restMs, now)) this.#transfer(group, heir, now)
     }
     return isAnyLeft
   }
 
-  #returnLeadership(group: Group, preferred: NodeId | undefined, now: Millis): void {
-    if (this.isDraining || preferred === undefined || preferred === this.#self) return
+  /** True while its consumers are to settle what they have. */
+  #returnLeadership(group: Group, preferred: NodeId | undefined, now: Millis): boolean {
+    if (this.isDraining || preferred === undefined || preferred === this.#self) return false
     const isThere = this.#liveness.isConnected(preferred)
     const since = (isThere ? this.#settledSince.get(group.id) : undefined) ?? now
     this.#settledSince.set(group.id, since)
-    if (!isThere || now - since < SETTLED_MS) return
+    if (!isThere || now - since < SETTLED_MS) return false
     const progress = group.core.progress().find(({ node }) => node === preferred)
-    if (progress !== undefined && progress.match >= group.core.commit) this.#transfer(group, preferred, now)
+    if (progress === undefined || progress.match < group.core.commit) return false
+    if (!this.#isAtRest(group, REST_MS, now)) return true
+    this.#transfer(group, preferred, now)
+    return false
+  }
+
+  /** Whether consumers have settled what they had, or had their time for it. */
+  #isAtRest(group: Group, restMs: Millis, now: Millis): boolean {
+    const known = this.#restingSince.get(group.id)
+    const since = known === undefined || now - known >= REST_AGAIN_MS ? now : known
+    this.#restingSince.set(group.id, since)
+    if (now - since >= restMs) return true
+    group.duties.rest(now + TRANSFER_AGAIN_MS)
+    return !group.duties.isHolding
+  }
+
+  #forget({ id }: Group): void {
+    this.#settledSince.delete(id)
+    this.#restingSince.delete(id)
   }
 
   /** The connected replica that has most of the log. */

@@ -18,7 +18,7 @@ import { type Charter, type CharterStore, charterMissing, decodeCharter, encodeC
 import { Founding } from './founding.ts'
 import type { Group } from './group.ts'
 import { Groups } from './groups.ts'
-import { Leaders } from './leaders.ts'
+import { Leaders, REST_MS } from './leaders.ts'
 import { NodeLiveness } from './liveness.ts'
 import { Router } from './router.ts'
 import type { NodeSettings } from './settings.ts'
@@ -161,9 +161,10 @@ export class ClusterNode {
     this.#leaders.isDraining = true
     const { clock, scheduler } = this.#ports
     const deadline = clock.now() + timeoutMs
+    const restMs = Math.min(REST_MS, timeoutMs / 2)
     const step = () => {
       const now = clock.now()
-      if (this.#isStopped || now >= deadline || !this.#leaders.handOver(now)) done()
+      if (this.#isStopped || now >= deadline || !this.#leaders.handOver(now, restMs)) done()
       else scheduler.at(now + DRAIN_STEP_MS, step)
     }
     step()

@@ -1,6 +1,13 @@
 /** Planted bugs of queues: deliveries, order, attempts, delays, deduplication; see `canaries.mjs`. */
 
 export const QUEUE_CANARIES = [
+  {
+    name: 'hand out messages while leadership is about to move',
+    file: 'cluster/duty/deliveries.js',
+    find: ' || this.#ports.clock.now() < this.#restsUntil',
+    replace: '',
+    suite: 'test/unit/cluster/messages.test.ts',
+  },
   // Queues: a message is delivered until it is settled, once, in the order of its key.
   {
     name: 'leave an acknowledged message in its queue',

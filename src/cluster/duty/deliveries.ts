@@ -83,6 +83,8 @@ export class Deliveries {
   #consumers = 0
   #timer: Timer | undefined
   #firesAt: Millis = Number.POSITIVE_INFINITY
+  #restsUntil: Millis = 0
+  #rest: Timer | undefined
 
   constructor(ports: DeliveryPorts) {
     this.#ports = ports
@@ -182,6 +184,22 @@ export class Deliveries {
     return new TextEncoder().encode(JSON.stringify(facts))
   }
 
+  /** Something is in hand. */
+  get isHolding(): boolean {
+    return this.#leases.size > 0
+  }
+
+  /** Nothing more is handed out until then, so that what is in hand can be settled before somebody else leads. */
+  rest(until: Millis): void {
+    this.#restsUntil = until
+    this.#rest?.cancel()
+    this.#rest = this.#ports.scheduler.at(until, () => {
+      for (const line of this.#lines.values()) this.#serve(line)
+      this.#pass()
+      this.#ports.touch()
+    })
+  }
+
   /** Hands out what the entries that were just applied have made available. */
   advance(): void {
     if (this.#leads() && this.#lines.size > 0) this.#advance()
@@ -223,6 +241,8 @@ export class Deliveries {
       }
     }
     for (const lease of this.#leases.values()) if (lease.deadline !== undefined) this.#deadlines.remove(lease.deadline)
+    this.#restsUntil = 0
+    this.#rest?.cancel()
     this.#lines.clear()
     this.#leases.clear()
     this.#dirty = []
@@ -248,7 +268,7 @@ export class Deliveries {
 
   #serve(line: Line): void {
     line.isDirty = false
-    if (!this.#leads()) return
+    if (!this.#leads() || this.#ports.clock.now() < this.#restsUntil) return
     const view = this.#ports.queues()
     const now = this.#ports.time.now()
     const since = this.#ports.clock.now()

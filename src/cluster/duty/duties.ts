@@ -1,7 +1,7 @@
 /** The duties of a group's leader: what it does beside its log, and what ends with its leadership. */
 
 import { ByteReader } from '../../base/bytes.ts'
-import type { Clock, Scheduler } from '../../base/time.ts'
+import type { Clock, Millis, Scheduler } from '../../base/time.ts'
 import type { Machine } from '../../machine/machine.ts'
 import { readConsumeRequest, readConsumersRequest, readExtendRequest } from '../../wire/delivery.ts'
 import { OPERATION, REPLY, type Request } from '../../wire/request.ts'
@@ -87,6 +87,16 @@ export class Duties {
   sourceClosed(source: Source): void {
     this.#deliveries.sourceClosed(source)
     this.#subscriptions.sourceClosed(source)
+  }
+
+  /** Consumers have something that they have not settled. */
+  get isHolding(): boolean {
+    return this.#deliveries.isHolding
+  }
+
+  /** Consumers get nothing more until then. */
+  rest(until: Millis): void {
+    this.#deliveries.rest(until)
   }
 
   /** Entries were applied, or this replica has come to lead. */

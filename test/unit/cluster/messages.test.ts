@@ -206,6 +206,37 @@ describe('a queue of a cluster', () => {
     await done
   })
 
+  test.each([5, 100, 400])(
+    'nodes that hand over one after the other let workers finish what takes %i ms, and nothing runs twice',
+    async (handling) => {
+      const cluster = new TestCluster(['n1', 'n2', 'n3'], 3)
+      const driver = cluster.application(true)
+      const runs = new Map<string, number>()
+      let sent = 0
+      const send = (): void => {
+        void facet(driver).send(queueOf(), message(`m${sent}`, { key: `k${sent++}` }), {})
+        if (sent < 1200) cluster.queue.at(cluster.queue.now() + 12, send)
+      }
+      send()
+      void consume(driver, queueOf(), { credit: 100 }, (delivered) => {
+        const name = text(delivered.payload)
+        runs.set(name, (runs.get(name) ?? 0) + 1)
+        cluster.queue.at(cluster.queue.now() + handling, () => void delivered.acknowledge({}).catch(() => {}))
+      })
+      await cluster.run(4000)
+      for (const node of cluster.nodes) {
+        const ledBefore = node.status().groups.filter(({ leader }) => leader === node.settings.node)
+        node.drain(25_000, () => {})
+        await cluster.run(3000)
+        const led = node.status().groups.filter(({ leader }) => leader === node.settings.node)
+        expect([ledBefore.length > 0, led.length]).toEqual([true, 0])
+      }
+      await cluster.run(8000)
+      expect(runs.size).toBe(1200)
+      expect([...runs].filter(([, count]) => count > 1)).toEqual([])
+    },
+  )
+
   test('a leader that leads again delivers anew what it had delivered in its earlier term', async () => {
     const cluster = new TestCluster(['n1', 'n2', 'n3'], 1)
     const driver = cluster.application(true)
