@@ -11,18 +11,16 @@
 import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { readOptions } from './usage.mjs'
 
-const { values } = parseArgs({
-  options: {
-    kills: { type: 'string', default: '30' },
-    queue: { type: 'boolean', default: false },
-    minutes: { type: 'string', default: '10' },
-    messages: { type: 'string', default: '2000000' },
-    overload: { type: 'boolean', default: false },
-    seconds: { type: 'string', default: '60' },
-    crowd: { type: 'string' },
-  },
+const values = readOptions(import.meta.url, {
+  kills: { type: 'string', default: '30' },
+  queue: { type: 'boolean', default: false },
+  minutes: { type: 'string', default: '10' },
+  messages: { type: 'string', default: '2000000' },
+  overload: { type: 'boolean', default: false },
+  seconds: { type: 'string', default: '60' },
+  crowd: { type: 'string' },
 })
 demand('kills', /^[1-9]\d{0,4}$/)
 demand('minutes', /^[1-9]\d{0,3}$/)

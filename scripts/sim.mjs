@@ -4,7 +4,8 @@
  *   npm run sim -- --seeds 500                           seeds 1 to 500, on all cores
  *   npm run sim -- --workload queue --seed 7 --trace     one seed, with a line for each thing that happens
  *
- * The workloads are map, and those of `WORKLOADS`; without --workload the seeds take them in turn. Besides: --from N
+ * The workloads are map, queue, lifetime, topic, lock, share, schedule, transaction, deletion, watch and drain; without
+ * --workload the seeds take them in turn. Besides: --from N
  * (first seed), --nodes N, --shards N, --clients N, --seconds N, --faults a,b, --history FILE,
  * --first-failure (stop at it), --dist FOLDER (what to run instead of dist). Exit code 1 when a seed failed.
  */
@@ -13,8 +14,8 @@ import { writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { readOptions } from './usage.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
@@ -41,7 +42,7 @@ else work()
 /** @typedef {{ dist: string, choice: object, trace: boolean, history: string | undefined }} WorkData */
 
 async function main() {
-  const { values } = parseArgs({ options: OPTIONS })
+  const values = readOptions(import.meta.url, OPTIONS)
   const choice = {
     ...number('nodes', values.nodes),
     ...number('shards', values.shards),
