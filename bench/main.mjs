@@ -19,12 +19,12 @@ const USAGE = `npm run bench -- [options]
                        topic.publish, topic.consume, lock; default all
   --seconds 5          how long each cell is measured
   --peers              the floor, etcd, NATS and RabbitMQ in the same go, and the ratios
-  --system NAME,…      only these of: troupe, floor, etcd, nats, rabbitmq; embedded, inline, disk
+  --system NAME,…      only these of: troupe, floor, etcd, nats, rabbitmq; embedded, inline, disk, append
   --cpu                the CPU time of an operation, in microseconds: of all servers, and of the client
   --profile DIR        writes V8 CPU profiles of the three nodes and the client, and prints where the time went
-  --embedded           one node in the application's process, in a thread of its own and inline, beside what its disk
-                       can do: queue.send and queue.sendAll, which sends as many messages together as --inflight says;
-                       default 1,256,1024
+  --embedded           one node in the application's process, in a thread of its own and inline, beside its disk alone:
+                       in the quickest way there is (disk), and as most programs write to it (append); queue.send and
+                       queue.sendAll, which sends as many messages together as --inflight says; default 1,256,1024
   --waiting 1000000    fills a queue of three nodes with so many messages, and prints what memory each node has
 
 Each system runs as three processes with 256-byte values and is called as its users call it to be fast. In flight are calls
@@ -43,7 +43,7 @@ const WORKLOADS = [
   'lock',
 ]
 const EMBEDDED = {
-  systems: ['embedded', 'inline', 'disk'],
+  systems: ['embedded', 'inline', 'disk', 'append'],
   workloads: ['queue.send', 'queue.sendAll'],
   inflight: '1,256,1024',
 }
