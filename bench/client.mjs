@@ -47,14 +47,17 @@ async function supply(run, { inflight, seconds }) {
   const probe = Math.ceil(Math.min(20_000, 200 * inflight) * Math.min(1, seconds))
   if (run.fill === undefined) return Number.POSITIVE_INFINITY
   await run.fill(probe * ABUNDANCE)
-  const begin = performance.now()
   let sequence = 0
-  await repeat(probe, () => run.operation(0, sequence++), inflight)
+  const consume = () => repeat(probe, () => run.operation(0, sequence++), inflight)
+  // The first time is slower: nothing is compiled yet.
+  await consume()
+  const begin = performance.now()
+  await consume()
   const perSecond = (1000 * probe) / (performance.now() - begin)
   // One second more: measuring begins with a second that is not counted.
   const more = Math.ceil(perSecond * (seconds + 1) * ABUNDANCE)
   await run.fill(more)
-  return more + probe * (ABUNDANCE - 1)
+  return more + probe * (ABUNDANCE - 2)
 }
 
 /**
