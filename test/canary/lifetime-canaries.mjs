@@ -30,7 +30,7 @@ export const LIFETIME_CANARIES = [
     file: 'machine/queue/execute.js',
     find: "const due = message.mode === 'replace' ?",
     replace: "const due = message.mode !== 'drop' ?",
-    seeds: 30,
+    seeds: 100,
     options: ['--workload', 'lifetime'],
   },
   {

@@ -8,7 +8,7 @@ export const WATCH_CANARIES = [
     file: 'machine/key-value/changes.js',
     find: 'revision < this.#forgotten',
     replace: 'revision < 0',
-    seeds: 60,
+    seeds: 100,
     options,
   },
   {

@@ -56,13 +56,17 @@ test('embedded, the bench measures beside what the disk can do', async () => {
     'embedded queue.send',
     'inline queue.send',
     'disk queue.send',
+    'append queue.send',
     'embedded queue.sendAll',
     'inline queue.sendAll',
     'disk queue.sendAll',
+    'append queue.sendAll',
     'embedded/inline queue.send',
     'embedded/disk queue.send',
+    'embedded/append queue.send',
     'embedded/inline queue.sendAll',
     'embedded/disk queue.sendAll',
+    'embedded/append queue.sendAll',
   ])
 })
 

@@ -10,7 +10,8 @@ beforeEach(() => {
 })
 afterEach(async () => {
   await endAll()
-  rmSync(directory, { recursive: true, force: true })
+  // A node that ends may still put a file there.
+  rmSync(directory, { recursive: true, force: true, maxRetries: 20 })
 })
 
 interface DevNode {
